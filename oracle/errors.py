@@ -1,0 +1,126 @@
+"""Every error the product raises on purpose.
+
+OracleError                   one sentence that says what to do; carries its exit code and API code
+├── RequestError              the user asked for something that cannot be: exit 2
+│   └── SettingsError         one or more settings are wrong; lists all of them
+├── NoDataError               the question is right, the answer is not there: exit 1
+├── ParseError                the bytes are not a block; carries the block and the offset: exit 1
+│   └── VerificationError     the bytes parse, but they are not the block that was asked for
+├── SourceError               a source of blocks or quotes; carries the source's name and the URL: exit 1
+│   ├── SourceUnavailableError  it did not answer, or is not ready; the next source may be tried
+│   ├── SourceRefusedError      it answered no: wrong password, forbidden
+│   ├── BlockNotFoundError      it does not have this block (unknown, pruned)
+│   └── BadAnswerError          it answered something that is not what it should be
+├── StoreError                the database cannot be read or written: exit 3
+├── BusyError                 another run holds the lock: exit 4
+└── ReorgTooDeepError         the chain was replaced below everything that is stored: exit 5
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OracleError(Exception):
+    """Base of all errors raised on purpose; `str(error)` is one sentence for a person."""
+
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "ORACLE_ERROR"
+
+
+class RequestError(OracleError):
+    """What was asked for cannot be: a wrong argument, a date before 2009, an unknown mode."""
+
+    exit_code = 2
+    code = "BAD_REQUEST"
+
+
+class SettingsError(RequestError):
+    """One or more settings are wrong; `problems` holds one sentence for each."""
+
+    code = "BAD_SETTINGS"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class NoDataError(OracleError):
+    """The request is right, but the data does not hold an answer."""
+
+    code = "NO_DATA"
+
+
+class ParseError(OracleError):
+    """Bytes that are not a block or not the block they should be."""
+
+    code = "BAD_BLOCK"
+
+    def __init__(self, problem: str, *, block: int | str | None = None, offset: int | None = None) -> None:
+        where = f"block {block}" if block is not None else "block"
+        at = f" at byte {offset}" if offset is not None else ""
+        super().__init__(f"{where}{at}: {problem}")
+        self.problem = problem
+        self.block = block
+        self.offset = offset
+
+
+class VerificationError(ParseError):
+    """The bytes parse, but hash, target, merkle root or previous hash is not what it must be."""
+
+
+class SourceError(OracleError):
+    """A source of blocks or quotes failed; `source` names it and `url` says where it was asked."""
+
+    code = "SOURCE_ERROR"
+
+    def __init__(self, message: str, *, source: str, url: str | None = None, attempts: int = 1) -> None:
+        super().__init__(message)
+        self.source = source
+        self.url = url
+        self.attempts = attempts
+
+
+class SourceUnavailableError(SourceError):
+    """The source does not answer or is not ready: a later try, or the next source, may work."""
+
+    code = "SOURCE_UNAVAILABLE"
+
+
+class SourceRefusedError(SourceError):
+    """The source answered, and said no: wrong user or password, or an address it does not allow."""
+
+    code = "SOURCE_REFUSED"
+
+
+class BlockNotFoundError(SourceError):
+    """The source is well but does not have this block: unknown, beyond the tip, or pruned."""
+
+    code = "BLOCK_NOT_FOUND"
+
+
+class BadAnswerError(SourceError):
+    """The source answered with something that is not what the endpoint should give."""
+
+    code = "BAD_ANSWER"
+
+
+class StoreError(OracleError):
+    """The database cannot be opened, read or written."""
+
+    exit_code = 3
+    code = "DATABASE_UNAVAILABLE"
+
+
+class BusyError(OracleError):
+    """Another run holds the lock."""
+
+    exit_code = 4
+    code = "BUSY"
+
+
+class ReorgTooDeepError(OracleError):
+    """The source's chain shares no block with the stored one."""
+
+    exit_code = 5
+    code = "REORG_TOO_DEEP"

@@ -1,0 +1,95 @@
+"""Where blocks and exchange quotes come from: one seam each, a few implementations.
+
+A source hands over bytes and says where it found them. It does not judge them: the caller verifies every
+block against the hash it asked for. Foreign exceptions end here, as `SourceError` and its kinds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTip:
+    """The newest block of a source's best chain, height and hash from one answer."""
+
+    height: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a probe found out about one source, for `oracle doctor` and `status.json`."""
+
+    source: str
+    url: str
+    is_reachable: bool
+    latency_ms: float | None = None
+    version: str | None = None
+    network: str | None = None
+    is_synced: bool | None = None
+    tip_height: int | None = None
+    advice: tuple[str, ...] = field(default=())
+
+
+class BlockSource(Protocol):
+    """A node, an index or a folder that has blocks. Hashes are in display order (big-endian hex)."""
+
+    name: str
+
+    def network(self) -> str:
+        """Return main, test, testnet4, signet, regtest or simulated."""
+        ...
+
+    def tip(self) -> ChainTip:
+        """Return the newest block of the best chain."""
+        ...
+
+    def hashes(self, first_height: int, last_height: int) -> list[str]:
+        """Return the best chain's block hashes of an inclusive range of heights."""
+        ...
+
+    def headers(self, first_height: int, last_height: int) -> list[bytes]:
+        """Return the best chain's 80-byte headers of an inclusive range of heights."""
+        ...
+
+    def block(self, block_hash: str) -> bytes:
+        """Return one block as on the wire, witness included."""
+        ...
+
+    def probe(self) -> Health:
+        """Ask the source how it is; never raises `SourceError`."""
+        ...
+
+    def close(self) -> None:
+        """Release sockets and files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """An exchange price and the time the exchange side gives for it; always positive."""
+
+    price_usd: float
+    quoted_at_unix: int
+    source: str
+    currencies: dict[str, float] = field(default_factory=dict)
+
+
+class QuoteSource(Protocol):
+    """Somebody who knows the exchange price. `None` means: no quote, for a reason that is not an error."""
+
+    name: str
+
+    def latest(self) -> Quote | None:
+        """Return the newest quote."""
+        ...
+
+    def at(self, time_unix: int) -> Quote | None:
+        """Return the newest quote at or before a time, when one is close enough."""
+        ...
+
+    def probe(self) -> Health:
+        """Ask the source how it is; never raises `SourceError`."""
+        ...
