@@ -1,0 +1,104 @@
+"""The eligible outputs of one block: facts of that block, whatever window it will be in.
+
+The same-window rule depends on where a window starts. So each output remembers the height of the newest
+block that made one of its transaction's inputs; `window.form_window` compares it with the window's start.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle.core.block import Block, Payment, Rule
+from oracle.core.params import PARAMETERS, SATS_PER_BTC
+from oracle.core.wire import Header
+
+PARENT_UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFacts:
+    """What the method needs of one block. Arrays have one entry an eligible output, in chain order."""
+
+    height: int
+    header: Header
+    size_bytes: int
+    transactions: int
+    outputs: int
+    left_out: Counter[Rule]
+    value_sats: NDArray[np.int64]
+    is_round: NDArray[np.bool_]
+    parent_height: NDArray[np.int32]  # PARENT_UNKNOWN where no recent block made an input
+
+
+class RecentTxids:
+    """Which recent block made which txid; forgets blocks below a height when told to."""
+
+    def __init__(self) -> None:
+        self._height_of: dict[bytes, int] = {}
+        self._txids_at: dict[int, list[bytes]] = {}
+
+    def add(self, height: int, txids: list[bytes]) -> None:
+        """Remember a block's txids."""
+        self._txids_at[height] = txids
+        self._height_of.update(dict.fromkeys(txids, height))
+
+    def newest(self, parents: list[bytes]) -> int:
+        """Return the newest height that made one of these txids, or PARENT_UNKNOWN."""
+        heights = self._height_of
+        return max([heights.get(parent, PARENT_UNKNOWN) for parent in parents])
+
+    def forget_below(self, height: int) -> None:
+        """Forget the blocks below a height."""
+        for old in [known for known in self._txids_at if known < height]:
+            for txid in self._txids_at.pop(old):
+                self._height_of.pop(txid, None)
+
+
+def digest_block(block: Block, height: int, recent: RecentTxids) -> BlockFacts:
+    """Return the facts of a block and add its txids to `recent`, which holds the blocks before it."""
+    value_sats, parent_height = _outputs_of(block.payments, recent)
+    recent.add(height, block.txids)
+    return BlockFacts(
+        height=height,
+        header=block.header,
+        size_bytes=block.size_bytes,
+        transactions=len(block.txids),
+        outputs=block.outputs,
+        left_out=block.left_out,
+        value_sats=value_sats,
+        is_round=is_round_btc(value_sats),
+        parent_height=parent_height,
+    )
+
+
+def _outputs_of(payments: list[Payment], recent: RecentTxids) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    values = np.array([payment.values_sats for payment in payments], dtype=np.uint64).reshape(-1)
+    parents = np.array([recent.newest(payment.parents) for payment in payments], dtype=np.int32)
+    kept = (values > PARAMETERS.min_value_sats) & (values < PARAMETERS.max_value_sats)
+    return values[kept].astype(np.int64), np.repeat(parents, PARAMETERS.outputs)[kept]
+
+
+def _round_bounds() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    amounts = []
+    for first, below, step in PARAMETERS.round_btc_ladders:
+        amount = first
+        while amount < below:
+            amounts.append(amount)
+            amount += step  # repeated addition on purpose: its rounding is part of the method
+    rounds = np.array(amounts)
+    reach = PARAMETERS.round_reach * rounds
+    return rounds - reach, rounds + reach
+
+
+_ROUND_LOW, _ROUND_HIGH = _round_bounds()
+
+
+def is_round_btc(value_sats: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which amounts lie within 0.01% of a round BTC amount below one BTC (step 6)."""
+    amounts = value_sats / SATS_PER_BTC
+    nearest = np.searchsorted(_ROUND_LOW, amounts, side="left") - 1  # the last bound strictly below
+    return np.asarray((nearest >= 0) & (amounts < _ROUND_HIGH[nearest]), dtype=np.bool_)

@@ -1,0 +1,40 @@
+"""Step 3: the histogram of output amounts on a log scale, cleaned of round BTC amounts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle.core.params import PARAMETERS, SATS_PER_BTC
+
+P = PARAMETERS
+
+
+def _edges() -> NDArray[np.float64]:
+    decades = range(P.first_decade, P.first_decade + P.decades)
+    powers = [10 ** (e + b / P.bins_per_decade) for e in decades for b in range(P.bins_per_decade)]
+    return np.array([0.0, *powers])
+
+
+EDGES = _edges()
+"""2401 lower edges in BTC: edge 0 is zero, then 200 a decade from 1e-6."""
+
+
+def count_amounts(value_sats: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return how many amounts fall into each of the 2401 bins, `edge[i] <= amount < edge[i+1]`."""
+    bins = np.searchsorted(EDGES, value_sats / SATS_PER_BTC, side="right") - 1
+    return np.bincount(bins, minlength=len(EDGES)).astype(np.float64)
+
+
+def clean_histogram(counts: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the shares of the kept bins, smoothed at round BTC amounts, capped; None if all are empty."""
+    shares = counts.copy()
+    shares[: P.first_kept_bin] = 0.0
+    shares[P.last_kept_bin + 1 :] = 0.0
+    for i in P.round_btc_bins:
+        shares[i] = 0.5 * (shares[i - 1] + shares[i + 1])
+    total = np.cumsum(shares[P.first_kept_bin : P.last_kept_bin + 1])[-1]
+    if total <= 0:
+        return None
+    shares /= total
+    return np.minimum(shares, P.max_bin_share, out=shares)

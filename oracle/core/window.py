@@ -1,0 +1,165 @@
+"""Windows of consecutive blocks: the last 144, or a UTC day; and their eligible outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle.core.eligible import BlockFacts
+from oracle.core.params import PARAMETERS
+from oracle.errors import NoDataError, RequestError, VerificationError
+
+MEDIAN_BLOCKS = 11
+GENESIS_DATE = date(2009, 1, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The eligible outputs of consecutive blocks; output arrays share one length, block arrays another."""
+
+    block_heights: NDArray[np.int32]
+    block_times_unix: NDArray[np.int64]
+    block_index: NDArray[np.int32]  # of each output: which entry of the block arrays it belongs to
+    value_sats: NDArray[np.int64]
+    is_round: NDArray[np.bool_]
+
+    @property
+    def first_height(self) -> int:
+        """Height of the first block."""
+        return int(self.block_heights[0])
+
+    @property
+    def last_height(self) -> int:
+        """Height of the last block."""
+        return int(self.block_heights[-1])
+
+    @property
+    def heights(self) -> NDArray[np.int32]:
+        """Block height of each output."""
+        return self.block_heights[self.block_index]
+
+
+def form_window(blocks: Sequence[BlockFacts]) -> Window:
+    """Form the window of at least one block, in chain order, by the same-window rule."""
+    first_height = blocks[0].height
+    kept = [facts.parent_height < first_height for facts in blocks]
+    sizes = [int(np.count_nonzero(keep)) for keep in kept]
+    return Window(
+        block_heights=np.array([facts.height for facts in blocks], dtype=np.int32),
+        block_times_unix=np.array([facts.header.time_unix for facts in blocks], dtype=np.int64),
+        block_index=np.repeat(np.arange(len(blocks), dtype=np.int32), sizes),
+        value_sats=np.concatenate([f.value_sats[keep] for f, keep in zip(blocks, kept, strict=True)]),
+        is_round=np.concatenate([f.is_round[keep] for f, keep in zip(blocks, kept, strict=True)]),
+    )
+
+
+def verify_continuity(blocks: Sequence[BlockFacts]) -> None:
+    """Check that each block names the one before it.
+
+    Raises:
+        VerificationError: the first block that does not.
+    """
+    for previous, facts in pairwise(blocks):
+        if facts.header.prev_hash != previous.header.hash:
+            raise VerificationError(
+                f"it does not follow {previous.header.hash}", block=facts.height, offset=4
+            )
+
+
+def recent_range(tip_height: int) -> tuple[int, int]:
+    """Return first and last height of the recent window: the 144 blocks below the tip."""
+    return tip_height - PARAMETERS.window_blocks, tip_height - 1
+
+
+def utc_date(time_unix: int) -> date:
+    """Return the UTC date of a header time."""
+    return datetime.fromtimestamp(time_unix, UTC).date()
+
+
+def midnight_unix(day: date) -> int:
+    """Return the first second of a UTC date."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def mediantime(times_unix: Sequence[int]) -> int:
+    """Return the median of up to eleven header times, the newest block's included, as nodes compute it."""
+    return sorted(times_unix)[len(times_unix) // 2]
+
+
+def day_range(
+    day: date, tip_height: int, header_times: Callable[[int, int], Sequence[int]]
+) -> tuple[int, int]:
+    """Find first and last height of a UTC day.
+
+    Args:
+        day: the UTC date.
+        tip_height: height of the newest block.
+        header_times: gives the header times of an inclusive range of heights.
+
+    Raises:
+        RequestError: the day is before the first block ever.
+        NoDataError: the day has no block, or is not yet six blocks deep.
+    """
+    if day < GENESIS_DATE:
+        raise RequestError(f"{day} is before the first bitcoin block (2009-01-03); ask for a later day")
+    midnight = midnight_unix(day)
+
+    def is_past_midnight(height: int) -> bool:
+        times = header_times(max(0, height - MEDIAN_BLOCKS + 1), height)
+        return mediantime(times) >= midnight  # it never goes back, header times do
+
+    if not is_past_midnight(tip_height):
+        raise NoDataError(f"{day} is not in the data yet: the newest block is {tip_height}")
+    first = _first_of_day(_bisect(is_past_midnight, tip_height), midnight, header_times)
+    last = _last_of_day(first, tip_height, day, header_times)
+    if tip_height - last < PARAMETERS.final_depth_blocks:
+        raise NoDataError(
+            f"{day} is not final yet: it needs {PARAMETERS.final_depth_blocks} blocks on top, "
+            f"and the newest block is {tip_height}"
+        )
+    return first, last
+
+
+def _bisect(is_past: Callable[[int], bool], tip_height: int) -> int:
+    """Return the lowest height that is past, galloping back from the tip, which is."""
+    step, high = PARAMETERS.window_blocks, tip_height
+    low = max(-1, high - step)
+    while low >= 0 and is_past(low):
+        step *= 2
+        high, low = low, max(-1, low - step)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_past(middle) else (middle, high)
+    return high
+
+
+def _first_of_day(median_past: int, midnight: int, header_times: Callable[[int, int], Sequence[int]]) -> int:
+    # every block behind `median_past` is stamped past midnight, for it must exceed that median
+    low = max(0, median_past - MEDIAN_BLOCKS)
+    times = header_times(low, median_past)
+    early = [low + i for i, time_unix in enumerate(times) if time_unix < midnight]
+    return early[-1] + 1 if early else low
+
+
+def _last_of_day(
+    first: int, tip_height: int, day: date, header_times: Callable[[int, int], Sequence[int]]
+) -> int:
+    for height, time_unix in _times_from(first, tip_height, header_times):
+        if utc_date(time_unix).day != day.day:
+            if height == first:
+                raise NoDataError(f"{day} has no block")
+            return height - 1
+    return tip_height
+
+
+def _times_from(
+    first: int, tip_height: int, header_times: Callable[[int, int], Sequence[int]]
+) -> Iterator[tuple[int, int]]:
+    for low in range(first, tip_height + 1, PARAMETERS.window_blocks):
+        high = min(low + PARAMETERS.window_blocks - 1, tip_height)
+        yield from zip(range(low, high + 1), header_times(low, high), strict=True)
