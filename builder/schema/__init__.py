@@ -1,0 +1,1 @@
+"""The JSON Schemas of the published files, one a file, as package data."""
