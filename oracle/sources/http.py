@@ -122,7 +122,7 @@ class HttpSeam:
         retries = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(SourceUnavailableError),
             stop=tenacity.stop_after_attempt(len(delays) + 1),
-            wait=lambda state: delays[state.attempt_number - 1],
+            wait=lambda state: (*delays, 0.0)[state.attempt_number - 1],
             sleep=self._sleep,
         )
         try:
