@@ -4,6 +4,7 @@ OracleError                   one sentence that says what to do; carries its exi
 ├── RequestError              the user asked for something that cannot be: exit 2
 │   └── SettingsError         one or more settings are wrong; lists all of them
 ├── NoDataError               the question is right, the answer is not there: exit 1
+│   └── NotFinalError         not yet: the day is not six blocks deep
 ├── ParseError                the bytes are not a block; carries the block and the offset: exit 1
 │   └── VerificationError     the bytes parse, but they are not the block that was asked for
 ├── SourceError               a source of blocks or quotes; carries the source's name and the URL: exit 1
@@ -49,6 +50,12 @@ class NoDataError(OracleError):
     """The request is right, but the data does not hold an answer."""
 
     code = "NO_DATA"
+
+
+class NotFinalError(NoDataError):
+    """A day that is not over, or not yet six blocks deep: the answer comes later."""
+
+    code = "NOT_FINAL"
 
 
 class ParseError(OracleError):

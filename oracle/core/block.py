@@ -34,7 +34,6 @@ class Rule(StrEnum):
     COINBASE = "coinbase"
     OP_RETURN = "op_return"
     WITNESS = "large_witness"
-    SAME_BLOCK = "spends_same_block"
     SAME_WINDOW = "spends_same_window"
 
 
@@ -58,13 +57,13 @@ class Block:
     left_out: Counter[Rule]
 
 
-def parse_block(data: bytes, *, expected_hash: str | None = None, height: int | None = None) -> Block:
+def parse_block(data: bytes, *, expected_hash: str | None = None, height: int | str | None = None) -> Block:
     """Parse and verify one block as on the wire (with or without witness).
 
     Args:
         data: the block, nothing before or behind it.
         expected_hash: the hash that was asked for, display order; None when it is not known.
-        height: only for error texts.
+        height: only for error texts; any name of the block will do.
 
     Raises:
         ParseError: the bytes are not one block; carries the height (or hash) and the offset.
@@ -170,9 +169,9 @@ class _TransactionReader:
         txid = sha256d(bare)
         self.txids.append(txid)
         seen.add(txid)
-        rule = _first_broken_rule(inputs, outputs, coinbase, has_op_return, largest_witness)
+        rule = first_broken_rule(inputs, outputs, coinbase, has_op_return, largest_witness)
         if rule is None and not seen.isdisjoint(parents):
-            rule = Rule.SAME_BLOCK
+            rule = Rule.SAME_WINDOW
         if rule is None:
             self.payments.append(Payment(parents, values_sats))
         else:
@@ -240,9 +239,10 @@ class _TransactionReader:
         return largest
 
 
-def _first_broken_rule(
+def first_broken_rule(
     inputs: int, outputs: int, coinbase: Rule | None, has_op_return: bool, largest_witness: int
 ) -> Rule | None:
+    """Return the first rule of step 2 that a transaction breaks, the spends within the window aside."""
     if inputs > _MAX_INPUTS:
         return Rule.INPUTS
     if outputs != _OUTPUTS:

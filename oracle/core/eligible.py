@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from oracle.core.block import Block, Payment, Rule
 from oracle.core.params import PARAMETERS, SATS_PER_BTC
-from oracle.core.wire import Header
 
 PARENT_UNKNOWN = -1
 
@@ -24,7 +23,9 @@ class BlockFacts:
     """What the method needs of one block. Arrays have one entry an eligible output, in chain order."""
 
     height: int
-    header: Header
+    hash: str  # display order
+    prev_hash: str
+    time_unix: int  # header time
     size_bytes: int
     transactions: int
     outputs: int
@@ -46,6 +47,10 @@ class RecentTxids:
         self._txids_at[height] = txids
         self._height_of.update(dict.fromkeys(txids, height))
 
+    def at(self, height: int) -> list[bytes]:
+        """Return the txids of a remembered block."""
+        return self._txids_at[height]
+
     def newest(self, parents: list[bytes]) -> int:
         """Return the newest height that made one of these txids, or PARENT_UNKNOWN."""
         heights = self._height_of
@@ -64,7 +69,9 @@ def digest_block(block: Block, height: int, recent: RecentTxids) -> BlockFacts:
     recent.add(height, block.txids)
     return BlockFacts(
         height=height,
-        header=block.header,
+        hash=block.header.hash,
+        prev_hash=block.header.prev_hash,
+        time_unix=block.header.time_unix,
         size_bytes=block.size_bytes,
         transactions=len(block.txids),
         outputs=block.outputs,
@@ -78,8 +85,13 @@ def digest_block(block: Block, height: int, recent: RecentTxids) -> BlockFacts:
 def _outputs_of(payments: list[Payment], recent: RecentTxids) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     values = np.array([payment.values_sats for payment in payments], dtype=np.uint64).reshape(-1)
     parents = np.array([recent.newest(payment.parents) for payment in payments], dtype=np.int32)
-    kept = (values > PARAMETERS.min_value_sats) & (values < PARAMETERS.max_value_sats)
+    kept = is_within_limits(values)
     return values[kept].astype(np.int64), np.repeat(parents, PARAMETERS.outputs)[kept]
+
+
+def is_within_limits(value_sats: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Tell which output values the method looks at: more than 0.00001 and less than 100,000 BTC."""
+    return (value_sats > PARAMETERS.min_value_sats) & (value_sats < PARAMETERS.max_value_sats)
 
 
 def _round_bounds() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from oracle.core.eligible import BlockFacts
 from oracle.core.params import PARAMETERS
-from oracle.errors import NoDataError, RequestError, VerificationError
+from oracle.errors import NoDataError, NotFinalError, RequestError, VerificationError
 
 MEDIAN_BLOCKS = 11
 GENESIS_DATE = date(2009, 1, 3)
@@ -51,7 +51,7 @@ def form_window(blocks: Sequence[BlockFacts]) -> Window:
     sizes = [int(np.count_nonzero(keep)) for keep in kept]
     return Window(
         block_heights=np.array([facts.height for facts in blocks], dtype=np.int32),
-        block_times_unix=np.array([facts.header.time_unix for facts in blocks], dtype=np.int64),
+        block_times_unix=np.array([facts.time_unix for facts in blocks], dtype=np.int64),
         block_index=np.repeat(np.arange(len(blocks), dtype=np.int32), sizes),
         value_sats=np.concatenate([f.value_sats[keep] for f, keep in zip(blocks, kept, strict=True)]),
         is_round=np.concatenate([f.is_round[keep] for f, keep in zip(blocks, kept, strict=True)]),
@@ -65,10 +65,8 @@ def verify_continuity(blocks: Sequence[BlockFacts]) -> None:
         VerificationError: the first block that does not.
     """
     for previous, facts in pairwise(blocks):
-        if facts.header.prev_hash != previous.header.hash:
-            raise VerificationError(
-                f"it does not follow {previous.header.hash}", block=facts.height, offset=4
-            )
+        if facts.prev_hash != previous.hash:
+            raise VerificationError(f"it does not follow {previous.hash}", block=facts.height, offset=4)
 
 
 def recent_range(tip_height: int) -> tuple[int, int]:
@@ -99,11 +97,13 @@ def day_range(
     Args:
         day: the UTC date.
         tip_height: height of the newest block.
-        header_times: gives the header times of an inclusive range of heights.
+        header_times: gives the header times of an inclusive range of heights, nothing when the data does
+            not go back that far.
 
     Raises:
         RequestError: the day is before the first block ever.
-        NoDataError: the day has no block, or is not yet six blocks deep.
+        NotFinalError: the day is not yet six blocks deep.
+        NoDataError: the day has no block, or the data does not go back to its start.
     """
     if day < GENESIS_DATE:
         raise RequestError(f"{day} is before the first bitcoin block (2009-01-03); ask for a later day")
@@ -111,14 +111,14 @@ def day_range(
 
     def is_past_midnight(height: int) -> bool:
         times = header_times(max(0, height - MEDIAN_BLOCKS + 1), height)
-        return mediantime(times) >= midnight  # it never goes back, header times do
+        return bool(times) and mediantime(times) >= midnight  # it never goes back, header times do
 
     if not is_past_midnight(tip_height):
-        raise NoDataError(f"{day} is not in the data yet: the newest block is {tip_height}")
-    first = _first_of_day(_bisect(is_past_midnight, tip_height), midnight, header_times)
+        raise NotFinalError(f"{day} is not in the data yet: the newest block is {tip_height}")
+    first = _first_of_day(_bisect(is_past_midnight, tip_height), day, header_times)
     last = _last_of_day(first, tip_height, day, header_times)
     if tip_height - last < PARAMETERS.final_depth_blocks:
-        raise NoDataError(
+        raise NotFinalError(
             f"{day} is not final yet: it needs {PARAMETERS.final_depth_blocks} blocks on top, "
             f"and the newest block is {tip_height}"
         )
@@ -138,11 +138,13 @@ def _bisect(is_past: Callable[[int], bool], tip_height: int) -> int:
     return high
 
 
-def _first_of_day(median_past: int, midnight: int, header_times: Callable[[int, int], Sequence[int]]) -> int:
+def _first_of_day(median_past: int, day: date, header_times: Callable[[int, int], Sequence[int]]) -> int:
     # every block behind `median_past` is stamped past midnight, for it must exceed that median
     low = max(0, median_past - MEDIAN_BLOCKS)
     times = header_times(low, median_past)
-    early = [low + i for i, time_unix in enumerate(times) if time_unix < midnight]
+    early = [low + i for i, time_unix in enumerate(times) if time_unix < midnight_unix(day)]
+    if not early and low > 0:
+        raise NoDataError(f"the data does not go back to the start of {day}")
     return early[-1] + 1 if early else low
 
 

@@ -1,0 +1,126 @@
+"""From a source or from files to the facts of verified blocks, one block after the other."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+from oracle.core.block import parse_block
+from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
+from oracle.core.window import day_range, recent_range, verify_continuity
+from oracle.core.wire import HEADER_BYTES, parse_header
+from oracle.errors import BlockNotFoundError, NoDataError, ParseError, RequestError
+from oracle.sources import BlockSource
+
+FETCH_AHEAD = 3  # blocks fetched, one after the other, while one is read
+KNOWN_MAGICS = {  # of block files: main, test, testnet4, regtest, signet
+    bytes.fromhex(magic) for magic in ("f9beb4d9", "0b110907", "1c163f28", "fabfb5da", "0a03cf40")
+}
+Progress = Callable[[int, int], None]
+
+
+def read_blocks(
+    source: BlockSource, hashes: Sequence[str], first_height: int, recent: RecentTxids
+) -> Iterator[BlockFacts]:
+    """Fetch, verify and digest blocks by their hashes, in order.
+
+    Raises:
+        SourceError: the source could not hand over a block.
+        ParseError: it handed over something else.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
+        waiting: list[Future[bytes]] = [pool.submit(source.block, h) for h in hashes[:FETCH_AHEAD]]
+        try:
+            for i, block_hash in enumerate(hashes):
+                data = waiting.pop(0).result()
+                if i + FETCH_AHEAD < len(hashes):
+                    waiting.append(pool.submit(source.block, hashes[i + FETCH_AHEAD]))
+                height = first_height + i
+                block = parse_block(data, expected_hash=block_hash, height=height)
+                yield digest_block(block, height, recent)
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def read_range(
+    source: BlockSource, first_height: int, last_height: int, progress: Progress | None = None
+) -> list[BlockFacts]:
+    """Read consecutive blocks of the best chain and check that each follows the one before it."""
+    hashes = source.hashes(first_height, last_height)
+    facts = []
+    for block in read_blocks(source, hashes, first_height, RecentTxids()):
+        facts.append(block)
+        if progress:
+            progress(len(facts), len(hashes))
+    verify_continuity(facts)
+    return facts
+
+
+def find_range(source: BlockSource, day: date | None) -> tuple[int, int]:
+    """Return first and last height of a UTC day, or of the recent window when no day is given."""
+    tip = source.tip()
+    if day is not None:
+        return day_range(day, tip.height, lambda low, high: _times(source, low, high))
+    first, last = recent_range(tip.height)
+    if first < 0:
+        raise NoDataError(
+            f"the chain has {tip.height + 1} blocks; the recent window needs {last - first + 2} of them"
+        )
+    return first, last
+
+
+def _times(source: BlockSource, first_height: int, last_height: int) -> list[int]:
+    try:
+        headers = source.headers(first_height, last_height)
+    except BlockNotFoundError:
+        return []
+    return [parse_header(data).time_unix for data in headers]
+
+
+def read_files(paths: Sequence[Path]) -> list[BlockFacts]:
+    """Read raw block files and files of blk records; all blocks, in order, numbered from 0.
+
+    Raises:
+        RequestError: a file cannot be read or is empty.
+        ParseError: a file holds something else than blocks.
+    """
+    recent = RecentTxids()
+    blocks: list[BlockFacts] = []
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise RequestError(
+                f"cannot read {path}: {error.strerror or error}; name a file of blocks"
+            ) from error
+        for record in split_records(data, path.name):
+            height = len(blocks)
+            blocks.append(digest_block(parse_block(record, height=f"{height} ({path.name})"), height, recent))
+    if not blocks:
+        raise NoDataError("the files hold no block")
+    return blocks
+
+
+def split_records(data: bytes, name: str) -> Iterator[bytes]:
+    """Yield the blocks of a file: one raw block, or records of magic, size and block (zeros may follow)."""
+    if data[:4] not in KNOWN_MAGICS:
+        if len(data) <= HEADER_BYTES:
+            raise ParseError(f"{name} is too short for a block", offset=len(data))
+        yield data
+        return
+    position = 0
+    while position < len(data):
+        if data[position : position + 8] == bytes(8)[: len(data) - position]:
+            return  # the tail of an unfinished block file
+        if data[position : position + 4] != data[:4] or position + 8 > len(data):
+            raise ParseError(f"{name} has no record where the next should start", offset=position)
+        (size,) = struct.unpack_from("<I", data, position + 4)
+        end = position + 8 + size
+        if end > len(data):
+            raise ParseError(f"{name} ends inside a record of {size} bytes", offset=position)
+        yield data[position + 8 : end]
+        position = end
