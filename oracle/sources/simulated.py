@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from oracle.core.wire import sha256d
 from oracle.errors import BlockNotFoundError, SourceUnavailableError
-from oracle.simulate import DAY_SECONDS, HEADER_SIZE, SimulatedChain, SimulationSettings, sha256d
+from oracle.simulate import DAY_SECONDS, HEADER_SIZE, SimulatedChain, SimulationSettings, header_hash
 from oracle.sources import ChainTip, Health, Quote
 
 NAME = "simulated"
@@ -56,20 +57,19 @@ class SimulatedSource:
 
     def tip(self) -> ChainTip:
         """Return the newest block that has arrived; what is new goes to the state file."""
-        height = self.chain.height_at(self._now())
-        if height < self.chain.settings.first_height:
+        height, lowest = self.chain.height_at(self._now()), self.chain.settings.first_height
+        if height < lowest:
             raise SourceUnavailableError(
                 "the simulated chain starts in the future: wrong clock?", source=NAME
             )
-        block_hash = self.chain.block_hash(height)
-        if self._state_path and self._kept < self.chain.known_headers:
-            keep_headers(self._state_path, self.chain.headers(height), self._kept)
-            self._kept = self.chain.known_headers
-        return ChainTip(height, block_hash)
+        if self._state_path and height - lowest >= self._kept:
+            keep_headers(self._state_path, self._kept, self.chain.headers(lowest + self._kept, height))
+            self._kept = height - lowest + 1
+        return ChainTip(height, self.chain.block_hash(height))
 
     def hashes(self, first_height: int, last_height: int) -> list[str]:
         """Return the hashes of an inclusive range of heights."""
-        return [sha256d(header)[::-1].hex() for header in self.headers(first_height, last_height)]
+        return [header_hash(header) for header in self.headers(first_height, last_height)]
 
     def headers(self, first_height: int, last_height: int) -> list[bytes]:
         """Return the 80-byte headers of an inclusive range of heights."""
@@ -78,7 +78,7 @@ class SimulatedSource:
             asked = f"heights {first_height} to {last_height}"
             message = f"the simulated chain has {lowest} to {highest}, not all of {asked}"
             raise BlockNotFoundError(message, source=NAME)
-        return [self.chain.header(height) for height in range(first_height, last_height + 1)]
+        return self.chain.headers(first_height, last_height)
 
     def block(self, block_hash: str) -> bytes:
         """Return one block as on the wire."""
@@ -90,7 +90,8 @@ class SimulatedSource:
     def probe(self) -> Health:
         """Say that all is well, and that all is simulated."""
         height = self.chain.height_at(self._now())
-        return Health(NAME, URL, True, 0.0, None, NAME, True, height, ADVICE)
+        has_blocks = height >= self.chain.settings.first_height
+        return Health(NAME, URL, True, 0.0, None, NAME, has_blocks, height if has_blocks else None, ADVICE)
 
     def close(self) -> None:
         """Hold nothing, release nothing."""
@@ -146,14 +147,14 @@ def read_headers(path: Path) -> bytes:
     return content[:end]
 
 
-def keep_headers(path: Path, headers: bytes, kept: int) -> None:
-    """Write all headers but the first `kept` at their place: two runs at once write the same bytes."""
+def keep_headers(path: Path, index: int, headers: list[bytes]) -> None:
+    """Write headers at their place in a file, `index` headers in: two runs at once write the same bytes."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
         with path.open("r+b") as file:
-            file.seek(kept * HEADER_SIZE)
-            file.write(headers[kept * HEADER_SIZE :])
+            file.seek(index * HEADER_SIZE)
+            file.write(b"".join(headers))
     except OSError as error:
         raise _state_error(path, error) from error
 
