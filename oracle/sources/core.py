@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from oracle.errors import BlockNotFoundError, SettingsError, SourceError
+from oracle.errors import SettingsError, SourceError
 from oracle.sources import ChainTip, Health
 from oracle.sources.bitcoin_conf import NodeFolder, read_node_folder
 from oracle.sources.http import Answer, HttpSeam, RetryPolicy, header_hash, is_hash
@@ -232,11 +232,7 @@ class CoreSource:
         is_not_stored = code == MISC and any(words in message.lower() for words in NOT_STORED)
         if is_not_stored or code in {OUT_OF_RANGE, NOT_FOUND}:
             advice = ": ask a node that is not pruned" if "pruned" in message else ""
-            return BlockNotFoundError(
-                f"{self.name} at {self._http.url} does not have that block ({call}: {message}){advice}",
-                source=self.name,
-                url=self._http.url,
-            )
+            return self._http.not_found(f"does not have that block ({call}: {message}){advice}")
         return self._http.bad_answer(f"answered {call} with error {code}: {message}")
 
     def _bytes(self, text: object) -> bytes:

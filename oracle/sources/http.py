@@ -19,6 +19,7 @@ import tenacity
 
 from oracle.errors import (
     BadAnswerError,
+    BlockNotFoundError,
     SettingsError,
     SourceError,
     SourceRefusedError,
@@ -109,10 +110,14 @@ class HttpSeam:
 
     def get(self, path: str, params: dict[str, str | int] | None = None) -> Answer:
         """Return what the server answers to GET, with the URL's credentials and the retries."""
-        answer = self.retrying(lambda: self.send("GET", path, params=params, auth=self.credentials))
+        return self.retrying(lambda: self.get_once(path, params))
+
+    def get_once(self, path: str, params: dict[str, str | int] | None = None) -> Answer:
+        """Return what the server answers to GET now."""
+        answer = self.send("GET", path, params=params, auth=self.credentials)
         if answer.status in {401, 403}:
             raise self.refused(
-                f"does not let us in (HTTP {answer.status}): check user, password and its rules"
+                f"does not let us in (HTTP {answer.status}): check user and password in its URL"
             )
         return answer
 
@@ -202,6 +207,10 @@ class HttpSeam:
     def bad_answer(self, reason: str) -> BadAnswerError:
         """Return the error for an answer that is not what it should be."""
         return BadAnswerError(f"{self.source} at {self.url} {reason}", source=self.source, url=self.url)
+
+    def not_found(self, reason: str) -> BlockNotFoundError:
+        """Return the error for a block that the server does not have."""
+        return BlockNotFoundError(f"{self.source} at {self.url} {reason}", source=self.source, url=self.url)
 
     def close(self) -> None:
         """Close the connections kept alive."""
