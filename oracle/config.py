@@ -8,6 +8,8 @@ A setting that nothing reads does not exist.
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -91,13 +93,6 @@ def _secret_url(value: SecretStr) -> SecretStr:
     return SecretStr(_url(value.get_secret_value()))
 
 
-def _home(value: Path) -> Path:
-    try:
-        return value.expanduser()
-    except RuntimeError as error:
-        raise ValueError("should be a path; it names a home folder that there is none of") from error
-
-
 def _disagreement(name: str, value: Any, earlier: Mapping[str, Any]) -> str | None:
     user = name.replace("_password", "_user")
     if user != name and user in earlier and (value is None) != (earlier[user] is None):
@@ -125,7 +120,7 @@ def _backup_path() -> Path:
 
 
 Url = Annotated[str, AfterValidator(_base_url)]
-Folder = Annotated[Path, AfterValidator(_home)]
+Folder = Annotated[Path, BeforeValidator(os.path.expanduser)]
 Address = Annotated[str, AfterValidator(_address)]
 SourceName = Literal["core", "electrs", "mempool", "blkfiles", "simulated"]
 SourceNames = Annotated[tuple[SourceName, ...], BeforeValidator(_split)]
@@ -302,6 +297,15 @@ class Settings(BaseSettings):
     def redact(self, text: str) -> str:
         """Return a text with every configured secret masked, and whatever else looks like credentials."""
         return self._secret_pattern.sub(MASK, text)
+
+    def clean(self, value: object) -> Any:
+        """Return a value as JSON can hold it, its texts redacted; what JSON does not know becomes text."""
+        if isinstance(value, Mapping):
+            return {self.redact(str(key)): self.clean(part) for key, part in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.clean(part) for part in value]
+        is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+        return value if value is None or is_number else self.redact(str(value))
 
     @cached_property
     def _secret_pattern(self) -> re.Pattern[str]:

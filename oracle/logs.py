@@ -7,9 +7,8 @@ the context. Standard error gets the log always, LOG_FILE when it is set; standa
 from __future__ import annotations
 
 import logging
-import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
@@ -112,7 +111,7 @@ def _formatter(settings: Settings, last: list[Processor]) -> logging.Formatter:
     processors: list[Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,
-        _redactor(settings.redact),
+        _redactor(settings),
         *last,
     ]
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_FIRST, processors=processors)
@@ -136,18 +135,9 @@ def _shape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     }
 
 
-def _redactor(redact: Callable[[str], str]) -> Processor:
-    def clean(value: object) -> object:
-        if isinstance(value, dict):
-            return {redact(str(key)): clean(part) for key, part in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [clean(part) for part in value]
-        is_plain = (
-            value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-        )
-        return value if is_plain else redact(str(value))
+def _redactor(settings: Settings) -> Processor:
+    def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        cleaned: EventDict = settings.clean(event)
+        return cleaned
 
-    def processor(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        return {key: clean(value) for key, value in event.items()}
-
-    return processor
+    return redact
