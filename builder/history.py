@@ -1,0 +1,54 @@
+"""The history files: every tick of a week, and per-block rows thinned for longer ranges. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from builder.record import DAY_SECONDS, Context, Record, Row, Snapshot, head
+
+Columns = Mapping[str, NDArray[Any]]
+
+SHORT_RANGES = {"24h": DAY_SECONDS, "7d": 7 * DAY_SECONDS}
+LONG_RANGES = {"30d": (30, 3600), "1y": (365, 6 * 3600), "all": (None, DAY_SECONDS)}  # days, thinning step
+COLUMNS = (
+    *("time_unix", "height", "spot_usd", "spot_low_usd", "spot_high_usd", "window_usd", "exchange_usd"),
+    *("divergence_percent", "leg", "confidence", "is_valid", "points"),
+)
+
+
+def histories(record: Record, blocks: Columns, context: Context) -> dict[str, Snapshot]:
+    """Return `/api/history/*.json` by range: the week's ticks and thinned blocks."""
+    made = {}
+    for name, seconds in SHORT_RANGES.items():
+        first_unix = context.now_unix - seconds
+        rows = [row for row in record.ticks if row["time_unix"] >= first_unix]
+        made[name] = _history(name, first_unix, None, "every tick, and every block that was caught up", rows)
+    for name, (days, step) in LONG_RANGES.items():
+        first = None if days is None else context.now_unix - days * DAY_SECONDS
+        rule = f"of each {step // 3600} h: the last block with a valid price, and the last without"
+        made[name] = _history(name, first, step, rule, thin(blocks, first or 0, step))
+    return {name: head(record.facts, context.now_unix) | history for name, history in made.items()}
+
+
+def _history(name: str, first: int | None, step: int | None, rule: str, rows: Sequence[Row]) -> Snapshot:
+    about = {"range": name, "first_unix": first, "step_seconds": step, "thinning": rule, "rows": len(rows)}
+    return about | {column: [row[column] for row in rows] for column in COLUMNS}
+
+
+def thin(blocks: Columns, first_unix: int, step_seconds: int) -> list[Snapshot]:
+    """Return the last valid and the last invalid block of each step since a time, oldest first."""
+    bucket = np.maximum.accumulate(blocks["time_unix"]) // step_seconds
+    kept = np.zeros(len(bucket), dtype=bool)
+    for is_valid in (True, False):
+        those = np.flatnonzero((blocks["is_valid"] == is_valid) & (blocks["time_unix"] >= first_unix))
+        kept[those[np.diff(bucket[those], append=-1) != 0]] = True
+    rows = zip(*(_plain(blocks[column][kept]) for column in COLUMNS), strict=True)
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+
+def _plain(values: NDArray[Any]) -> list[Any]:
+    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN
