@@ -386,7 +386,7 @@ def _misspelt(environ: Mapping[str, str], from_file: Mapping[str, str]) -> Itera
     """Yield a sentence for each name that is almost ours; in the file every name should be ours."""
     around = [name for name in environ if name.upper().startswith(tuple(OUR_PREFIXES.split()))]
     for name in {*around, *from_file} - {*NAMES, *RETIRED}:
-        near = get_close_matches(name.upper(), NAMES, n=1, cutoff=0.75)
+        near = get_close_matches(name.upper(), NAMES, n=1, cutoff=0.82)
         if near or name in from_file:
             yield f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
 
