@@ -82,6 +82,7 @@ class SimulatedSource:
 
     def block(self, block_hash: str) -> bytes:
         """Return one block as on the wire."""
+        self.tip()  # a hash is only known once its header is made
         height = self.chain.height_of(block_hash)
         if height is None:
             raise BlockNotFoundError(f"the simulated chain has no block {block_hash}", source=NAME)
