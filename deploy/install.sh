@@ -1,0 +1,259 @@
+#!/bin/bash
+# Install the on-chain price oracle on this machine: program, user, folders, timer, nginx site.
+# Run it again at any time, for an upgrade too: what is there already is kept or brought up to date.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: install.sh [options]
+
+  --dry-run        say what would be done, do nothing
+  --port N         the port nginx listens on (default: as installed before, else 8000)
+  --no-nginx       leave nginx alone
+  --cron           run by cron instead of the systemd timer
+  --python PATH    the Python to use, 3.11 or newer (default: python3)
+  --no-program     leave /opt/onchain-oracle/venv alone (it is installed in another way)
+  --destdir DIR    put all files below DIR, for a package or a look; no users, no services
+  --uninstall      remove program, timer and site; settings, database and releases stay
+  --purge          with --uninstall: remove those too, and the user
+  --help           this text
+
+Afterwards: `onchain-oracle doctor` checks the settings in /etc/onchain-oracle/oracle.env.
+TEXT
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source_dir=$(dirname "$here")
+name=onchain-oracle
+dry_run=no nginx=yes cron=no program=yes destdir='' uninstall=no purge=no port='' python=python3
+
+fail() {
+    echo "install.sh: $*" >&2
+    exit 2
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        --dry-run) dry_run=yes ;;
+        --no-nginx) nginx=no ;;
+        --cron) cron=yes ;;
+        --no-program) program=no ;;
+        --uninstall) uninstall=yes ;;
+        --purge) purge=yes ;;
+        --port | --python | --destdir)
+            [ $# -ge 2 ] || fail "$1 needs a value"
+            case $1 in
+                --port) port=$2 ;;
+                --python) python=$2 ;;
+                --destdir) destdir=$2 ;;
+            esac
+            shift
+            ;;
+        --help | -h) usage && exit 0 ;;
+        *) fail "unknown option $1 (--help lists them)" ;;
+    esac
+    shift
+done
+
+[ "$purge" = no ] || [ "$uninstall" = yes ] || fail "--purge needs --uninstall"
+[ -z "$destdir" ] || [ "${destdir#/}" != "$destdir" ] || fail "--destdir needs an absolute path"
+[[ ! $port =~ [^0-9] && ${#port} -le 5 && ${port:-1} -ge 1 && ${port:-1} -le 65535 ]] ||
+    fail "--port needs a number from 1 to 65535"
+[ "$dry_run" = yes ] || [ -n "$destdir" ] || [ "$(id -u)" = 0 ] || fail "must be run as root (or with --dry-run)"
+
+opt=$destdir/opt/$name
+state=$destdir/var/lib/$name
+etc=$destdir/etc/$name
+units=$destdir/etc/systemd/system
+site_available=$destdir/etc/nginx/sites-available/$name.conf
+site_enabled=$destdir/etc/nginx/sites-enabled/$name.conf
+cron_file=$destdir/etc/cron.d/$name
+logrotate_file=$destdir/etc/logrotate.d/$name
+command_file=$destdir/usr/local/bin/$name
+
+# Say a command, and run it unless this is a dry run.
+run() {
+    echo "+ $*"
+    [ "$dry_run" = yes ] || "$@"
+}
+
+# The same for commands that change the running machine and not just files.
+live() {
+    [ -n "$destdir" ] || run "$@"
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# Write standard input to a file: put MODE FILE
+put() {
+    local text
+    text=$(cat)
+    echo "+ write $2 (mode $1)"
+    [ "$dry_run" = yes ] && return
+    install -d -m 0755 "$(dirname "$2")"
+    printf '%s\n' "$text" >"$2.new"
+    chmod "$1" "$2.new"
+    mv -f "$2.new" "$2"
+}
+
+# Folders that the service writes belong to its user, where there is one.
+owned() {
+    run install -d -m "$1" "$2"
+    live chown "$name:$name" "$2"
+}
+
+check_python() {
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+        fail "$python is not a Python of 3.11 or newer; name one with --python"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$python cannot make a virtual environment: apt-get install python3-venv"
+}
+
+check_nginx() {
+    [ -n "$destdir" ] || has nginx || fail "nginx is not installed: apt-get install nginx-light (or --no-nginx)"
+}
+
+install_user() {
+    id -u "$name" >/dev/null 2>&1 ||
+        live useradd --system --user-group --home-dir "/var/lib/$name" --no-create-home --shell /usr/sbin/nologin "$name"
+}
+
+install_folders() {
+    owned 0755 "$state"
+    owned 0750 "$destdir/var/cache/$name"
+    owned 0750 "$destdir/var/log/$name"
+    run install -d -m 0755 "$etc" "$opt/share"
+}
+
+install_program() {
+    run install -m 0644 "$here/README.md" "$source_dir/.env.example" "$opt/share/"
+    [ "$program" = yes ] || return 0
+    run "$python" -m venv "$opt/venv"
+    run "$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "$source_dir"
+    # Scripts name their Python by its full path; below a destdir that is not where they will run.
+    [ -z "$destdir" ] || run sed -i "1s|^#!$destdir|#!|" "$opt/venv/bin/oracle"
+}
+
+install_settings() {
+    if [ ! -e "$etc/oracle.env" ]; then
+        put 0640 "$etc/oracle.env" <<'TEXT'
+# Settings of the on-chain price oracle. `onchain-oracle config` shows each with its origin, `onchain-oracle doctor` tests
+# them. All names are in /opt/onchain-oracle/share/.env.example. With no source of blocks set, the chain is simulated.
+#BITCOIN_RPC_URL=http://127.0.0.1:8332
+#BITCOIN_DATADIR=/var/lib/bitcoind
+#MEMPOOL_API_URL=http://127.0.0.1:8999
+#ORACLE_PUBLIC_URL=https://price.example.org
+
+# Keep this line. The default is the temporary folder, and the service's own is emptied after each run. Best on another disk
+# than the database (then the service needs ReadWritePaths= for it: systemctl edit oracle-build).
+DUCKDB_BACKUP_PATH=/var/cache/onchain-oracle/oracle-backup.duckdb
+TEXT
+    fi
+    live chown "root:$name" "$etc/oracle.env"
+    run ln -sfn "/etc/$name/oracle.env" "$state/.env"
+}
+
+# A command for people that runs as the right user in the right folder.
+install_command() {
+    put 0755 "$command_file" <<'TEXT'
+#!/bin/sh
+# oracle, as the user and in the folder of the service: onchain-oracle doctor
+cd /var/lib/onchain-oracle || exit 1
+export HOME=/var/cache/onchain-oracle PYTHONDONTWRITEBYTECODE=1
+if [ "$(id -un)" = onchain-oracle ]; then
+    exec /opt/onchain-oracle/venv/bin/oracle "$@"
+fi
+exec runuser -u onchain-oracle -- /opt/onchain-oracle/venv/bin/oracle "$@"
+TEXT
+}
+
+# The running timer may be the one to replace: stop the other way first, so that only one of the two is ever on.
+install_schedule() {
+    put 0644 "$logrotate_file" <"$here/logrotate/$name"
+    if [ "$cron" = yes ]; then
+        remove_timer
+        put 0644 "$cron_file" <"$here/cron/$name"
+        return
+    fi
+    run rm -f "$cron_file"
+    put 0644 "$units/oracle-build.service" <"$here/systemd/oracle-build.service"
+    put 0644 "$units/oracle-build.timer" <"$here/systemd/oracle-build.timer"
+    if [ -z "$destdir" ] && ! [ -d /run/systemd/system ]; then
+        echo "systemd does not run here: the timer is installed, and not started"
+        return
+    fi
+    live systemctl daemon-reload
+    live systemctl enable --now oracle-build.timer
+    live systemctl start --no-block oracle-build.service
+}
+
+reload_nginx() {
+    if [ -n "$destdir" ]; then
+        return
+    elif [ -d /run/systemd/system ]; then
+        run systemctl reload-or-restart nginx
+    elif [ -s /run/nginx.pid ]; then
+        run nginx -s reload
+    else
+        echo "nginx does not run: start it to see the site"
+    fi
+}
+
+install_nginx() {
+    [ "$nginx" = yes ] || return 0
+    [ -n "$port" ] || [ ! -f "$site_available" ] ||
+        port=$(sed -n 's/^ *listen \([0-9]*\);.*/\1/p' "$site_available" | head -n 1)
+    sed "s/^\( *listen \)8000;/\1${port:-8000};/" "$here/nginx/oracle.conf" | put 0644 "$site_available"
+    run install -d -m 0755 "$(dirname "$site_enabled")"
+    run ln -sfn "/etc/nginx/sites-available/$name.conf" "$site_enabled"
+    if ! live nginx -q -t; then
+        run rm -f "$site_enabled"
+        fail "nginx does not accept its configuration; the site is switched off again, the rest is installed"
+    fi
+    reload_nginx
+}
+
+remove_timer() {
+    if [ -z "$destdir" ] && [ -d /run/systemd/system ] && [ -e "$units/oracle-build.timer" ]; then
+        run systemctl disable --now oracle-build.timer
+        run systemctl stop oracle-build.service
+    fi
+    run rm -f "$units/oracle-build.service" "$units/oracle-build.timer"
+    if [ -d /run/systemd/system ]; then
+        live systemctl daemon-reload
+    fi
+}
+
+remove_all() {
+    remove_timer
+    run rm -f "$cron_file" "$logrotate_file" "$command_file"
+    if [ -L "$site_enabled" ] || [ -e "$site_available" ]; then
+        run rm -f "$site_enabled" "$site_available"
+        [ "$nginx" = no ] || ! has nginx || reload_nginx
+    fi
+    run rm -rf "$opt"
+    if [ "$purge" = yes ]; then
+        run rm -rf "$etc" "$state" "$destdir/var/cache/$name" "$destdir/var/log/$name"
+        ! id -u "$name" >/dev/null 2>&1 || live userdel "$name"
+    else
+        echo "kept: $etc, $state, $destdir/var/cache/$name, $destdir/var/log/$name (--purge removes them)"
+    fi
+}
+
+if [ "$uninstall" = yes ]; then
+    remove_all
+    exit 0
+fi
+
+[ "$program" = no ] || check_python
+[ "$nginx" = no ] || check_nginx
+install_user
+install_folders
+install_program
+install_settings
+install_command
+install_schedule
+install_nginx
+echo "done; settings: $etc/oracle.env; check them with: $name doctor"

@@ -1,0 +1,262 @@
+"""The files beside nginx, each by its own tool: units, install script, cron, logrotate, compose file."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.deploy.running_nginx import DEPLOY
+
+INSTALL = DEPLOY / "install.sh"
+SERVICE = (DEPLOY / "systemd" / "oracle-build.service").read_text(encoding="utf-8")
+TIMER = (DEPLOY / "systemd" / "oracle-build.timer").read_text(encoding="utf-8")
+PROGRAM = "/opt/onchain-oracle/venv/bin/oracle"
+COMPOSE = DEPLOY / "mempool-stack" / "docker-compose.yml"
+
+
+def tool(name: str, package: str) -> str:
+    """Return a program's path, or skip with the package that has it."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if path is None:
+        pytest.skip(f"{name} is not installed (apt-get install {package})")
+    return path
+
+
+def run(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run([str(word) for word in words], check=False, capture_output=True, text=True)
+    assert not check or result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+def install(destdir: Path, *options: str) -> str:
+    return run(INSTALL, "--destdir", destdir, "--no-program", *options).stdout
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes | str]]:
+    """Return every file and link below a folder with its mode and content."""
+    return {
+        str(path.relative_to(folder)): (
+            path.lstat().st_mode & 0o777,
+            str(path.readlink()) if path.is_symlink() else path.read_bytes(),
+        )
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """The shipped units, their program replaced by one that is here (systemd wants it to exist)."""
+    (tmp_path / "oracle-build.service").write_text(SERVICE.replace(PROGRAM, sys.executable))
+    (tmp_path / "oracle-build.timer").write_text(TIMER)
+    return tmp_path
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(units: Path) -> None:
+    analyze = tool("systemd-analyze", "systemd")
+    result = run(analyze, "verify", "--man=no", *units.glob("oracle-build.*"))
+    assert "oracle-build" not in result.stderr
+
+
+def test_systemd_finds_the_service_well_closed(units: Path) -> None:
+    analyze = tool("systemd-analyze", "systemd")
+    run(analyze, "security", "--offline=yes", "--threshold=20", units / "oracle-build.service")
+
+
+def test_systemd_runs_the_timer_every_ten_minutes() -> None:
+    analyze = tool("systemd-analyze", "systemd")
+    calendar = re.findall(r"^OnCalendar=(.*)$", TIMER, re.MULTILINE)
+    assert calendar == ["*:0/10"]
+    start = ["--base-time=2025-10-09 12:00:30 UTC", "--iterations=3"]
+    elapses = re.findall(r"12:\d\d:\d\d UTC", run(analyze, "calendar", *start, calendar[0]).stdout)
+    assert list(dict.fromkeys(elapses)) == ["12:10:00 UTC", "12:20:00 UTC", "12:30:00 UTC"]
+
+
+def test_a_run_that_finds_the_lock_taken_is_no_failure() -> None:
+    from oracle.errors import BusyError
+
+    assert f"SuccessExitStatus={BusyError.exit_code}\n" in SERVICE
+
+
+def test_the_service_writes_only_its_own_folders() -> None:
+    assert "ProtectSystem=strict\n" in SERVICE
+    assert "ReadWritePaths" not in SERVICE
+
+
+def test_the_shell_check_finds_nothing_in_the_install_script() -> None:
+    run(tool("shellcheck", "shellcheck"), INSTALL)
+
+
+def test_a_dry_run_says_much_and_changes_nothing(tmp_path: Path) -> None:
+    said = run(INSTALL, "--dry-run", "--no-nginx", "--destdir", tmp_path, "--python", sys.executable).stdout
+    assert f"+ {tmp_path}/opt/onchain-oracle/venv/bin/python -m pip install" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_installation_puts_every_file_in_its_place(tmp_path: Path) -> None:
+    install(tmp_path)
+    assert set(tree(tmp_path)) == {
+        "etc/logrotate.d/onchain-oracle",
+        "etc/nginx/sites-available/onchain-oracle.conf",
+        "etc/nginx/sites-enabled/onchain-oracle.conf",
+        "etc/onchain-oracle/oracle.env",
+        "etc/systemd/system/oracle-build.service",
+        "etc/systemd/system/oracle-build.timer",
+        "opt/onchain-oracle/share/.env.example",
+        "opt/onchain-oracle/share/README.md",
+        "usr/local/bin/onchain-oracle",
+        "var/lib/onchain-oracle/.env",
+    }
+
+
+def test_installing_twice_is_installing_once(tmp_path: Path) -> None:
+    install(tmp_path)
+    once = tree(tmp_path)
+    install(tmp_path)
+    assert tree(tmp_path) == once
+
+
+def test_installing_again_keeps_settings_and_port(tmp_path: Path) -> None:
+    install(tmp_path, "--port", "8123")
+    settings = tmp_path / "etc/onchain-oracle/oracle.env"
+    settings.write_text("LOG_LEVEL=DEBUG\n")
+    install(tmp_path)
+    assert settings.read_text() == "LOG_LEVEL=DEBUG\n"
+    assert "listen 8123;" in (tmp_path / "etc/nginx/sites-available/onchain-oracle.conf").read_text()
+
+
+def test_secrets_in_the_settings_are_not_for_everyone(tmp_path: Path) -> None:
+    install(tmp_path)
+    assert tree(tmp_path)["etc/onchain-oracle/oracle.env"][0] == 0o640
+
+
+def test_the_installed_settings_are_accepted(tmp_path: Path) -> None:
+    from oracle.config import load_settings
+
+    install(tmp_path)
+    settings = load_settings({}, tmp_path / "etc/onchain-oracle/oracle.env")
+    assert settings.warnings == ()
+    assert str(settings.duckdb_backup_path).startswith("/var/cache/onchain-oracle/")
+
+
+def test_installed_units_and_site_are_the_shipped_ones(tmp_path: Path) -> None:
+    install(tmp_path)
+    assert (tmp_path / "etc/systemd/system/oracle-build.service").read_text() == SERVICE
+    shipped = (DEPLOY / "nginx" / "oracle.conf").read_text()
+    assert (tmp_path / "etc/nginx/sites-available/onchain-oracle.conf").read_text() == shipped
+
+
+def test_cron_replaces_the_timer(tmp_path: Path) -> None:
+    install(tmp_path)
+    install(tmp_path, "--cron")
+    files = tree(tmp_path)
+    assert "etc/cron.d/onchain-oracle" in files
+    assert not [name for name in files if name.startswith("etc/systemd")]
+
+
+def test_the_timer_replaces_cron(tmp_path: Path) -> None:
+    install(tmp_path, "--cron")
+    install(tmp_path)
+    assert "etc/cron.d/onchain-oracle" not in tree(tmp_path)
+
+
+def test_uninstalling_keeps_settings_and_data(tmp_path: Path) -> None:
+    install(tmp_path)
+    database = tmp_path / "var/lib/onchain-oracle/state/oracle.duckdb"
+    database.parent.mkdir()
+    database.write_text("rows")
+    run(INSTALL, "--destdir", tmp_path, "--uninstall")
+    assert set(tree(tmp_path)) == {
+        "etc/onchain-oracle/oracle.env",
+        "var/lib/onchain-oracle/.env",
+        "var/lib/onchain-oracle/state/oracle.duckdb",
+    }
+
+
+def test_purging_leaves_nothing(tmp_path: Path) -> None:
+    install(tmp_path)
+    run(INSTALL, "--destdir", tmp_path, "--uninstall", "--purge")
+    assert tree(tmp_path) == {}
+
+
+def test_uninstalling_what_is_not_there_is_no_error(tmp_path: Path) -> None:
+    run(INSTALL, "--destdir", tmp_path, "--uninstall", "--purge")
+
+
+WRONG_OPTIONS = ["--port 0", "--port 70000", "--port x", "--port", "--what", "--purge", "--destdir x"]
+
+
+@pytest.mark.parametrize("options", WRONG_OPTIONS)
+def test_wrong_options_are_one_sentence_and_exit_code_2(options: str) -> None:
+    result = run(INSTALL, "--dry-run", *options.split(), check=False)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_cron_runs_the_same_program_as_often_as_the_timer() -> None:
+    lines = (DEPLOY / "cron" / "onchain-oracle").read_text().splitlines()
+    jobs = [line for line in lines if re.match(r"[*\d]", line)]
+    assert jobs[0].startswith(
+        "*/10 * * * * onchain-oracle cd /var/lib/onchain-oracle && " + PROGRAM + " build"
+    )
+    assert len(jobs) == 1
+
+
+def test_logrotate_understands_its_file(tmp_path: Path) -> None:
+    rotate = tool("logrotate", "logrotate")
+    file, log = tmp_path / "rotate", tmp_path / "build.log"
+    log.write_text("a line\n")
+    shipped = (DEPLOY / "logrotate" / "onchain-oracle").read_text()
+    ours = shipped.replace("/var/log/onchain-oracle/build.log", str(log))
+    file.write_text(re.sub(r"    (su|create) .*\n", "", ours))  # the user exists after an installation only
+    file.chmod(0o644)
+    tmp_path.chmod(0o755)
+    run(rotate, "--force", "--state", tmp_path / "state", file)
+    assert (tmp_path / "build.log.1").read_text() == "a line\n"
+
+
+def test_the_compose_file_is_sound_yaml_with_a_pinnable_image_each() -> None:
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    assert set(services) == {"database", "backend", "electrs", "website"}
+    assert all(re.fullmatch(r"[\w/]+:\$\{\w+_VERSION:-[\w.]+\}", it["image"]) for it in services.values())
+
+
+def test_the_compose_file_holds_no_secret_and_no_default_for_one() -> None:
+    secrets = re.findall(r"^ *\w*PASSWORD: (.*)$", COMPOSE.read_text(), re.MULTILINE)
+    assert len(secrets) == 4
+    assert all(re.fullmatch(r"\$\{\w+:\?set \w+ in \.env\}", value) or value == '"yes"' for value in secrets)
+
+
+def test_every_variable_of_the_compose_file_is_in_its_example() -> None:
+    used = set(re.findall(r"\$\{(\w+)", COMPOSE.read_text()))
+    example = (COMPOSE.parent / "env.example").read_text()
+    named = set(re.findall(r"^#?(\w+)=", example, re.MULTILINE))
+    assert named == used
+
+
+def test_docker_compose_reads_the_compose_file(tmp_path: Path) -> None:
+    docker = tool("docker", "docker.io")
+    if run(docker, "compose", "version", check=False).returncode:
+        pytest.skip("docker is there, its compose plugin is not")
+    env = tmp_path / ".env"
+    env.write_text("CORE_RPC_USER=u\nCORE_RPC_PASSWORD=p\nDATABASE_PASSWORD=d\n")
+    run(
+        docker,
+        "compose",
+        "--env-file",
+        env,
+        "-f",
+        COMPOSE,
+        "--profile",
+        "electrs",
+        "--profile",
+        "website",
+        "config",
+        "-q",
+    )
