@@ -1,0 +1,240 @@
+"""Notifications: what a webhook and a mail server get, and that nothing they do fails a run."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import io
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oracle import notify
+from oracle.config import Settings, load_settings
+from oracle.logs import logging_to
+from oracle.notify import Event, deliver, payload
+from tests.fakes.mail import FakeMailServer
+from tests.fakes.server import FakeServer, Reply, Request
+
+EVENT = Event(
+    "divergence_started",
+    "Large divergence detected: +3.2%",
+    1_735_689_600,
+    details={"headline_percent": 3.2, "leg": "spot", "height": 877_259},
+)
+
+
+class Hook(FakeServer):
+    def handle(self, request: Request) -> Reply:
+        return Reply(200, b"ok")
+
+
+def hooked(server: Hook, **more: str) -> Settings:
+    return load_settings({"ALERT_WEBHOOK_URL": f"{server.url}/services/T0/s3cr3t", **more})
+
+
+def mailing(server: FakeMailServer, **more: str) -> Settings:
+    environ = {"ALERT_EMAIL": "ops@example.org,boss@example.org", "SMTP_HOST": "127.0.0.1"}
+    return load_settings({**environ, "SMTP_PORT": str(server.port), "SMTP_STARTTLS": "false", **more})
+
+
+def posted(event: Event = EVENT, **more: str) -> tuple[dict[str, Any], Request]:
+    with Hook() as server:
+        assert deliver([event], hooked(server, **more)) == []
+    [request] = server.requests
+    return json.loads(request.body), request
+
+
+def test_the_webhook_gets_one_json_object() -> None:
+    body, request = posted()
+    assert (request.method, request.path) == ("POST", "/services/T0/s3cr3t")
+    assert request.headers["content-type"] == "application/json"
+    assert body == {
+        "text": "[on-chain price] divergence started: Large divergence detected: +3.2%",
+        "event": "divergence_started",
+        "message": "Large divergence detected: +3.2%",
+        "time": "2025-01-01T00:00:00Z",
+        "time_unix": 1_735_689_600,
+        "network": "main",
+        "is_demo": False,
+        "details": {"headline_percent": 3.2, "leg": "spot", "height": 877_259},
+    }
+
+
+def test_a_simulated_number_is_labelled() -> None:
+    body, _ = posted(Event("failure", "x", 0, network="simulated"))
+    assert body["text"].startswith("[on-chain price, simulated] ")
+    assert body["is_demo"] is True
+
+
+def test_an_error_message_cannot_give_slack_commands() -> None:
+    body, _ = posted(Event("failure", "<!channel> 404 & more", 0))
+    assert body["text"].endswith("&lt;!channel&gt; 404 &amp; more")
+    assert body["message"] == "<!channel> 404 & more"
+
+
+def test_a_signed_post_can_be_checked_against_its_body() -> None:
+    _, request = posted(ALERT_WEBHOOK_SECRET="key")
+    digest = hmac.new(b"key", request.body, hashlib.sha256).hexdigest()
+    assert request.headers["x-oracle-signature"] == f"sha256={digest}"
+
+
+def test_without_a_secret_there_is_no_signature() -> None:
+    assert "x-oracle-signature" not in posted()[1].headers
+
+
+def test_no_secret_leaves_in_a_notification() -> None:
+    event = Event("failure", "401 for hunter2", 0, details={"url": "http://oracle:hunter2@node"})
+    more = {"BITCOIN_RPC_USER": "oracle", "BITCOIN_RPC_PASSWORD": "hunter2"}
+    assert b"hunter2" not in posted(event, **more)[1].body
+
+
+def test_every_event_is_posted_in_order() -> None:
+    with Hook() as server:
+        deliver([EVENT, Event("recovery", "All is well again.", 0)], hooked(server))
+    assert [json.loads(x.body)["event"] for x in server.requests] == ["divergence_started", "recovery"]
+
+
+def test_nothing_configured_is_nothing_sent() -> None:
+    assert deliver([EVENT], load_settings({})) == []
+
+
+@pytest.mark.parametrize("status", [302, 400, 404, 500])
+def test_a_webhook_that_says_no_is_a_failure(status: int) -> None:
+    with Hook() as server:
+        server.fail(status, b"no")
+        [failure] = deliver([EVENT], hooked(server))
+    assert failure == f"ALERT_WEBHOOK_URL did not take a notification: the webhook answered {status}"
+
+
+def test_a_webhook_that_is_not_there_is_a_failure() -> None:
+    with Hook() as server:
+        settings = hooked(server)
+    assert len(deliver([EVENT], settings)) == 1
+
+
+def test_a_webhook_that_never_answers_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "TIMEOUT_SECONDS", 0.05)
+    with Hook() as server:
+        server.hang()
+        assert len(deliver([EVENT], hooked(server))) == 1
+
+
+def test_a_webhook_that_hangs_up_is_a_failure() -> None:
+    with Hook() as server:
+        server.drop()
+        assert len(deliver([EVENT], hooked(server))) == 1
+
+
+def test_a_failed_notification_is_a_warning_without_the_webhooks_secret() -> None:
+    stream = io.StringIO()
+    with Hook() as server:
+        settings = hooked(server)
+    with logging_to(settings, stream):
+        deliver([EVENT], settings)
+    assert json.loads(stream.getvalue())["level"] == "WARNING"
+    assert "s3cr3t" not in stream.getvalue()
+
+
+def test_a_webhook_that_fails_does_not_keep_the_mail_back() -> None:
+    with FakeMailServer() as server:
+        settings = mailing(server, ALERT_WEBHOOK_URL="http://127.0.0.1:1/")
+        assert len(deliver([EVENT], settings)) == 1
+    assert len(server.messages) == 1
+
+
+def test_the_mail_says_what_happened() -> None:
+    with FakeMailServer() as server:
+        assert deliver([EVENT], mailing(server)) == []
+    [mail] = server.messages
+    assert mail["Subject"] == "[on-chain price, main] divergence started"
+    assert mail["Date"] == "Wed, 01 Jan 2025 00:00:00 +0000"
+    assert mail.get_content().splitlines() == [
+        "Large divergence detected: +3.2%",
+        "",
+        "time: 2025-01-01T00:00:00Z",
+        "network: main",
+        "headline_percent: 3.2",
+        "leg: spot",
+        "height: 877259",
+    ]
+
+
+def test_the_mail_goes_to_every_address() -> None:
+    with FakeMailServer() as server:
+        deliver([EVENT], mailing(server))
+    assert server.recipients == ["TO:<ops@example.org>", "TO:<boss@example.org>"]
+
+
+def test_the_sender_is_the_first_address_unless_set() -> None:
+    with FakeMailServer() as server:
+        deliver([EVENT], mailing(server))
+        deliver([EVENT], mailing(server, SMTP_FROM="oracle@example.org"))
+    assert [mail["From"] for mail in server.messages] == ["ops@example.org", "oracle@example.org"]
+
+
+def test_a_login_is_made_when_a_user_is_set() -> None:
+    with FakeMailServer(login=("mailer", "hunter2")) as server:
+        assert deliver([EVENT], mailing(server, SMTP_USER="mailer", SMTP_PASSWORD="hunter2")) == []
+
+
+def test_a_wrong_mail_password_is_a_failure_that_does_not_tell_it() -> None:
+    with FakeMailServer(login=("mailer", "right")) as server:
+        [failure] = deliver([EVENT], mailing(server, SMTP_USER="mailer", SMTP_PASSWORD="hunter2"))
+    assert "535" in failure
+    assert "hunter2" not in failure
+
+
+def test_a_mail_server_that_refuses_everybody_is_a_failure() -> None:
+    with FakeMailServer() as server:
+        server.refuses = True
+        [failure] = deliver([EVENT], mailing(server))
+    assert "no such user" in failure
+
+
+def test_a_mail_server_without_encryption_gets_nothing_unless_allowed() -> None:
+    with FakeMailServer() as server:
+        [failure] = deliver([EVENT], mailing(server, SMTP_STARTTLS="true"))
+    assert "STARTTLS" in failure
+    assert server.messages == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of 127.0.0.1 with its key, signed by itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here to make a certificate with")
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    options = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(
+        ["openssl", *options.split(), "-keyout", path, "-out", path.with_suffix(".crt")],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + path.with_suffix(".crt").read_text())
+    return path
+
+
+def test_a_mail_is_encrypted_to_a_server_whose_certificate_is_right(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with FakeMailServer(certificate) as server:
+        assert deliver([EVENT], mailing(server, SMTP_STARTTLS="true")) == []
+    assert (server.was_encrypted, len(server.messages)) == (True, 1)
+
+
+def test_a_mail_server_with_an_unknown_certificate_gets_nothing(certificate: Path) -> None:
+    with FakeMailServer(certificate) as server:
+        [failure] = deliver([EVENT], mailing(server, SMTP_STARTTLS="true"))
+    assert "certificate" in failure
+    assert server.messages == []
+
+
+def test_details_that_json_does_not_know_become_text() -> None:
+    event = Event("failure", "x", 0, details={"error": ValueError("disk full"), "path": Path("/x")})
+    assert payload(event, load_settings({}))["details"] == {"error": "disk full", "path": "/x"}
