@@ -2,10 +2,11 @@
 
     python benchmarks/nginx.py [--site site] [--seconds 3] [--rounds 3] [--json]
 
-Loopback only, keep-alive, a browser's Accept-Encoding; one nginx worker. It stops by itself after about
-(2 * rounds + 1) * seconds. Two figures. At a steady 1,000 requests a second, from a small reader of our own (wrk cannot
-hold a rate): latency from the moment a request was due, so that a late answer also counts against those waiting
-behind it. As fast as it goes, from wrk: requests a second, latest.json and the empty file in turn, as a ratio.
+Loopback only, keep-alive, a browser's Accept-Encoding, one nginx worker. It stops by itself after about
+(2 * rounds + 1) * seconds. Two figures. At a steady 1,000 requests a second, from a small reader of our own
+(wrk cannot hold a rate): latency from the moment a request was due, so that a late answer also counts against
+those waiting behind it. As fast as it goes, from wrk: requests a second, latest.json and the empty file in
+turn, as a ratio.
 """
 
 from __future__ import annotations
