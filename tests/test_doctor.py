@@ -1,0 +1,286 @@
+"""The doctor: each thing it looks at, well and unwell, and what it says to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from oracle.config import Settings, load_settings
+from oracle.doctor import Finding, examine
+from oracle.errors import SourceUnavailableError, StoreError
+from oracle.sources import BlockSource, ChainTip, Health, Quote, QuoteSource
+from oracle.sources.esplora import EsploraSource
+from oracle.sources.http import RetryPolicy
+from tests.fakes import FakeChain, FakeElectrs, small_blocks
+
+NOW = 1_771_700_000
+WELL = Health("electrs", "http://node:3000", True, 12.0, "3.1", "main", True, 937_808)
+
+
+@dataclass
+class FixedSource:
+    """A source that is as its `health` says, with a newest block of a given age."""
+
+    health: Health = WELL
+    tip_age_seconds: int = 300
+
+    @property
+    def name(self) -> str:
+        return self.health.source
+
+    def probe(self) -> Health:
+        return self.health
+
+    def tip(self) -> ChainTip:
+        if not self.health.tip_height:
+            raise SourceUnavailableError("it is warming up", source=self.name)
+        return ChainTip(self.health.tip_height, "00" * 32)
+
+    def headers(self, first_height: int, last_height: int) -> list[bytes]:
+        return [bytes(68) + (NOW - self.tip_age_seconds).to_bytes(4, "little") + bytes(8)]
+
+
+@dataclass
+class FixedQuotes:
+    quote: Quote | None
+    name: str = "mempool"
+
+    def latest(self) -> Quote | None:
+        return self.quote
+
+
+class BrokenQuotes:
+    name = "mempool"
+
+    def latest(self) -> Quote | None:
+        raise SourceUnavailableError("mempool does not answer", source=self.name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(
+        {
+            "ELECTRS_URL": "http://node:3000",
+            "DUCKDB_PATH": str(tmp_path / "state" / "oracle.duckdb"),
+            "DUCKDB_BACKUP_PATH": str(tmp_path / "backup.duckdb"),
+            "ORACLE_SITE_DIR": str(tmp_path / "site"),
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def _roomy_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    free_disk(monkeypatch, 500 << 30)
+
+
+def free_disk(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free_bytes))
+
+
+def found(
+    settings: Settings,
+    *,
+    sources: Sequence[object] = (FixedSource(),),
+    quotes: object = None,
+    probe_store: Callable[[], float] = lambda: 4.0,
+    dotenv: Path | None = None,
+) -> dict[str, Finding]:
+    findings = examine(
+        settings,
+        cast("Sequence[BlockSource]", sources),
+        cast("QuoteSource | None", quotes),
+        probe_store,
+        lambda: NOW,
+        dotenv=dotenv,
+    )
+    return {finding.name: finding for finding in findings}
+
+
+def test_where_all_is_well_everything_is_ok(settings: Settings) -> None:
+    quotes = FixedQuotes(Quote(68_000.0, NOW - 60, "mempool"))
+    assert {finding.level for finding in found(settings, quotes=quotes).values()} == {"ok"}
+
+
+def test_the_findings_come_in_the_order_of_a_run(settings: Settings) -> None:
+    assert list(found(settings)) == [
+        "source electrs",
+        "clock against electrs",
+        "exchange price",
+        "disk for DUCKDB_PATH",
+        "disk for DUCKDB_BACKUP_PATH",
+        "disk for ORACLE_SITE_DIR",
+        "secrets",
+        "backup",
+        "database",
+    ]
+
+
+def test_the_findings_are_json(settings: Settings) -> None:
+    assert json.loads(json.dumps([asdict(finding) for finding in found(settings).values()]))
+
+
+def test_a_well_source_tells_version_tip_and_latency(settings: Settings) -> None:
+    finding = found(settings)["source electrs"]
+    assert finding.message == "version 3.1, tip 937808, 12 ms"
+    assert finding.measured["latency_ms"] == 12.0
+
+
+def test_a_source_that_does_not_answer_is_bad_and_says_why(settings: Settings) -> None:
+    health = Health("electrs", "http://node:3000", False, advice=("connection refused: is it running?",))
+    finding = found(settings, sources=[FixedSource(health)])["source electrs"]
+    assert (finding.level, finding.advice) == ("bad", "connection refused: is it running?")
+
+
+def test_a_source_that_does_not_answer_is_not_asked_for_the_time(settings: Settings) -> None:
+    health = Health("electrs", "http://node:3000", False)
+    assert "clock against electrs" not in found(settings, sources=[FixedSource(health)])
+
+
+def test_a_source_that_still_syncs_is_a_warning(settings: Settings) -> None:
+    finding = found(settings, sources=[FixedSource(replace(WELL, is_synced=False))])["source electrs"]
+    assert (finding.level, finding.advice) == ("warn", "Wait until it has synced.")
+
+
+def test_a_source_behind_another_is_a_warning(settings: Settings) -> None:
+    # electrs goes on serving its old tip when it has lost its node.
+    sources = [FixedSource(replace(WELL, source="core", tip_height=937_820)), FixedSource()]
+    findings = found(settings, sources=sources)
+    assert findings["source core"].level == "ok"
+    assert "937820" in findings["source electrs"].advice
+
+
+def test_sources_two_blocks_apart_are_ordinary(settings: Settings) -> None:
+    sources = [FixedSource(replace(WELL, source="core", tip_height=937_810)), FixedSource()]
+    assert found(settings, sources=sources)["source electrs"].level == "ok"
+
+
+@pytest.mark.parametrize(("latency_ms", "level"), [(100.0, "ok"), (100.1, "warn")])
+def test_electrs_has_a_mark_at_100_ms(settings: Settings, latency_ms: float, level: str) -> None:
+    source = FixedSource(replace(WELL, latency_ms=latency_ms))
+    assert found(settings, sources=[source])["source electrs"].level == level
+
+
+def test_other_sources_may_be_slower(settings: Settings) -> None:
+    source = FixedSource(replace(WELL, source="mempool", latency_ms=400.0))
+    assert found(settings, sources=[source])["source mempool"].level == "ok"
+
+
+def test_the_advice_of_a_source_that_answers_is_a_warning(settings: Settings) -> None:
+    finding = found(settings, sources=[FixedSource(replace(WELL, advice=("turn on rest=1",)))])[
+        "source electrs"
+    ]
+    assert (finding.level, finding.advice) == ("warn", "turn on rest=1")
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "level"),
+    [(300, "ok"), (-3600, "ok"), (-7201, "bad"), (10_800, "ok"), (10_801, "warn")],
+)
+def test_the_clock_is_judged_by_the_newest_block(settings: Settings, age_seconds: int, level: str) -> None:
+    finding = found(settings, sources=[FixedSource(WELL, age_seconds)])["clock against electrs"]
+    assert (finding.level, finding.measured["tip_age_seconds"]) == (level, age_seconds)
+
+
+def test_a_source_without_a_tip_says_nothing_about_the_clock(settings: Settings) -> None:
+    finding = found(settings, sources=[FixedSource(replace(WELL, tip_height=None))])["clock against electrs"]
+    assert (finding.level, finding.message) == ("warn", "the newest header cannot be read: it is warming up")
+
+
+def test_no_exchange_price_is_fine_and_says_how_to_get_one(settings: Settings) -> None:
+    finding = found(settings)["exchange price"]
+    assert finding.level == "ok"
+    assert "MEMPOOL_API_URL" in finding.advice
+
+
+@pytest.mark.parametrize(("age_seconds", "level"), [(7200, "ok"), (7201, "warn")])
+def test_a_quote_older_than_the_setting_is_a_warning(
+    settings: Settings, age_seconds: int, level: str
+) -> None:
+    finding = found(settings, quotes=FixedQuotes(Quote(68_000, NOW - age_seconds, "mempool")))[
+        "exchange price"
+    ]
+    assert (finding.level, finding.measured["age_seconds"]) == (level, age_seconds)
+
+
+def test_a_feed_without_a_price_is_a_warning(settings: Settings) -> None:
+    assert found(settings, quotes=FixedQuotes(None))["exchange price"].level == "warn"
+
+
+def test_a_feed_that_does_not_answer_is_bad(settings: Settings) -> None:
+    finding = found(settings, quotes=BrokenQuotes())["exchange price"]
+    assert (finding.level, finding.message) == ("bad", "mempool does not answer")
+
+
+@pytest.mark.parametrize(("free_bytes", "level"), [(2 << 30, "ok"), (500 << 20, "warn"), (50 << 20, "bad")])
+def test_a_disk_that_fills_up_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, free_bytes: int, level: str
+) -> None:
+    free_disk(monkeypatch, free_bytes)
+    finding = found(settings)["disk for DUCKDB_PATH"]
+    assert (finding.level, finding.measured["free_bytes"]) == (level, free_bytes)
+
+
+def test_a_folder_that_cannot_be_made_is_bad(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file in the way")
+    finding = found(settings)["disk for DUCKDB_PATH"]
+    assert finding.level == "bad"
+    assert "DUCKDB_PATH" in finding.advice
+
+
+def test_the_log_files_place_is_looked_at_when_it_is_set(tmp_path: Path) -> None:
+    settings = load_settings({"LOG_FILE": str(tmp_path / "oracle.log")})
+    assert found(settings)["disk for LOG_FILE"].level == "ok"
+
+
+@pytest.mark.parametrize(("mode", "level"), [(0o600, "ok"), (0o640, "ok"), (0o644, "warn")])
+def test_a_settings_file_that_everybody_can_read_is_a_warning(
+    settings: Settings, tmp_path: Path, mode: int, level: str
+) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.touch()
+    dotenv.chmod(mode)
+    assert found(settings, dotenv=dotenv)["secrets"].level == level
+
+
+def test_a_backup_that_holds_rows_is_a_warning(settings: Settings) -> None:
+    settings.duckdb_backup_path.touch()
+    assert "oracle recover" in found(settings)["backup"].advice
+
+
+def test_a_database_that_is_not_there_yet_is_not_asked(settings: Settings) -> None:
+    finding = found(settings)["database"]
+    assert (finding.level, finding.measured) == ("ok", {})
+
+
+@pytest.mark.parametrize(("query_ms", "level"), [(50.0, "ok"), (50.1, "warn")])
+def test_the_database_has_a_mark_at_50_ms(settings: Settings, query_ms: float, level: str) -> None:
+    settings.duckdb_path.parent.mkdir()
+    settings.duckdb_path.touch()
+    finding = found(settings, probe_store=lambda: query_ms)["database"]
+    assert (finding.level, finding.measured["query_ms"]) == (level, query_ms)
+
+
+def test_a_database_that_cannot_be_read_is_bad(settings: Settings) -> None:
+    def broken() -> float:
+        raise StoreError("it is not a DuckDB file")
+
+    settings.duckdb_path.parent.mkdir()
+    settings.duckdb_path.touch()
+    finding = found(settings, probe_store=broken)["database"]
+    assert (finding.level, finding.message) == ("bad", "it is not a DuckDB file")
+
+
+def test_a_real_electrs_answers_the_doctor(settings: Settings) -> None:
+    with FakeElectrs(FakeChain(small_blocks(3, 100), 100)) as server:
+        source = EsploraSource(server.url, name="electrs", retry=RetryPolicy(()))
+        findings = found(settings, sources=[source])
+        source.close()
+    assert findings["source electrs"].measured["tip_height"] == 102
+    assert "tip_age_seconds" in findings["clock against electrs"].measured
