@@ -109,6 +109,10 @@ check_python() {
         fail "$python is not a Python of 3.11 or newer; name one with --python"
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         fail "$python cannot make a virtual environment: apt-get install python3-venv"
+    local home
+    home=$("$python" -c 'import sys; print(sys.base_prefix)')
+    [ -n "$destdir" ] || [[ ! $home =~ ^/(root|home)/ ]] ||
+        fail "$python lives in $home, which the service may not read; try --python /usr/bin/python3"
 }
 
 check_nginx() {

@@ -496,7 +496,7 @@ def test_a_reader_in_the_middle_of_swaps_gets_whole_files_of_one_release(serve, 
 
 def test_after_a_swap_every_worker_serves_the_new_release_at_once(serve, site: Path) -> None:
     current = serve(site)
-    before = {current.ask("/").body for _ in range(20)}  # enough for each worker to have had the old file open
+    before = {current.ask("/").body for _ in range(20)}  # each worker had the old file open
     write_tree(site / "releases" / "two", {"index.html": "two"})
     point_at(site, "two")
     assert b"two" not in before
