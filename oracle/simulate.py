@@ -174,7 +174,7 @@ class SimulationSettings:
     first_height: int = 900_000
     transactions_per_block: int = 150
     payment_fraction: float = 0.25
-    start_price_usd: float = 95_000.0
+    start_price_usd: float = 84_000.0
     annual_volatility: float = 0.55
 
 
@@ -250,9 +250,11 @@ def _arrival_seconds(rng: Rng) -> Int64s:
 # --- Values: round dollars, round bitcoin, everything else ---
 
 # All weights below are fitted to the 66,647 eligible outputs of mainnet blocks 937,665..937,808.
-# What is neither round dollars nor round bitcoin, log10(BTC): normal distributions around -5.0, -4.5 .. 1.0.
+# What is neither round dollars nor round bitcoin, log10(BTC): normal distributions around -5.0, -4.5 .. 1.0
+# at the price of those blocks; at a higher price people move less bitcoin.
 BACKGROUND_WEIGHTS = np.array([330, 211, 523, 1116, 1536, 1368, 1113, 534, 395, 197, 189, 21, 51])
 BACKGROUND_DEVIATION = 0.33
+BACKGROUND_PRICE_USD = 68_150
 ROUND_BTC_FRACTION = 0.17
 ROUND_BTC_DIGITS = (10, 10, 10, 10, 12, 15, 15, 20, 20, 20, 25, 30, 30, 30, 40, 50, 50, 50, 60, 70, 80, 90)
 ROUND_BTC_SATS = (100, 1000, 1000, 1000, 10**4, 10**4, 10**4, 10**4, 10**5, 10**5, 10**6, 10**6, 10**7)
@@ -280,6 +282,7 @@ def draw_values(rng: Rng, total: int, pay_at: Int64s, prices_usd: Floats, paymen
     """
     centre = -5 + 0.5 * _choose(rng, np.arange(len(BACKGROUND_WEIGHTS)), total, BACKGROUND_WEIGHTS)
     values = 10 ** (8 + centre + BACKGROUND_DEVIATION * rng.standard_normal(total))
+    values *= BACKGROUND_PRICE_USD / prices_usd[0]
     size = len(pay_at)
     coins = _choose(rng, DOLLARS, size, DOLLAR_WEIGHTS) / rng.choice(prices_usd, size)
     dollars = 1e8 * coins * np.exp(_slippage(rng, size))
@@ -293,7 +296,7 @@ def draw_values(rng: Rng, total: int, pay_at: Int64s, prices_usd: Floats, paymen
 
 def _slippage(rng: Rng, size: int) -> Floats:
     """Draw by how much payers miss the round amount: most by little, some send more, with fees on top."""
-    fees = rng.exponential(0.006, size) * (rng.random(size) < 0.15)
+    fees = rng.exponential(0.006, size) * (rng.random(size) < 0.08)
     return np.asarray(0.001 * rng.standard_normal(size) + fees)
 
 
@@ -418,7 +421,7 @@ class SimulatedChain(SimulatedMarket):
         self._forks = forks
         self._headers = bytearray(headers)
         self._heights: dict[str, int] = {}
-        self.transactions = lru_cache(160)(self._draw_block)
+        self.transactions = lru_cache(32)(self._draw_block)
         self._sources = lru_cache(600)(self._draw_sources)
 
     def forked(self, from_height: int, salt: int) -> SimulatedChain:

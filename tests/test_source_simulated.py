@@ -28,16 +28,16 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock(MIDNIGHT + 2 * DAY_SECONDS + 40_000.5)
+    return Clock(MIDNIGHT + DAY_SECONDS + 40_000.5)
 
 
 @pytest.fixture
 def source(clock: Clock) -> SimulatedSource:
-    return SimulatedSource(SMALL, now=clock, history_days=2)
+    return SimulatedSource(SMALL, now=clock, history_days=1)
 
 
 def at(clock: Clock, path: Path, settings: SimulationSettings = SMALL) -> SimulatedSource:
-    return SimulatedSource(settings, now=clock, state_path=path, history_days=2)
+    return SimulatedSource(settings, now=clock, state_path=path, history_days=1)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_fresh_chain_starts_at_midnight_so_many_days_ago(source: SimulatedSour
 
 
 def test_a_fresh_chain_has_sixteen_days_unless_told_otherwise(clock: Clock) -> None:
-    assert SimulatedSource(SMALL, now=clock).chain.settings.start_unix == MIDNIGHT - 14 * DAY_SECONDS
+    assert SimulatedSource(SMALL, now=clock).chain.settings.start_unix == MIDNIGHT - 15 * DAY_SECONDS
 
 
 def test_the_tip_is_the_newest_block_that_has_arrived(source: SimulatedSource, clock: Clock) -> None:
@@ -87,7 +87,7 @@ def test_a_block_is_found_by_its_hash(source: SimulatedSource) -> None:
 
 
 def test_a_block_is_found_by_a_hash_from_an_earlier_run(source: SimulatedSource, clock: Clock) -> None:
-    later = SimulatedSource(SMALL, now=clock, history_days=2)
+    later = SimulatedSource(SMALL, now=clock, history_days=1)
     assert header_hash(later.block(source.tip().hash)) == source.tip().hash
 
 
@@ -137,7 +137,7 @@ def test_a_later_run_extends_the_same_chain(clock: Clock, path: Path) -> None:
 
 def test_a_run_that_was_stopped_ends_like_one_that_never_was(clock: Clock, path: Path) -> None:
     at(clock, path).tip()
-    straight = SimulatedSource(SMALL, now=clock, history_days=2)
+    straight = SimulatedSource(SMALL, now=clock, history_days=1)
     clock.time_unix += DAY_SECONDS
     assert at(clock, path).tip() == straight.tip()
 
