@@ -17,25 +17,16 @@ from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from dotenv.parser import parse_stream
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from oracle.errors import SettingsError
 
 MASK = "********"
+MAX_WORD = 12
 SIMULATED = "simulated"
 DEFAULT_DATABASE = "state/oracle.duckdb"
 SIMULATED_DATABASE = "state/simulated.duckdb"  # numbers of a simulated market never enter a real record
@@ -48,15 +39,11 @@ SOURCES = {
     "blkfiles": ("bitcoin_datadir",),
     SIMULATED: (),
 }
-RETIRED = {
-    "MEMPOOL_WS_URL": "the timer asks for new blocks (ANALYSIS_INTERVAL_MINUTES)",
-    "FASTAPI_HOST": "nginx serves the files, and its listen line has the address",
-    "FASTAPI_PORT": "nginx serves the files, and its listen line has the port",
-    "FASTAPI_WORKERS": "nginx serves the files, without a process of ours",
-}
+RETIRED = dict.fromkeys(("FASTAPI_HOST", "FASTAPI_PORT", "FASTAPI_WORKERS"), "nginx serves the site")
+RETIRED["MEMPOOL_WS_URL"] = "the timer asks for new blocks every ANALYSIS_INTERVAL_MINUTES"
 # In a URL, in a request's header, and from Bitcoin Core's cookie, which no setting holds.
 CREDENTIALS = (
-    r"(?<=://)[^\s/@]*:[^\s/@]+(?=@)",
+    r"(?<=://)[^\s/]+(?=@)",
     r"(?<=Basic )[A-Za-z0-9+/]{8,}={0,2}",
     r"(?<=__cookie__:)\w+",
 )
@@ -85,14 +72,6 @@ def _url(value: str) -> str:
     return value
 
 
-def _base_url(value: str) -> str:
-    return _url(value).rstrip("/")
-
-
-def _secret_url(value: SecretStr) -> SecretStr:
-    return SecretStr(_url(value.get_secret_value()))
-
-
 def _disagreement(name: str, value: Any, earlier: Mapping[str, Any]) -> str | None:
     user = name.replace("_password", "_user")
     if user != name and user in earlier and (value is None) != (earlier[user] is None):
@@ -119,15 +98,14 @@ def _backup_path() -> Path:
     return Path(tempfile.gettempdir(), "oracle-backup.duckdb")
 
 
-Url = Annotated[str, AfterValidator(_base_url)]
+Url = Annotated[str, AfterValidator(lambda text: _url(text).rstrip("/"))]
+SecretUrl = Annotated[SecretStr, AfterValidator(lambda text: SecretStr(_url(text.get_secret_value())))]
 Folder = Annotated[Path, BeforeValidator(os.path.expanduser)]
 Address = Annotated[str, AfterValidator(_address)]
 SourceName = Literal["core", "electrs", "mempool", "blkfiles", "simulated"]
 SourceNames = Annotated[tuple[SourceName, ...], BeforeValidator(_split)]
 Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=3600)], ...], BeforeValidator(_split)]
-Level = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(lambda name: str(name).upper())
-]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)]
 
 
 class Setting(NamedTuple):
@@ -150,8 +128,8 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         hide_input_in_errors=True,
     )
-    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
-    _warnings: tuple[str, ...] = PrivateAttr(default=())
+    _origins: dict[str, str] = {}
+    _warnings: tuple[str, ...] = ()
 
     bitcoin_rpc_url: Url | None = None
     """Bitcoin Core's JSON-RPC address; with BITCOIN_DATADIR alone it is taken from bitcoin.conf. Example:
@@ -226,7 +204,7 @@ class Settings(BaseSettings):
     log_retention_days: int = Field(30, ge=1, le=3650)
     """How many days of LOG_FILE are kept. Example: 30"""
 
-    alert_webhook_url: Annotated[SecretStr, AfterValidator(_secret_url)] | None = None
+    alert_webhook_url: SecretUrl | None = None
     """Where notifications are posted as JSON that Slack understands, too. Example:
     https://hooks.slack.com/services/T000/B000/XXXX"""
     alert_webhook_secret: SecretStr | None = None
@@ -258,18 +236,9 @@ class Settings(BaseSettings):
         """Read nothing but what is handed over: the environment is an argument of `load_settings`."""
         return (init_settings,)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _depend_on_the_configured_sources(cls, values: dict[str, Any]) -> dict[str, Any]:
-        configured = [name for name, any_of in SOURCES.items() if any(field in values for field in any_of)]
-        values = {"oracle_sources": tuple(configured or [SIMULATED])} | values
-        if _split(values["oracle_sources"]) == (SIMULATED,):
-            values = {"duckdb_path": SIMULATED_DATABASE} | values
-        return values
-
     @field_validator("*")
     @classmethod
-    def _agrees_with_the_fields_before_it(cls, value: Any, info: ValidationInfo) -> Any:
+    def _agrees_with_the_fields_before_it(cls, value: Any, info: Any) -> Any:
         # Across fields, but one field at a time, so that all problems come out together. A field that is
         # wrong itself is absent from info.data.
         if problem := _disagreement(str(info.field_name), value, info.data):
@@ -309,10 +278,11 @@ class Settings(BaseSettings):
 
     @cached_property
     def _secret_pattern(self) -> re.Pattern[str]:
-        secrets = {part for name in NAMES for part in _secrets_of(getattr(self, name.lower())) if part}
-        spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
-        longest_first = sorted(spellings, key=len, reverse=True)
-        return re.compile("|".join([*map(re.escape, longest_first), *CREDENTIALS]))
+        secrets = {secret for name in NAMES for secret in _secrets_of(getattr(self, name.lower()))}
+        # As it is, quoted for a URL, and escaped as in a repr and in JSON; the longest first.
+        ways = (str, quote, quote_plus, lambda text: repr(text)[1:-1], lambda text: json.dumps(text)[1:-1])
+        spellings = sorted({way(secret) for way in ways for secret in secrets}, key=len, reverse=True)
+        return re.compile("|".join([*map(re.escape, spellings), *CREDENTIALS]))
 
     def __repr_args__(self) -> Iterator[tuple[str, str]]:  # a URL may hold a password
         return iter([(line.name, line.value) for line in self.describe()])
@@ -337,21 +307,26 @@ def load_settings(
     """
     from_file, problems = _read_dotenv(dotenv)
     layers = {".env": from_file, "environment": environ, "command line": overrides or {}}
-    values: dict[str, str] = {}
-    origins: dict[str, str] = {}
-    for origin, layer in layers.items():
-        given = {name: layer[name] for name in NAMES if layer.get(name, "").strip()}  # empty counts as unset
-        values |= given
-        origins |= dict.fromkeys(given, origin)
+    # A later layer wins over an earlier one; an empty value counts as unset.
+    origins = {name: origin for origin in layers for name in NAMES if layers[origin].get(name, "").strip()}
+    values = {name.lower(): layers[origin][name] for name, origin in origins.items()}
     try:
-        settings = Settings.model_validate({name.lower(): value for name, value in values.items()})
+        settings = Settings.model_validate(_completed(values))
     except ValidationError as error:
         raise SettingsError(problems + _sentences(error)) from None  # its own text may hold a secret
     if problems:
         raise SettingsError(problems)
     settings._origins.update(origins)
-    settings._warnings = (*_retired(environ, from_file), *sorted(_misspelt(environ, from_file)))
+    settings._warnings = tuple(_strange_names(environ, from_file))
     return settings
+
+
+def _completed(values: dict[str, str]) -> dict[str, str]:
+    """Return the values with the defaults that depend on which sources are configured."""
+    configured = [name for name, any_of in SOURCES.items() if any(field in values for field in any_of)]
+    values = {"oracle_sources": ",".join(configured) or SIMULATED} | values
+    is_simulated = _split(values["oracle_sources"]) == (SIMULATED,)
+    return ({"duckdb_path": SIMULATED_DATABASE} if is_simulated else {}) | values
 
 
 def _read_dotenv(path: Path | None) -> tuple[dict[str, str], list[str]]:
@@ -377,18 +352,16 @@ def _sentences(error: ValidationError) -> list[str]:
     return list(by_name.values())
 
 
-def _retired(*layers: Mapping[str, str]) -> list[str]:
-    found = [name for name in RETIRED if any(name in layer for layer in layers)]
-    return [f"{name} is no longer read: {RETIRED[name]}" for name in found]
-
-
-def _misspelt(environ: Mapping[str, str], from_file: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each name that is almost ours; in the file every name should be ours."""
-    around = [name for name in environ if name.upper().startswith(tuple(OUR_PREFIXES.split()))]
-    for name in {*around, *from_file} - {*NAMES, *RETIRED}:
+def _strange_names(environ: Mapping[str, str], from_file: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each name that was or almost is ours; in the file all names should be ours."""
+    for name in sorted({*environ, *from_file} - set(NAMES)):
         near = get_close_matches(name.upper(), NAMES, n=1, cutoff=0.82)
-        if near or name in from_file:
-            yield f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+        if name in RETIRED:
+            yield f"{name} is no longer read: {RETIRED[name]}"
+        elif near and (name in from_file or name.upper().startswith(tuple(OUR_PREFIXES.split()))):
+            yield f"{name} is not a setting; did you mean {near[0]}?"
+        elif name in from_file:
+            yield f"{name} is not a setting"
 
 
 def _shown(value: object) -> str:
@@ -408,11 +381,7 @@ def _secrets_of(value: object) -> set[str]:
     """Return the secret parts of a value: a secret itself, a webhook's path, a URL's password."""
     if isinstance(value, SecretStr):
         secret = value.get_secret_value()
-        return {secret, urlsplit(secret).path[1:]} if secret.startswith("http") else {secret}
+        path = urlsplit(secret).path[1:] if secret.startswith("http") else ""
+        return {secret, path} if len(path) > MAX_WORD else {secret}  # "hook" alone gives nothing away
     password = urlsplit(value).password if isinstance(value, str) and "://" in value else None
     return {password, unquote(password)} if password else set()
-
-
-def _spellings(secret: str) -> set[str]:
-    """Return a secret as it is, quoted for a URL, and escaped as in a repr and in JSON."""
-    return {secret, quote(secret), quote(secret, safe=""), repr(secret)[1:-1], json.dumps(secret)[1:-1]}

@@ -300,6 +300,16 @@ def test_a_secret_is_masked_in_every_spelling(text: str) -> None:
     assert not re.search(r"secret|b3JhY2xl|5ec2e7", redacted)
 
 
+def test_all_of_a_password_with_an_at_sign_is_masked() -> None:
+    settings = load_settings({"BITCOIN_RPC_URL": "http://user:p@ssw0rd@node:8332"})
+    assert dict(line[:2] for line in settings.describe())["BITCOIN_RPC_URL"] == f"http://{MASK}@node:8332"
+
+
+def test_a_webhooks_short_path_is_an_ordinary_word() -> None:
+    settings = load_settings({"ALERT_WEBHOOK_URL": "http://127.0.0.1:9000/hook"})
+    assert settings.redact("the hook at http://127.0.0.1:9000/hook") == f"the hook at {MASK}"
+
+
 def test_a_text_without_a_secret_stays_as_it_is() -> None:
     text = "block 840000 from http://127.0.0.1:8332 took 12 ms"
     assert load_settings(SECRET).redact(text) == text
