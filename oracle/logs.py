@@ -12,34 +12,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
+from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from oracle.config import Settings
 
+OURS = ("oracle", "builder")
 _FIRST: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
-_OURS: list[Processor] = [
-    structlog.stdlib.filter_by_level,
-    *_FIRST,
-    structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-]
-# They log each request with its URL at INFO; our sources log what matters about it.
-_NOISY = ("httpx", "httpcore")
+_ALL: list[Processor] = [structlog.stdlib.filter_by_level, *_FIRST, ProcessorFormatter.wrap_for_formatter]
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
+def get_logger(name: str) -> BoundLogger:
     """Return the log of one component; `name` is the module's `__name__`."""
-    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
-        logging.getLogger(name), processors=_OURS, wrapper_class=structlog.stdlib.BoundLogger
-    )
-    return logger
+    logger = structlog.wrap_logger(logging.getLogger(name), processors=_ALL, wrapper_class=BoundLogger)
+    return cast("BoundLogger", logger)
 
 
 log = get_logger(__name__)
@@ -49,24 +43,19 @@ log = get_logger(__name__)
 def logging_to(settings: Settings, stream: TextIO | None = None) -> Iterator[None]:
     """Log to a stream (standard error when None) and to LOG_FILE until the block ends."""
     stream = stream or sys.stderr
-    console = logging.StreamHandler(stream)
-    console.setFormatter(_formatter(settings, _for_people() if stream.isatty() else _for_machines()))
-    handlers: list[logging.Handler] = [console]
-    root, levels = logging.getLogger(), {name: logging.getLogger(name).level for name in ("root", *_NOISY)}
+    root, before = logging.getLogger(), logging.getLogger().level
+    handlers = [_attach(logging.StreamHandler(stream), settings, is_for_people=stream.isatty())]
     root.setLevel(settings.log_level)
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    root.addHandler(console)
     try:
-        handlers += _file_handlers(settings)
+        if settings.log_file:
+            handlers += _attach_file(settings.log_file, settings)
         yield
     finally:
+        root.setLevel(before)
         for handler in handlers:
             root.removeHandler(handler)
             with suppress(OSError):  # what a full disk did not take
                 handler.close()
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
 
 
 def log_settings(settings: Settings) -> None:
@@ -78,18 +67,21 @@ def log_settings(settings: Settings) -> None:
         log.warning(warning)
 
 
-def _file_handlers(settings: Settings) -> list[logging.Handler]:
-    path = settings.log_file
-    if path is None:
-        return []
+def _attach(handler: logging.Handler, settings: Settings, *, is_for_people: bool) -> logging.Handler:
+    handler.setFormatter(_formatter(settings, is_for_people=is_for_people))
+    # Libraries tell every request with its URL; our sources log what matters about it.
+    handler.addFilter(lambda record: record.name.startswith(OURS) or record.levelno >= logging.WARNING)
+    logging.getLogger().addHandler(handler)
+    return handler
+
+
+def _attach_file(path: Path, settings: Settings) -> list[logging.Handler]:
     try:
         handler = _open_file(path, settings.log_retention_days)
     except OSError as error:
         log.warning("LOG_FILE cannot be written; the log goes to standard error only", error=str(error))
         return []
-    handler.setFormatter(_formatter(settings, _for_machines()))
-    logging.getLogger().addHandler(handler)
-    return [handler]
+    return [_attach(handler, settings, is_for_people=False)]
 
 
 def _open_file(path: Path, days: int) -> logging.Handler:
@@ -107,22 +99,15 @@ class _LogFile(TimedRotatingFileHandler):
         log.warning("LOG_FILE cannot be written any more", error=str(sys.exc_info()[1]))
 
 
-def _formatter(settings: Settings, last: list[Processor]) -> logging.Formatter:
-    processors: list[Processor] = [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        structlog.processors.format_exc_info,
-        _redactor(settings),
-        *last,
-    ]
-    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_FIRST, processors=processors)
+def _formatter(settings: Settings, *, is_for_people: bool) -> logging.Formatter:
+    def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        cleaned: EventDict = settings.clean(event)
+        return cleaned
 
-
-def _for_people() -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-
-
-def _for_machines() -> list[Processor]:
-    return [_shape, structlog.processors.JSONRenderer()]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    last: list[Processor] = [plain] if is_for_people else [_shape, structlog.processors.JSONRenderer()]
+    first: list[Processor] = [ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info]
+    return ProcessorFormatter(foreign_pre_chain=_FIRST, processors=[*first, redact, *last])
 
 
 def _shape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -133,11 +118,3 @@ def _shape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         "message": event.pop("event"),
         "context": event,
     }
-
-
-def _redactor(settings: Settings) -> Processor:
-    def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        cleaned: EventDict = settings.clean(event)
-        return cleaned
-
-    return redact
