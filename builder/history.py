@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from builder.record import DAY_SECONDS, Context, Record, Row, Snapshot, head
@@ -46,9 +47,31 @@ def thin(blocks: Columns, first_unix: int, step_seconds: int) -> list[Snapshot]:
     for is_valid in (True, False):
         those = np.flatnonzero((blocks["is_valid"] == is_valid) & (blocks["time_unix"] >= first_unix))
         kept[those[np.diff(bucket[those], append=-1) != 0]] = True
-    rows = zip(*(_plain(blocks[column][kept]) for column in COLUMNS), strict=True)
+    rows = zip(*(_plain(column, blocks[column][kept]) for column in COLUMNS), strict=True)
     return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
-def _plain(values: NDArray[Any]) -> list[Any]:
-    return [None if value != value else value for value in values.tolist()]  # noqa: PLR0124 - NaN
+def _plain(name: str, values: NDArray[Any]) -> list[Any]:
+    if values.dtype.kind != "f":
+        return list(values.tolist())
+    rounded = values.round(2 if name.endswith("usd") else 4)
+    return [None if value != value else value for value in rounded.tolist()]  # noqa: PLR0124 - NaN
+
+
+def columns_of(prices: pa.Table) -> Columns:
+    """Return the table of `data/prices.parquet` as columns: NaN for absent numbers, times in seconds.
+
+    `confidence`, `is_valid` and `points` are those of the spot price, or of the window price without one.
+    """
+    columns = {name: prices[name].to_numpy() for name in prices.column_names}
+    has_spot = ~np.isnan(columns["spot_usd"])
+    shown = {
+        name: np.where(has_spot, columns[f"spot_{name}"], columns[f"window_{name}"])
+        for name in ("confidence", "is_valid", "points")
+    }
+    return {
+        **columns,
+        **shown,
+        "time_unix": columns["time"].astype("datetime64[s]").astype(np.int64),
+        "divergence_percent": columns["headline_percent"],
+    }

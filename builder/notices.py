@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from builder.record import Context, Record, Row, Snapshot, iso
+from builder.record import Context, Record, Row, Snapshot, iso, times
 
 STALE_TIP_SECONDS = (
     3 * 3600
@@ -68,3 +68,19 @@ def _warnings(record: Record, shown: Snapshot) -> Iterable[tuple[str, str, str]]
         yield "gaps", "warning", f"Blocks are missing in the record: {len(record.gaps)} gaps."
     if record.facts.get("is_demo", "false").lower() == "true":
         yield "simulated", "info", "Simulated data: the blocks and all prices here are made up."
+
+
+def mark_failed(latest: Snapshot, status: Snapshot, error: Row, context: Context) -> None:
+    """Turn `latest.json` and `status.json` of the last build into a failed run's: same data."""
+    now = context.now_unix
+    notice = {"code": "failing", "severity": "error", "message": f"The last run failed: {error['message']}"}
+    kept = [n for n in latest["notices"] if n["code"] not in {"failing", "stale"}]
+    due = times("next_due_at", now + context.interval_seconds)
+    for snapshot in (latest, status):
+        snapshot.update({**times("generated_at", now), "status": "failing", **due})
+    for holder, moment in ((latest["tip"], "time_unix"), (latest["exchange"], "quoted_at_unix")):
+        if holder:
+            holder["age_seconds"] = max(0, now - holder[moment])
+    latest["notices"] = [notice, *kept]
+    status.update({"reasons": [notice, *status["reasons"]], "tip": latest["tip"], "error": error})
+    status.update({"last_error": error, **times("last_error_at", now), "machine": dict(context.machine)})

@@ -4,26 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from builder.record import Row, Snapshot, times
+from builder.record import Row, Snapshot, head, times
 from oracle.core.histogram import EDGES, clean_histogram, count_amounts
 from oracle.core.params import PARAMETERS, SPIKES
-from oracle.core.price import WindowPrice
+from oracle.core.price import WindowPrice, price_window
 from oracle.core.window import Window
+from oracle.reader import Reader
 
 MAX_POINTS = 2000  # of a day's tens of thousands: what a screen can show
 
 
-def picture(
-    window: Window, priced: WindowPrice, first: Row, last: Row, left_out: Mapping[str, int]
-) -> Snapshot:
-    """Return what it takes to check and redraw one price: points, histogram, stencil as placed, blocks."""
+def pictured(reader: Reader, facts: Mapping[str, str], row: Row) -> Snapshot:
+    """Return `/api/days/<date>.json` or `/api/window.json`: a price of the record, and how it came about.
+
+    The file depends on its blocks alone, so it counts as generated at the time of the last of them.
+
+    Args:
+        reader: gives the blocks' outputs.
+        facts: of the database.
+        row: first and last height, and the fields to show.
+    """
+    heights = row["first_height"], row["last_height"]
+    window = reader.window(*heights)
+    first, last = (_block(reader, height) for height in heights)
+    return {
+        **head(facts, last["time_unix"]),
+        **row,
+        "first_block": first,
+        "last_block": last,
+        "left_out": reader.left_out(*heights),
+        "spot": _spot(reader, *heights),
+        **picture(window, price_window(window)),
+    }
+
+
+def _block(reader: Reader, height: int) -> Snapshot:
+    block = reader.block(height) or {}
+    return {"height": height, "hash": block["hash"], **times("time", block["time_unix"])}
+
+
+def _spot(reader: Reader, first_height: int, last_height: int) -> Snapshot:
+    rows = reader.price_rows(first_height, last_height + 1).to_pylist()
+    return {
+        "time_unix": [row["time"] // 1000 for row in rows],
+        "height": [row["height"] for row in rows],
+        "spot_usd": [row["spot_usd"] and round(row["spot_usd"], 2) for row in rows],
+        "is_valid": [row["spot_is_valid"] for row in rows],
+    }
+
+
+def picture(window: Window, priced: WindowPrice) -> Snapshot:
+    """Return rough price, price points, histogram and the stencil as placed."""
     shares = clean_histogram(count_amounts(window.value_sats))
     kept = slice(PARAMETERS.first_kept_bin, PARAMETERS.last_kept_bin + 1)
     return {
         "rough_price_usd": priced.rough_price_usd,
-        "first_block": {k: first[k] for k in ("height", "hash")} | times("time", first["time_unix"]),
-        "last_block": {k: last[k] for k in ("height", "hash")} | times("time", last["time_unix"]),
-        "left_out": dict(left_out),
         "price_points": _points(window, priced),
         "histogram": {
             "first_bin": PARAMETERS.first_kept_bin,
@@ -59,3 +94,11 @@ def _stencil(slide: int) -> Snapshot:
         for i, (weight, usd) in SPIKES.items()
     ]
     return {"slide": slide, "first_bin": first, "amounts": amounts}
+
+
+def points_csv(day: Snapshot) -> bytes:
+    """Return the price points of a day or window as CSV."""
+    points = day["price_points"]
+    rows = zip(points["time_unix"], points["height"], points["price_usd"], strict=True)
+    lines = ["time_unix,height,price_usd", *(",".join(map(str, row)) for row in rows)]
+    return "\n".join([*lines, ""]).encode()

@@ -22,6 +22,10 @@ PRICE_FIELDS = (
     "last_height",
 )
 DAY_FIELDS = ("date", *PRICE_FIELDS, "blocks", "outputs", "points")
+EPISODE_RULE = (
+    "A divergence starts with the first tick over the threshold and ends when it stays below four fifths "
+    "of it for three ticks; a low confidence starts with six ticks in a row below its threshold."
+)
 EXCHANGE_FIELDS = ("exchange_mean_usd", "exchange_close_usd", "divergence_percent")
 
 
@@ -109,17 +113,27 @@ def _next_due(record: Record, context: Context) -> Snapshot:
     )
 
 
+def window_row(price: Row) -> Snapshot:
+    """Return the window price of a row of prices in the shape of a day, for `/api/window.json`."""
+    blocks = price["window_last_height"] - price["window_first_height"] + 1
+    return {
+        **_price(price, "window_"),
+        "blocks": blocks,
+        **{k: price[f"window_{k}"] for k in ("outputs", "points")},
+    }
+
+
 def days(record: Record, context: Context) -> Snapshot:
     """Return `/api/days.json`: one row a final day."""
     rows = [{k: row[k] for k in (*DAY_FIELDS, *EXCHANGE_FIELDS)} for row in record.days]
     return {**head(record.facts, context.now_unix), "days": rows}
 
 
-def episodes(record: Record, context: Context, rule: str) -> Snapshot:
+def episodes(record: Record, context: Context) -> Snapshot:
     """Return `/api/episodes.json`: newest first."""
     return {
         **head(record.facts, context.now_unix),
-        "rule": rule,
+        "rule": EPISODE_RULE,
         "episodes": [_episode(row, context) for row in record.episodes],
     }
 

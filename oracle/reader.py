@@ -80,6 +80,10 @@ SELECT count(*) AS blocks, min(height) AS first_height, max(height) AS last_heig
     (SELECT count(*) FROM exchange_samples) AS exchange_samples, (SELECT count(*) FROM episodes) AS episodes
 FROM now_blocks
 """
+_MONTHS = """
+SELECT DISTINCT epoch(month)::BIGINT AS first, epoch(month + INTERVAL 1 MONTH)::BIGINT AS end
+FROM (SELECT date_trunc('month', make_timestamp(time_unix * 1000000)) AS month FROM now_blocks) ORDER BY first
+"""
 _GAPS = """
 SELECT previous + 1 AS first_height, height - 1 AS last_height
 FROM (SELECT height, lag(height) OVER (ORDER BY height) AS previous FROM now_blocks)
@@ -186,6 +190,10 @@ class Reader:
             value_sats=np.asarray(outputs["value_sats"]),
             is_round=np.asarray(outputs["is_round"]),
         )
+
+    def months(self) -> list[tuple[int, int]]:
+        """Return start and end of each UTC month that has blocks, oldest first."""
+        return [(row["first"], row["end"]) for row in self._rows(_MONTHS)]
 
     def fingerprint(self, table: str, key: str, first: int, end: int) -> str:
         """Return a short text that changes when any row of a table with first <= key < end does."""

@@ -1,0 +1,214 @@
+"""The record as Parquet and CSV. Whole-history files cost little a build: the closed part is carried over.
+
+Rows far below the tip do not change any more. They make up a *closed* file, which is a published file of its
+own, made again about once a month; the whole file is its bytes with the newest rows put after them. A Parquet
+file is row groups and, at its end, a list of where they lie: so the closed row groups are copied as they are
+and the two lists joined. Whoever starts from an empty folder gets the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from builder.draft import Draft
+from builder.record import DAY_SECONDS, Row
+from oracle.core.params import ALGORITHM_VERSION
+from oracle.reader import Reader
+
+FORMAT = "1"  # goes into the fingerprints: raise it when a column changes
+CLOSED_BLOCKS, DEPTH_BLOCKS = (
+    4032,
+    200,
+)  # closed parts end at multiples of four weeks of blocks, well below the tip
+CLOSED_SECONDS, DEPTH_SECONDS = 28 * DAY_SECONDS, 2 * DAY_SECONDS
+
+Columns = dict[str, tuple[str, str, str]]  # name: type, unit, comment
+_USD, _CONFIDENCE = ("float64", "USD per BTC"), ("float64", "0 to 1")
+_TIME = "timestamp[ms, tz=UTC]"
+_TYPES = {_TIME: pa.timestamp("ms", "UTC")}
+
+
+def _interval(what: str, prefix: str = "") -> Columns:
+    return {
+        f"{prefix}low_usd": (*_USD, f"low end of the 95% interval of {what}"),
+        f"{prefix}high_usd": (*_USD, f"high end of the 95% interval of {what}"),
+        f"{prefix}confidence": (*_CONFIDENCE, "how likely the price is within 5% of the market"),
+        f"{prefix}is_valid": ("bool", "", "false: do not rely on the price"),
+        f"{prefix}reason": ("string", "", "why not valid"),
+    }
+
+
+PRICES: Columns = {
+    "height": ("int32", "", "the tip these prices are as of"),
+    "hash": ("string", "", "block hash, display order"),
+    "time": (_TIME, "", "header time of that block"),
+    "algorithm_version": ("string", "", "changes whenever a published price would"),
+    "spot_usd": (*_USD, "price from the last few blocks"),
+    **_interval("the spot price", "spot_"),
+    "spot_points": ("int32", "", "price points used"),
+    "window_usd": (*_USD, "price of the 144 blocks below the tip"),
+    **_interval("the window price", "window_"),
+    "window_outputs": ("int32", "", "eligible outputs"),
+    "window_points": ("int32", "", "price points"),
+    "exchange_usd": (*_USD, "exchange price at the first tick with this tip"),
+    "exchange_mean_usd": (*_USD, "mean of the exchange samples during the window's blocks"),
+    "spot_percent": ("float64", "percent", "(spot_usd - exchange_usd) / exchange_usd"),
+    "window_percent": ("float64", "percent", "(window_usd - exchange_mean_usd) / exchange_mean_usd"),
+    "headline_percent": ("float64", "percent", "the one that was shown"),
+    "leg": ("string", "", "which one that was: spot or window"),
+}
+DAYS: Columns = {
+    "date": ("date32[day]", "", "UTC day"),
+    "price_usd": (*_USD, "price of the day"),
+    **_interval("the day's price"),
+    "first_height": ("int32", "", "first block"),
+    "last_height": ("int32", "", "last block"),
+    "blocks": ("int32", "", "number of blocks"),
+    "outputs": ("int32", "", "eligible outputs"),
+    "points": ("int32", "", "price points"),
+    "exchange_mean_usd": (*_USD, "mean of the exchange samples of the day"),
+    "exchange_close_usd": (*_USD, "last exchange sample of the day"),
+    "divergence_percent": ("float64", "percent", "(price_usd - exchange_mean_usd) / exchange_mean_usd"),
+}
+EXCHANGE: Columns = {
+    "sampled_at": (_TIME, "", "the moment this quote stands for"),
+    "quoted_at": (_TIME, "", "the time the exchange side gave"),
+    "price_usd": (*_USD, "exchange price"),
+    "is_stale": ("bool", "", "older than the setting allowed"),
+    "source": ("string", "", "who said so"),
+    "currencies": ("string", "", "the same price in other currencies, as JSON"),
+}
+OUTPUTS: Columns = {
+    "height": ("int32", "", "block"),
+    "time": (_TIME, "", "header time of that block"),
+    "value_sats": ("int64", "sats", "value of one eligible output"),
+    "is_round": ("bool", "", "a round BTC amount"),
+    "parent_height": ("int32", "", "newest block that made an input of the transaction; -1 unknown"),
+}
+WORDS = ("hash", "algorithm_version", "spot_reason", "window_reason")
+CSV_WITHOUT = ("hash", "algorithm_version")  # a third of the bytes; the Parquet file has them
+
+
+def export_all(draft: Draft, reader: Reader, days: Sequence[Row], *, with_outputs: bool = False) -> pa.Table:
+    """Add all files below `data/` to the draft and return that of prices, without its texts."""
+    prices = _export_prices(draft, reader)
+    _export_exchange(draft, reader)
+    rows = [{**row, "date": datetime.fromisoformat(row["date"]).date()} for row in days]
+    table = pa.table({name: [row[name] for row in rows] for name in DAYS})
+    draft.add("data/days.parquet", to_parquet(_typed(table, DAYS)))
+    draft.add("data/days.csv", to_csv(_typed(table, DAYS)))
+    if with_outputs:
+        _export_outputs(draft, reader)
+    return prices
+
+
+def _export_prices(draft: Draft, reader: Reader) -> pa.Table:
+    tip = reader.tip()
+    end = tip["height"] + 1 if tip else 0
+    closed_end = max(0, end - DEPTH_BLOCKS) // CLOSED_BLOCKS * CLOSED_BLOCKS
+    key = _key(reader, "now_prices", "height", closed_end)
+
+    def rows(first: int, end: int) -> pa.Table:
+        return _typed(reader.price_rows(first, end), PRICES)
+
+    closed = draft.add_once("data/closed/prices.parquet", key, lambda: to_parquet(rows(0, closed_end)))
+    closed_csv = draft.add_once("data/closed/prices.csv", key, lambda: to_csv(rows(0, closed_end)))
+    newest = rows(closed_end, end)
+    draft.add("data/prices.parquet", whole := append_parquet(closed, newest))
+    draft.add("data/prices.csv", closed_csv + to_csv(newest, header=False))
+    return pq.read_table(pa.BufferReader(whole), columns=[c for c in PRICES if c not in WORDS])
+
+
+def _export_exchange(draft: Draft, reader: Reader) -> None:
+    newest = reader.exchange()
+    end = newest["sampled_at_unix"] + 1 if newest else 0
+    closed_end = max(0, end - DEPTH_SECONDS) // CLOSED_SECONDS * CLOSED_SECONDS
+    key = _key(reader, "exchange_samples", "sampled_at_unix", closed_end)
+
+    def rows(first: int, end: int) -> pa.Table:
+        return _typed(reader.exchange_rows(first, end), EXCHANGE)
+
+    closed = draft.add_once("data/closed/exchange.parquet", key, lambda: to_parquet(rows(0, closed_end)))
+    draft.add("data/exchange.parquet", append_parquet(closed, rows(closed_end, end)))
+
+
+def _export_outputs(draft: Draft, reader: Reader) -> None:
+    for first, end in reader.months():
+        path = f"data/outputs/{datetime.fromtimestamp(first, UTC):%Y-%m}.parquet"
+        key = f"{FORMAT}-{reader.fingerprint('now_blocks', 'time_unix', first, end)}"
+        draft.add_once(path, key, _outputs_of(reader, first, end))
+
+
+def _outputs_of(reader: Reader, first: int, end: int) -> Callable[[], bytes]:
+    return lambda: to_parquet(_typed(reader.output_rows(first, end), OUTPUTS))
+
+
+def _key(reader: Reader, table: str, column: str, end: int) -> str:
+    return f"{FORMAT}-{ALGORITHM_VERSION}-{end}-{reader.fingerprint(table, column, 0, end)}"
+
+
+def schema_of(columns: Columns) -> pa.Schema:
+    """Return an Arrow schema with `comment` and `unit` in the metadata of each field."""
+    return pa.schema(
+        [
+            pa.field(
+                name, _TYPES.get(kind) or pa.type_for_alias(kind), metadata={"comment": comment, "unit": unit}
+            )
+            for name, (kind, unit, comment) in columns.items()
+        ]
+    )
+
+
+def _typed(table: pa.Table, columns: Columns) -> pa.Table:
+    return table.select(list(columns)).cast(schema_of(columns))
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Return a Parquet file."""
+    return _write(table, b"PAR1")
+
+
+def append_parquet(closed: bytes, table: pa.Table) -> bytes:
+    """Return a Parquet file with the row groups of a closed one, byte for byte, and one more."""
+    whole = _write(table, _without_footer(closed))
+    footer = pq.read_metadata(io.BytesIO(closed))
+    footer.append_row_groups(pq.read_metadata(io.BytesIO(whole)))
+    written = io.BytesIO()
+    footer.write_metadata_file(written)
+    return _without_footer(whole) + written.getvalue()[len(b"PAR1") :]
+
+
+def _write(table: pa.Table, before: bytes) -> bytes:
+    # No dictionaries: nearly every value is a new one. Row groups are written after what comes before them.
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, table.schema, compression="zstd", use_dictionary=False) as writer:
+        sink.write(before[len(b"PAR1") :])  # the writer has begun with these four bytes itself
+        writer.write_table(table, row_group_size=max(1, table.num_rows))
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _without_footer(parquet: bytes) -> bytes:
+    return parquet[: -8 - int.from_bytes(parquet[-8:-4], "little")]
+
+
+def to_csv(table: pa.Table, *, header: bool = True) -> bytes:
+    """Return the same rows as CSV: prices to the cent, times in ISO 8601, no block hashes."""
+    columns = {name: _for_csv(table[name]) for name in table.column_names if name not in CSV_WITHOUT}
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(pa.table(columns), sink, pyarrow.csv.WriteOptions(include_header=header))
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _for_csv(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_floating(column.type):
+        return pc.round(column, 4)
+    if pa.types.is_timestamp(column.type):
+        return pc.strftime(column.cast(pa.timestamp("s", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
+    return column
