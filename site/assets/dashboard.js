@@ -1,0 +1,220 @@
+// The dashboard comes alive: the chart of any range, and the newest numbers without a reload.
+"use strict";
+
+(() => {
+  const POLL_SECONDS = 60;
+  const GAP_SECONDS = 3 * 3600; // as in builder/charts.py
+  const plot = document.getElementById("history-plot");
+  const drawn = plot.querySelector(".drawn");
+  const live = plot.querySelector(".live");
+  const links = [...document.querySelectorAll("[data-range]")];
+  const get = async (path) => {
+    const answer = await fetch(path, { cache: "no-cache" }); // asks with the ETag it has; unchanged costs a header
+    if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+    return answer.json();
+  };
+
+  // The chart
+
+  let plotly = null; // a promise once it is wanted
+  let shown = null; // {history, episodes}
+  const wanted = () => {
+    const asked = new URLSearchParams(location.search).get("range");
+    return links.some((link) => link.dataset.range === asked) ? asked : "7d";
+  };
+  const loadPlotly = () => (plotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = plot.dataset.plotly;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = reject;
+    document.head.append(script);
+  }));
+
+  // Columns with an empty row at each gap, so that lines stop there.
+  function withGaps(history) {
+    const names = Object.keys(history).filter((name) => Array.isArray(history[name]));
+    const limit = Math.max(GAP_SECONDS, 3 * (history.step_seconds ?? 0));
+    const columns = Object.fromEntries(names.map((name) => [name, []]));
+    history.time_unix.forEach((time, i) => {
+      if (i && time - history.time_unix[i - 1] > limit) {
+        for (const name of names) columns[name].push(name === "time_unix" ? history.time_unix[i - 1] + 1 : null);
+      }
+      for (const name of names) columns[name].push(history[name][i]);
+    });
+    return columns;
+  }
+
+  // One closed shape for each run of rows that have an interval.
+  function bandOf(time, low, high) {
+    const [x, y] = [[], []];
+    let run = [];
+    const close = () => {
+      if (run.length) {
+        x.push(...run.map((i) => time[i]), ...run.toReversed().map((i) => time[i]), null);
+        y.push(...run.map((i) => high[i]), ...run.toReversed().map((i) => low[i]), null);
+      }
+      run = [];
+    };
+    time.forEach((_, i) => (low[i] === null || high[i] === null ? close() : run.push(i)));
+    close();
+    return { x, y };
+  }
+
+  function figure({ history, episodes }) {
+    const columns = withGaps(history);
+    const time = columns.time_unix.map((t) => t * 1000);
+    const colour = Object.fromEntries(["paper", "raised", "ink", "soft", "rule", "rule-strong", "onchain", "onchain-tint", "exchange", "alarm"]
+      .map((name) => [name, oracle.colour(name)]));
+    const limit = Number(plot.dataset.threshold);
+    const apart = columns.divergence_percent.filter((p) => p !== null).map(Math.abs);
+    const reach = Math.max(limit * 1.6, ...apart.map((p) => p * 1.15));
+    const end = Math.max(history.generated_at_unix, history.time_unix.at(-1) ?? 0);
+    const start = Math.max(history.first_unix ?? 0, history.time_unix[0] ?? end - 86400);
+    const about = columns.height.map((height, i) => [height, columns.confidence[i],
+      columns.is_valid[i] === false ? ", low" : ""]);
+    const invalid = columns.spot_usd.map((price, i) => (columns.is_valid[i] === false ? price : null));
+    const percent = (p) => `${p > 0 ? "+" : "−"}${Math.abs(p)}%`;
+    return {
+      data: [
+        { ...bandOf(time, columns.spot_low_usd, columns.spot_high_usd), fill: "toself", fillcolor: colour["onchain-tint"],
+          line: { width: 0 }, hoverinfo: "skip" },
+        { x: time, y: columns.spot_usd, name: "On-chain", customdata: about, line: { color: colour.onchain, width: 2 },
+          hovertemplate: "%{y:$,.0f}<br>block %{customdata[0]:,}, confidence %{customdata[1]:.2f}%{customdata[2]}<extra>On-chain</extra>" },
+        { x: time, y: columns.exchange_usd, name: "Exchange", line: { color: colour.exchange, width: 1.8, dash: "5px,4px" },
+          hovertemplate: "%{y:$,.0f}<extra>Exchange</extra>" },
+        { x: time, y: invalid, mode: "markers", hoverinfo: "skip",
+          marker: { size: 7, color: colour.paper, line: { color: colour.onchain, width: 1.5 } } },
+        { x: time, y: columns.divergence_percent, yaxis: "y2", name: "Difference", line: { color: colour.ink, width: 1.4 },
+          hovertemplate: "%{y:+.2f}%<extra>Difference</extra>" },
+      ].map((trace) => ({ mode: "lines", connectgaps: false, showlegend: false, ...trace })),
+      layout: {
+        height: 474, margin: { l: 0, r: 0, t: 14, b: 24 }, paper_bgcolor: colour.paper, plot_bgcolor: "rgba(0,0,0,0)",
+        font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour.soft },
+        hovermode: "x unified", hoversubplots: "axis", dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+        hoverlabel: { bgcolor: colour.raised, bordercolor: colour["rule-strong"], font: { color: colour.ink, size: 13 } },
+        xaxis: { type: "date", range: [start * 1000, end * 1000], showgrid: false, ticks: "outside", ticklen: 5,
+          tickcolor: colour["rule-strong"], hoverformat: "%a, %b %-d, %H:%M UTC", anchor: "y2",
+          showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colour["rule-strong"],
+          tickformatstops: [{ dtickrange: [null, 8.64e7 - 1], value: "%H:%M\n%b %-d" }, { dtickrange: [8.64e7, 2.5e9], value: "%b %-d" },
+            { dtickrange: [2.5e9, null], value: "%b %Y" }] },
+        yaxis: { domain: [146 / 436, 1], tickformat: "$,.0f", ticklabelposition: "inside top", gridcolor: colour.rule, zeroline: false, nticks: 6 },
+        yaxis2: { domain: [0, 110 / 436], range: [-reach, reach], fixedrange: true, ticklabelposition: "inside top", gridcolor: colour.rule,
+          zeroline: false, tickvals: [-limit, 0, limit], ticktext: [percent(-limit), "0%", percent(limit)] },
+        modebar: { bgcolor: "rgba(0,0,0,0)", color: colour.soft, activecolor: colour.ink },
+        annotations: [{ text: "Difference from the exchange price", xref: "paper", yref: "paper", x: 0, y: 110 / 436,
+          xanchor: "left", yanchor: "bottom", showarrow: false, font: { color: colour.ink, weight: 600 }, borderpad: 0 }],
+        shapes: [
+          ...episodes.episodes.filter((e) => e.kind === "divergence").map((e) => ({ type: "rect", xref: "x", yref: "y2 domain", y0: 0, y1: 1,
+            x0: e.started_at_unix * 1000, x1: (e.ended_at_unix ?? end) * 1000, fillcolor: colour.alarm, opacity: 0.16, line: { width: 0 }, layer: "below" })),
+          ...[-limit, limit].map((p) => ({ type: "line", xref: "x domain", yref: "y2", x0: 0, x1: 1, y0: p, y1: p,
+            line: { color: colour.alarm, width: 1, dash: "2px,3px" }, layer: "below" })),
+        ],
+      },
+    };
+  }
+
+  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"] };
+
+  async function draw() {
+    if (!shown) return;
+    const { data, layout } = figure(shown);
+    const isFirst = live.hidden;
+    live.hidden = false;
+    drawn.hidden = true;
+    await window.Plotly.react(live, data, layout, config);
+    plot.dataset.shown = shown.history.range;
+    if (isFirst) live.on("plotly_relayout", fitPrices);
+  }
+
+  // A zoom along the time axis makes the price axis fit what is left in view.
+  function fitPrices(change) {
+    const touched = Object.keys(change);
+    if (!touched.some((key) => key.startsWith("xaxis")) || touched.some((key) => key.startsWith("yaxis."))) return;
+    const [from, to] = live.layout.xaxis.range.map((t) => (typeof t === "number" ? t : Date.parse(`${t.replace(" ", "T")}Z`)) / 1000);
+    const { history } = shown;
+    const seen = history.time_unix.flatMap((t, i) => (t < from || t > to ? []
+      : [history.spot_low_usd[i], history.spot_high_usd[i], history.spot_usd[i], history.exchange_usd[i]].filter((price) => price !== null)));
+    if (!seen.length) return;
+    const [low, high] = [Math.min(...seen), Math.max(...seen)];
+    const room = (high - low) * 0.06 || high * 0.01;
+    window.Plotly.relayout(live, { "yaxis.range": [low - room, high + room] });
+  }
+
+  async function show(range) {
+    for (const link of links) {
+      if (link.dataset.range === range) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+    document.getElementById("chart-title").textContent = links.find((link) => link.dataset.range === range).dataset.words;
+    document.querySelector('.take a[href^="/api/history/"]').href = `/api/history/${range}.json`;
+    plot.setAttribute("aria-busy", "true");
+    try {
+      const [history, episodes] = await Promise.all([get(`/api/history/${range}.json`), get("/api/episodes.json"), loadPlotly()]);
+      if (range !== wanted()) return; // another one was chosen meanwhile
+      shown = { history, episodes };
+      await draw();
+    } catch (problem) {
+      plot.dataset.problem = String(problem); // what is drawn stays
+    } finally {
+      plot.removeAttribute("aria-busy");
+    }
+  }
+
+  for (const link of links) {
+    link.addEventListener("click", (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      history.pushState(null, "", `?range=${link.dataset.range}`);
+      show(link.dataset.range);
+    });
+  }
+  addEventListener("popstate", () => show(wanted()));
+  oracle.themeListeners.push(draw);
+  oracle.livePicture = async (button, title) => {
+    if (button.dataset.png !== "history" || !shown) return oracle.picture(drawn.querySelector("svg"), title);
+    const { data, layout } = figure(shown);
+    const [headline, words] = [document.getElementById("chart-title").textContent, plot.hasAttribute("data-demo") ? " (simulated)" : ""];
+    Object.assign(layout, { title: { text: `On-chain and exchange price: ${headline.toLowerCase()}${words}`, x: 0.02, font: { size: 18 } },
+      margin: { l: 24, r: 24, t: 56, b: 40 }, height: 640 });
+    return window.Plotly.toImage({ data, layout }, { format: "png", width: 1200, height: 640, scale: 2 });
+  };
+
+  // Plotly is large: it comes when the chart is in view and nothing else is to do, and not on a metered line.
+  new IntersectionObserver((entries, observer) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    if (navigator.connection?.saveData && wanted() === "7d") return;
+    (window.requestIdleCallback ?? setTimeout)(() => show(wanted()));
+  }, { rootMargin: "200px" }).observe(plot);
+
+  // The numbers
+
+  const now = () => document.getElementById("now");
+  function watchClock() {
+    const late = oracle.now() - Number(now().dataset.due);
+    const stale = document.getElementById("stale");
+    stale.hidden = late < Number(now().dataset.grace);
+    document.getElementById("stale-for").textContent = `${oracle.duration(late)} ago`;
+  }
+
+  async function refresh() {
+    if (document.hidden) return;
+    try {
+      const latest = await get("/api/latest.json");
+      if (String(latest.generated_at_unix) === now().dataset.generated) return;
+      const answer = await fetch(location.pathname, { cache: "no-cache" });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      now().replaceWith(page.getElementById("now"));
+      drawn.replaceChildren(...page.querySelector(".drawn").childNodes);
+      document.title = page.title;
+      oracle.tellTime();
+      if (shown) show(wanted());
+    } catch { /* no connection, or a release changing hands: the next round asks again */ }
+    watchClock();
+  }
+
+  watchClock();
+  setInterval(watchClock, 15_000);
+  setInterval(refresh, POLL_SECONDS * 1000);
+  document.addEventListener("visibilitychange", refresh);
+})();

@@ -1,0 +1,138 @@
+// What every page shares: theme, ages, copying, sorting, pictures. Pages are complete without it.
+"use strict";
+
+const oracle = {
+  // The same words as the filters of builder/pages.py.
+  duration(seconds) {
+    const whole = Math.max(0, Math.floor(seconds));
+    if (whole < 60) return `${whole} s`;
+    if (whole < 3600) return `${Math.floor(whole / 60)} min`;
+    const [size, unit, small, name] = whole < 86400 ? [3600, "h", 60, "min"] : [86400, "d", 3600, "h"];
+    const rest = Math.floor((whole % size) / small);
+    return `${Math.floor(whole / size)} ${unit}${rest ? ` ${rest} ${name}` : ""}`;
+  },
+  now: () => Date.now() / 1000,
+  tellTime() {
+    for (const [name, words] of [
+      ["age", (t) => { const age = oracle.now() - t; return age < 60 ? "just now" : `${oracle.duration(age)} ago`; }],
+      ["lasting", (t) => oracle.duration(oracle.now() - t)],
+      ["until", (t) => (t > oracle.now() ? `, in ${oracle.duration(t - oracle.now())}` : ", any moment")],
+    ]) {
+      for (const element of document.querySelectorAll(`[data-${name}]`)) {
+        element.textContent = words(Number(element.dataset[name]));
+      }
+    }
+  },
+  // A colour of the stylesheet as the browser resolves it for the theme in force.
+  colour(name) {
+    const probe = document.body.appendChild(document.createElement("i"));
+    probe.style.color = `var(--${name})`;
+    const colour = getComputedStyle(probe).color;
+    probe.remove();
+    return colour;
+  },
+  save(url, name) {
+    const link = Object.assign(document.createElement("a"), { href: url, download: name });
+    link.click();
+  },
+  themeListeners: [],
+};
+
+// Light and dark: the system's until the switch is used.
+(() => {
+  const root = document.documentElement;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const changed = () => oracle.themeListeners.forEach((listener) => listener());
+  dark.addEventListener("change", changed);
+  document.querySelector(".theme").addEventListener("click", () => {
+    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : dark.matches;
+    root.dataset.theme = isDark ? "light" : "dark";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* lasts for this page only */ }
+    changed();
+  });
+})();
+
+// Lines to copy name the address the page really came from.
+for (const code of document.querySelectorAll("[data-copy]")) {
+  code.textContent = code.textContent.replaceAll(document.body.dataset.origin, location.origin);
+}
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest(".copy");
+  if (!button) return;
+  const code = button.parentElement.querySelector("[data-copy]");
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(code); // no clipboard without https: select it, the reader copies
+    button.textContent = "Selected";
+  }
+  setTimeout(() => { button.textContent = "Copy"; }, 1600);
+});
+
+// Tables that sort: by the exact value where there is one, else by the words.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const body = table.tBodies[0];
+  const number = /^[−+-]?\$?[\d,.]+%?/;
+  const value = (row, column) => {
+    const words = row.cells[column].textContent.trim();
+    if (column === 0) return words;
+    const found = words.match(number);
+    return found ? Number(found[0].replace("−", "-").replace(/[$,%+]/g, "")) : -Infinity;
+  };
+  [...table.tHead.rows[0].cells].forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = head.textContent;
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") !== "descending";
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const rows = [...body.rows].map((row) => [value(row, column), row]);
+      rows.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1));
+      body.append(...rows.map(([, row]) => row));
+    });
+  });
+}
+
+// A drawn chart as a PNG: its computed styles become attributes, because a picture has no stylesheet.
+oracle.picture = async (svg, title) => {
+  const kept = ["fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-dasharray", "stroke-linecap",
+    "stroke-linejoin", "vector-effect", "paint-order", "font-family", "font-size", "font-weight", "text-anchor", "display"];
+  const { width, height } = svg.getBoundingClientRect();
+  const copy = svg.cloneNode(true);
+  const originals = [svg, ...svg.querySelectorAll("*")];
+  [copy, ...copy.querySelectorAll("*")].forEach((element, index) => {
+    const style = getComputedStyle(originals[index]);
+    for (const name of kept) element.setAttribute(name, style.getPropertyValue(name));
+  });
+  const [edge, head] = [24, 56];
+  const outer = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  outer.setAttribute("width", width + 2 * edge);
+  outer.setAttribute("height", height + head + edge);
+  outer.innerHTML = `<rect width="100%" height="100%" fill="${oracle.colour("paper")}"/>`
+    + `<text x="${edge}" y="36" font-family="system-ui, sans-serif" font-size="18" font-weight="600" fill="${oracle.colour("ink")}"></text>`;
+  outer.lastChild.textContent = title;
+  for (const [name, number] of [["x", edge], ["y", head], ["width", width], ["height", height]]) copy.setAttribute(name, number);
+  outer.append(copy);
+  const url = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(outer)], { type: "image/svg+xml" }));
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  const canvas = Object.assign(document.createElement("canvas"), { width: (width + 2 * edge) * 2, height: (height + head + edge) * 2 });
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  URL.revokeObjectURL(url);
+  return canvas.toDataURL("image/png");
+};
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-png]");
+  if (!button) return;
+  const title = document.title + (document.querySelector(".tag.demo") ? " (simulated)" : "");
+  const chart = button.closest("figure").querySelector(".drawn > svg");
+  const url = await (oracle.livePicture?.(button, title) ?? oracle.picture(chart, title));
+  oracle.save(url, `${button.dataset.png}.png`);
+});
+
+oracle.tellTime();
+setInterval(oracle.tellTime, 15_000);
