@@ -23,7 +23,7 @@ LOW_DISK_BYTES = 1 << 30  # some months of history, and the releases
 FULL_DISK_BYTES = 100 << 20
 BEHIND_BLOCKS = 2
 EARLY_TIP_SECONDS = 2 * 3600  # how far ahead of real time a header may be, by consensus
-LATE_TIP_SECONDS = 3 * 3600  # gaps this long come less than once in a hundred years of blocks
+LATE_TIP_SECONDS = 3 * 3600  # gaps this long come less than once in a century
 
 Level = Literal["ok", "warn", "bad"]
 
@@ -61,19 +61,17 @@ def examine(
     }
     health = [source.probe() for source in sources]
     best_height = max((found.tip_height or 0 for found in health), default=0)
-    return [
+    reachable = [source for source, found in zip(sources, health, strict=True) if found.is_reachable]
+    findings = [
         *(_source(found, best_height) for found in health),
-        *(
-            _clock(source, clock())
-            for source, found in zip(sources, health, strict=True)
-            if found.is_reachable
-        ),
+        *(_clock(source, clock()) for source in reachable),
         _quote(quotes, settings.oracle_quote_max_age_seconds, clock()),
         *(_folder(name, path) for name, path in written.items() if path),
         _secrets_file(dotenv),
         _backup(settings.duckdb_backup_path),
         _database(settings.duckdb_path, probe_store),
     ]
+    return [Finding(**settings.clean(asdict(finding))) for finding in findings]
 
 
 def _judge(
@@ -87,6 +85,7 @@ def _judge(
 def _source(health: Health, best_height: int) -> Finding:
     advice, latency_ms = " ".join(health.advice), health.latency_ms or 0.0
     is_behind = best_height - (health.tip_height or best_height) > BEHIND_BLOCKS
+    ahead = f"Another source has block {best_height}: does this one still hear from its node?"
     is_slow = "electrs" in health.source and latency_ms > ELECTRS_LATENCY_MARK_MS
     message = f"version {health.version or 'unknown'}, tip {health.tip_height}, {latency_ms:.0f} ms"
     return _judge(
@@ -95,11 +94,7 @@ def _source(health: Health, best_height: int) -> Finding:
         asdict(health),
         (not health.is_reachable, "bad", advice or "Is it running, and is its address right?"),
         (health.is_synced is False, "warn", advice or "Wait until it has synced."),
-        (
-            is_behind,
-            "warn",
-            f"Another source has block {best_height}: does this one still hear from its node?",
-        ),
+        (is_behind, "warn", ahead),
         (is_slow, "warn", "Slower than 100 ms: put its index on an SSD, or ask Bitcoin Core first."),
         (bool(advice), "warn", advice),
     )

@@ -132,6 +132,11 @@ def test_a_well_source_tells_version_tip_and_latency(settings: Settings) -> None
     assert finding.measured["latency_ms"] == 12.0
 
 
+def test_no_secret_is_in_a_finding(settings: Settings) -> None:
+    health = replace(WELL, url="http://oracle:hunter2@node", advice=("401 at http://oracle:hunter2@node",))
+    assert "hunter2" not in str(found(settings, sources=[FixedSource(health)]))
+
+
 def test_a_source_that_does_not_answer_is_bad_and_says_why(settings: Settings) -> None:
     health = Health("electrs", "http://node:3000", False, advice=("connection refused: is it running?",))
     finding = found(settings, sources=[FixedSource(health)])["source electrs"]
