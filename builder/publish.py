@@ -19,6 +19,7 @@ from builder.record import Snapshot
 from oracle.errors import NoDataError
 
 LINK, RELEASES, UNFINISHED = "public", "releases", ".tmp-"
+HEALTH = "health/"  # marks for nginx, made anew by each build: not published, so not in the manifest
 GZIP_SUFFIXES = {".html", ".json", ".css", ".js", ".svg", ".csv", ".txt", ".xml", ".atom", ""}
 GZIP_FROM_BYTES, GZIP_BELOW_BYTES = (
     1000,

@@ -27,9 +27,9 @@ from builder.draft import Draft
 from builder.exports import FORMAT, PRICES, export_all, schema_of
 from builder.feeds import feeds
 from builder.history import LONG_RANGES, SHORT_RANGES, Columns, columns_of, histories
-from builder.notices import mark_failed
+from builder.notices import STALE_RUNS, mark_failed
 from builder.picture import pictured, points_csv
-from builder.publish import current_release, dump, publish
+from builder.publish import HEALTH, current_release, dump, publish
 from builder.record import TICKS_SECONDS, Context, Record, Row, Snapshot, times
 from builder.scorecard import scorecard
 from oracle.core.params import ALGORITHM_VERSION
@@ -208,8 +208,7 @@ def _finish(draft: Draft, made: dict[str, Any], dates: list[str], output: Output
         "favicon.svg": assets["favicon.svg"],
         **contract(url),
     }
-    if latest["status"] in SICK:
-        files["health/failing"] = f"{latest['status']}\n".encode()
+    files |= _health_marks(made["api/status.json"])
     for path, data in files.items():
         draft.add(path, data)
     sums = "".join(f"{draft.sha256(path)}  {path[5:]}\n" for path in draft.paths("data/"))
@@ -217,6 +216,17 @@ def _finish(draft: Draft, made: dict[str, Any], dates: list[str], output: Output
     return _report(
         draft, latest, dates, publish(output.site_dir, draft, _manifest(latest), keep=output.keep_releases)
     )
+
+
+def _health_marks(status: Row) -> dict[str, bytes]:
+    """Return the empty files by which nginx answers `/health`; see deploy/README.md.
+
+    One for each hundred seconds until the site counts as stale: when builds stop, they run out.
+    """
+    until = status["next_due_at_unix"] + (STALE_RUNS - 1) * status["interval_seconds"]
+    fresh = range(status["generated_at_unix"] // 100, until // 100 + 1)
+    marks = [f"{HEALTH}fresh/{hundreds}" for hundreds in fresh]
+    return dict.fromkeys([*marks, *([f"{HEALTH}failing"] if status["status"] in SICK else [])], b"")
 
 
 def _manifest(latest: Row) -> Snapshot:
