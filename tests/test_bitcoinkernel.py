@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from oracle.core.block import parse_block
-from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
-from oracle.core.price import price_window
-from oracle.core.window import form_window
-from oracle.reading import find_range, read_range
+from oracle.core.eligible import RecentTxids, digest_block
+from oracle.core.price import WindowPrice, price_window
+from oracle.core.window import form_window, recent_range
 from oracle.simulate import header_hash
 from oracle.sources import ChainTip
 from oracle.sources.blkfiles import BlkFilesSource
@@ -47,9 +46,15 @@ def source(kernel: KernelFolder) -> BlkFilesSource:
     return BlkFilesSource(kernel.datadir)
 
 
-def facts_of(kernel: KernelFolder, first: int, last: int) -> list[BlockFacts]:
+def recent_heights(source: BlkFilesSource) -> list[int]:
+    first, last = recent_range(source.tip().height)
+    return list(range(first, last + 1))
+
+
+def price_of(blocks: list[bytes], heights: list[int]) -> WindowPrice:
     recent = RecentTxids()
-    return [digest_block(parse_block(kernel.blocks[h], height=h), h, recent) for h in range(first, last + 1)]
+    pairs = zip(blocks, heights, strict=True)
+    return price_window(form_window([digest_block(parse_block(data), h, recent) for data, h in pairs]))
 
 
 def test_the_kernel_hides_its_files_under_a_key(kernel):
@@ -82,13 +87,16 @@ def test_a_stale_block_that_the_kernel_kept_is_not_in_the_chain(kernel, source):
 
 
 def test_the_price_of_the_files_is_that_of_the_blocks_handed_over(kernel, source):
-    first, last = find_range(source, None)
-    of_files = price_window(form_window(read_range(source, first, last)))
-    of_blocks = price_window(form_window(facts_of(kernel, first, last)))
+    heights = recent_heights(source)
+    of_files = price_of(
+        [source.block(block_hash) for block_hash in source.hashes(heights[0], heights[-1])], heights
+    )
+    of_blocks = price_of([kernel.blocks[height] for height in heights], heights)
     assert (of_files.price_usd, of_files.outputs) == (of_blocks.price_usd, of_blocks.outputs)
 
 
-def test_that_price_is_the_one_the_payments_were_made_at(source):
-    found = price_window(form_window(read_range(source, *find_range(source, None))))
+def test_that_price_is_the_one_the_payments_were_made_at(kernel, source):
+    heights = recent_heights(source)
+    found = price_of([kernel.blocks[height] for height in heights], heights)
     assert found.outputs > 5000
     assert found.price_usd == pytest.approx(68_150, rel=0.01)

@@ -83,7 +83,7 @@ def test_a_cookie_file_of_its_own_is_honoured(tmp_path):
 def test_a_cookie_is_found_on_any_network_when_the_file_names_none(tmp_path):
     (tmp_path / "signet").mkdir()
     (tmp_path / "signet" / ".cookie").write_text("__cookie__:word\n")
-    assert read_node_folder(tmp_path).read_cookie() == ("__cookie__", "word")
+    assert read_node_folder(tmp_path).credentials() == ("__cookie__", "word")
 
 
 def test_a_datadir_that_exists_is_followed(tmp_path):
@@ -101,3 +101,13 @@ def test_a_blocksdir_of_its_own_holds_the_networks_folder(tmp_path):
     (tmp_path / "disk").mkdir()
     found = read(tmp_path, f"regtest=1\nblocksdir={tmp_path}/disk")
     assert found.blocks_folders == (tmp_path / "disk" / "regtest" / "blocks",)
+
+
+def test_a_cookie_file_without_a_colon_is_none(tmp_path):
+    (tmp_path / ".cookie").write_text("nothing")
+    assert read_node_folder(tmp_path).credentials() is None
+
+
+def test_the_password_of_the_file_goes_before_the_cookie(tmp_path):
+    (tmp_path / ".cookie").write_text("__cookie__:word")
+    assert read(tmp_path, "rpcuser=me\nrpcpassword=mine").credentials() == ("me", "mine")

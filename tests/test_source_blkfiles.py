@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle.errors import BadAnswerError, BlockNotFoundError, SourceUnavailableError
+from oracle.errors import BadAnswerError, BlockNotFoundError, SourceRefusedError, SourceUnavailableError
 from oracle.simulate import build_block, coinbase_transaction, header_hash
 from oracle.sources import ChainTip
 from oracle.sources.blkfiles import BlkFilesSource
@@ -302,6 +302,26 @@ def test_a_block_whose_place_was_overwritten_is_a_bad_answer(full, folder):
     write(folder, [record(block) for block in BLOCKS[::-1]])
     with pytest.raises(BadAnswerError, match="changed"):
         full.block(HASHES[0])
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"),
+    [(PermissionError, SourceRefusedError), (OSError, SourceUnavailableError)],
+)
+def test_trouble_with_the_disk_is_translated(full, monkeypatch, trouble, error):
+    def fail(*_: object) -> bytes:
+        raise trouble(5, "trouble", "blk00000.dat")
+
+    full.tip()
+    monkeypatch.setattr("os.pread", fail)
+    with pytest.raises(error, match="blk00000"):
+        full.block(HASHES[0])
+
+
+def test_a_look_without_changes_reads_no_file_again(full, monkeypatch):
+    tip = full.tip()
+    monkeypatch.delattr("os.pread")
+    assert full.tip() == tip
 
 
 def test_nothing_is_written(full, folder):

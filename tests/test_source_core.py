@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from oracle.errors import (
@@ -19,7 +19,7 @@ from oracle.simulate import header_hash
 from oracle.sources import ChainTip
 from oracle.sources.core import CoreSource
 from oracle.sources.http import RetryPolicy
-from tests.fakes import FakeChain, FakeCore, small_blocks
+from tests.fakes import FakeChain, FakeCore, Reply, small_blocks
 
 BLOCKS = small_blocks(30, first_height=100)
 PATIENCE = RetryPolicy((10.0, 10.0), 0.3)
@@ -59,7 +59,11 @@ def open_source(pauses: Pauses) -> Iterator[object]:
     opened: list[CoreSource] = []
 
     def open_it(node: FakeCore, **settings: object) -> CoreSource:
-        defaults = {"user": node.user, "password": node.password, "retry": PATIENCE, "sleep": pauses}
+        defaults = {
+            "user": node.user,
+            "password": node.password,
+            "retry": RetryPolicy((10.0, 10.0), 0.3, pauses),
+        }
         opened.append(CoreSource(node.url, **(defaults | settings)))
         return opened[-1]
 
@@ -217,8 +221,62 @@ def test_a_full_work_queue_for_good_is_unavailable(node, open_source):
 def test_a_time_out_is_retried_twice_ten_seconds_apart(node, open_source, pauses):
     node.hang()
     with pytest.raises(SourceUnavailableError, match=r"did not answer within 0\.3 s \(3 attempts\)"):
-        open_source(node, retry=RetryPolicy((10.0, 10.0), 0.3)).tip()
+        open_source(node).tip()
     assert pauses == [10.0, 10.0]
+
+
+def test_an_answer_that_drips_is_given_up(node, open_source):
+    node.drip(bytes(1000), 0.01)
+    with pytest.raises(SourceUnavailableError, match="did not answer"):
+        open_source(node, retry=RetryPolicy((), 0.05)).tip()
+
+
+def test_an_answer_that_cannot_be_decoded_is_a_bad_one(node, open_source):
+    node.reply_with(Reply(200, b"no gzip", headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(BadAnswerError, match="decoded"):
+        open_source(node).tip()
+
+
+@pytest.mark.parametrize("body", [b"[7]", b"{}", b"[]", b'[{"id": 0}]', b"5"])
+def test_json_that_is_no_reply_is_a_bad_answer(node, open_source, body):
+    node.fail(404, only="/rest/")
+    node.fail(200, body)
+    with pytest.raises(BadAnswerError, match="not a JSON-RPC server"):
+        open_source(node).tip()
+
+
+@pytest.mark.parametrize("result", ["12", "zz", None, 5, "00" * 32])
+def test_a_header_that_is_none_is_a_bad_answer(node, open_source, result, monkeypatch):
+    monkeypatch.setattr(node, "_block_header", lambda *_: result)
+    with pytest.raises(BadAnswerError):
+        open_source(node).headers(100, 100)
+
+
+def test_a_hash_that_is_none_is_a_bad_answer(node, open_source, monkeypatch):
+    monkeypatch.setattr(node, "_block_hash", lambda _: "zz")
+    with pytest.raises(BadAnswerError, match="not a hash"):
+        open_source(node).hashes(100, 100)
+
+
+def test_an_error_in_an_unknown_form_is_a_bad_answer(node, open_source):
+    node.fail(404, only="/rest/")
+    node.fail(500, b'{"error": "oops", "id": null}')
+    with pytest.raises(BadAnswerError, match="oops"):
+        open_source(node).tip()
+
+
+def test_a_reorganisation_between_two_rest_requests_is_read_over_rpc(chain, open_source, monkeypatch):
+    monkeypatch.setattr("oracle.sources.core.REST_HEADERS", 10)
+    other = small_blocks(30, first_height=100, tag=b"other")
+    stray = Reply(200, b"".join(block[:80] for block in other[10:20]))
+    with FakeCore(chain, rest=True) as node:
+        node.reply_with(stray, only=f"{header_hash(BLOCKS[10])}.bin")
+        assert open_source(node).headers(100, 119) == [block[:80] for block in BLOCKS[:20]]
+
+
+def test_a_whitelist_without_getnetworkinfo_leaves_the_version_out(node, open_source):
+    node.unknown_methods.add("getnetworkinfo")
+    assert open_source(node).probe().version is None
 
 
 def test_a_refused_connection_says_what_localhost_means_in_a_container(node, open_source):
@@ -229,7 +287,7 @@ def test_a_refused_connection_says_what_localhost_means_in_a_container(node, ope
 
 def test_a_node_that_comes_back_between_attempts_is_served(node, open_source):
     node.stop()
-    source = open_source(node, sleep=lambda _: node.start() if node._server is None else None)
+    source = open_source(node, retry=RetryPolicy((10.0, 10.0), 0.3, lambda _: node.start()))
     assert source.tip().height == 129
 
 
@@ -255,8 +313,8 @@ def test_a_wrong_password_is_refused_without_retries(node, open_source, pauses):
     assert pauses == []
 
 
-def test_no_password_at_all_is_its_own_sentence(node, open_source):
-    with pytest.raises(SourceRefusedError, match="we have none"):
+def test_no_password_at_all_is_refused_with_the_settings_names(node, open_source):
+    with pytest.raises(SourceRefusedError, match="BITCOIN_RPC_USER"):
         open_source(node, user=None, password=None).tip()
 
 
@@ -272,21 +330,18 @@ def test_a_web_server_in_place_of_the_node_is_a_bad_answer(node, open_source):
         open_source(node).tip()
 
 
-def test_a_redirect_is_named(node, open_source):
+def test_a_redirect_is_a_bad_answer(node, open_source):
     node.fail(301)
-    with pytest.raises(BadAnswerError, match="redirects"):
+    with pytest.raises(BadAnswerError, match="HTTP 301"):
         open_source(node).tip()
 
 
 @pytest.mark.parametrize("info", [{}, [], {"chain": "main", "blocks": True, "bestblockhash": "00" * 32}])
-def test_a_chain_info_without_its_parts_is_a_bad_answer(info):
-    reply = {"result": info, "error": None, "id": 0}
-    transport = httpx.MockTransport(
-        lambda request: httpx.Response(404 if request.method == "GET" else 200, json=reply)
-    )
-    source = CoreSource("http://node:8332", transport=transport)
+def test_a_chain_info_without_its_parts_is_a_bad_answer(node, open_source, info):
+    node.fail(404, only="/rest/")
+    node.fail(200, json.dumps([{"id": 0, "result": info}]).encode())
     with pytest.raises(BadAnswerError, match="getblockchaininfo"):
-        source.tip()
+        open_source(node).tip()
 
 
 def test_an_unknown_method_is_a_bad_answer(node, open_source):
@@ -294,11 +349,10 @@ def test_an_unknown_method_is_a_bad_answer(node, open_source):
         open_source(node)._call("getnothing")
 
 
-def test_an_endless_answer_is_cut_off():
-    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=bytes(33_000_000)))
-    source = CoreSource("http://node:8332", transport=transport)
+def test_an_endless_answer_is_cut_off(node, open_source):
+    node.fail(200, bytes(33_000_000))
     with pytest.raises(BadAnswerError, match="more than"):
-        source.tip()
+        open_source(node).tip()
 
 
 # Passwords
@@ -326,7 +380,7 @@ def test_a_url_that_is_none_is_a_settings_error_without_its_text():
 
 
 def test_neither_url_nor_datadir_is_a_settings_error():
-    with pytest.raises(SettingsError, match="BITCOIN_DATADIR"):
+    with pytest.raises(SettingsError, match=r"like http://127\.0\.0\.1:8332"):
         CoreSource()
 
 

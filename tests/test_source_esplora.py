@@ -23,7 +23,6 @@ from tests.fakes import (
 
 BLOCKS = small_blocks(40, first_height=100)
 HASHES = [header_hash(block) for block in BLOCKS]
-PATIENCE = RetryPolicy((5.0, 15.0, 45.0), 0.3)
 
 Open = Callable[..., EsploraSource]
 
@@ -43,7 +42,9 @@ def open_source(pauses: list[float]) -> Iterator[Open]:
     opened: list[EsploraSource] = []
 
     def open_it(server: FakeServer, path: str = "") -> EsploraSource:
-        opened.append(EsploraSource(server.url + path, retry=PATIENCE, sleep=pauses.append))
+        opened.append(
+            EsploraSource(server.url + path, retry=RetryPolicy((5.0, 15.0, 45.0), 0.3, pauses.append))
+        )
         return opened[-1]
 
     yield open_it
@@ -233,11 +234,36 @@ def test_a_list_entry_that_does_not_give_its_hash_is_a_bad_answer(electrs, chain
         open_source(electrs).headers(100, 105)
 
 
-@pytest.mark.parametrize("rows", [b"{}", b'[{"id": 1}]', b"[7]", b"not json"])
+@pytest.mark.parametrize("rows", [b'{"id": 1}', b'[{"id": 1}]', b"[7]", b"not json"])
 def test_a_list_in_an_unknown_form_is_a_bad_answer(electrs, open_source, rows):
     electrs.fail(200, rows, only="/blocks/139")
     with pytest.raises(BadAnswerError):
         open_source(electrs).headers(139, 139)
+
+
+def test_an_unknown_genesis_block_is_a_bad_answer(electrs, open_source):
+    electrs.fail(200, b"ab" * 32, only="/block-height/0")
+    with pytest.raises(BadAnswerError, match="unknown block at height 0"):
+        open_source(electrs).network()
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"not json"])
+def test_a_tip_without_a_height_is_a_bad_answer(electrs, open_source, body):
+    electrs.fail(200, body, only=f"/block/{HASHES[-1]}")
+    with pytest.raises(BadAnswerError, match="height of its tip"):
+        open_source(electrs).tip()
+
+
+def test_a_web_page_in_place_of_a_hash_is_a_bad_answer(electrs, open_source):
+    electrs.answer_html(only="/block-height/")
+    with pytest.raises(BadAnswerError, match="not with a hash"):
+        open_source(electrs).network()
+
+
+def test_a_status_of_no_meaning_is_a_bad_answer(electrs, open_source):
+    electrs.fail(418, only="/raw")
+    with pytest.raises(BadAnswerError, match="418"):
+        open_source(electrs).block(HASHES[0])
 
 
 def test_a_page_that_starts_elsewhere_is_not_taken_for_the_wanted_one(electrs, open_source):

@@ -29,7 +29,7 @@ def open_quotes() -> Iterator[Open]:
     opened: list[MempoolQuotes] = []
 
     def open_it(url: str, **settings: object) -> MempoolQuotes:
-        opened.append(MempoolQuotes(url, retry=RetryPolicy((5.0,), 0.3), sleep=lambda _: None, **settings))
+        opened.append(MempoolQuotes(url, retry=RetryPolicy((5.0,), 0.3, lambda _: None), **settings))
         return opened[-1]
 
     yield open_it

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-RPC_PORTS = {"main": 8332, "test": 18332, "testnet4": 48332, "signet": 38332, "regtest": 18443}
-NETWORK_FOLDERS = {
-    "main": "",
-    "test": "testnet3",
-    "testnet4": "testnet4",
-    "signet": "signet",
-    "regtest": "regtest",
-}
+from oracle.sources.networks import BY_NAME, NETWORKS
+
 SWITCHES = {"testnet": "test", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
 
 
@@ -27,8 +22,10 @@ class NodeFolder:
     cookie_files: tuple[Path, ...]
     blocks_folders: tuple[Path, ...]
 
-    def read_cookie(self) -> tuple[str, str] | None:
-        """Return user and password of the first cookie file that can be read."""
+    def credentials(self) -> tuple[str, str] | None:
+        """Return user and password of bitcoin.conf, else of the first cookie file that can be read."""
+        if self.password:
+            return self.user or "", self.password
         for path in self.cookie_files:
             try:
                 user, colon, password = path.read_text(encoding="utf-8").strip().partition(":")
@@ -42,39 +39,33 @@ class NodeFolder:
 def read_node_folder(datadir: Path) -> NodeFolder:
     """Return what `datadir` and its bitcoin.conf say; a folder without one is a node with the defaults."""
     sections = _read_sections(datadir / "bitcoin.conf")
-    common = sections.get("", {})
+    common = sections[""]
     network = _network(common)
-    own = sections.get(network or "main", {})
-    # As in Core: the network's section goes first, and a common rpcport counts for the main network only.
-    port = own.get("rpcport") or (common.get("rpcport") if network in {None, "main"} else None)
-    settings = common | own
+    own = sections[network or "main"]
+    settings = common | own  # as in Core: the network's section goes first,
+    port = own.get("rpcport") or (
+        common.get("rpcport") if network in {None, "main"} else None
+    )  # but for this
     host = settings.get("rpcconnect") or "127.0.0.1"
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    names = [BY_NAME[network].folder] if network else [known.folder for known in NETWORKS]
     root = _existing(settings.get("datadir"), datadir)
-    roots = _network_folders(root, network)
+    blocks = _existing(settings.get("blocksdir"), root)
     cookie = Path(settings.get("rpccookiefile") or ".cookie").expanduser()
-    blocks = _network_folders(_existing(settings.get("blocksdir"), root), network)
     return NodeFolder(
         network=network,
-        rpc_url=f"http://{host}:{port or RPC_PORTS[network or 'main']}",
+        rpc_url=f"http://{host}:{port or BY_NAME[network or 'main'].rpc_port}",
         user=settings.get("rpcuser"),
         password=settings.get("rpcpassword"),
-        cookie_files=tuple(folder / cookie for folder in roots),
-        blocks_folders=tuple(folder / "blocks" for folder in blocks),
+        cookie_files=tuple(root / name / cookie for name in names),
+        blocks_folders=tuple(blocks / name / "blocks" for name in names),
     )
 
 
 def _network(common: dict[str, str]) -> str | None:
-    if common.get("chain") in RPC_PORTS:
+    if common.get("chain") in BY_NAME:
         return common["chain"]
-    switched_on = (name for key, name in SWITCHES.items() if common.get(key, "0") != "0")
-    return next(switched_on, None)
-
-
-def _network_folders(root: Path, network: str | None) -> tuple[Path, ...]:
-    """Return where the network's files may be; without a known network, every place, the main one first."""
-    names = [NETWORK_FOLDERS[network]] if network else list(NETWORK_FOLDERS.values())
-    return tuple(root / name for name in names)
+    return next((name for key, name in SWITCHES.items() if common.get(key, "0") != "0"), None)
 
 
 def _existing(folder: str | None, otherwise: Path) -> Path:
@@ -83,9 +74,9 @@ def _existing(folder: str | None, otherwise: Path) -> Path:
     return named if named.is_dir() else otherwise
 
 
-def _read_sections(path: Path) -> dict[str, dict[str, str]]:
+def _read_sections(path: Path) -> defaultdict[str, dict[str, str]]:
     """Return the settings by section, "" being the part above all sections; the first of equals counts."""
-    sections: dict[str, dict[str, str]] = {}
+    sections: defaultdict[str, dict[str, str]] = defaultdict(dict)
     section = ""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -95,8 +86,7 @@ def _read_sections(path: Path) -> dict[str, dict[str, str]]:
         if line.startswith("[") and line.endswith("]"):
             section = line[1:-1].strip()
         elif "=" in line:
-            key, _, value = (part.strip() for part in line.partition("="))
-            prefix, dot, name = key.rpartition(".")
-            target = sections.setdefault(prefix if dot else section, {})
-            target.setdefault((name if dot else key).removeprefix("-"), value)
+            key, _, value = line.partition("=")
+            prefix, _, name = key.strip().rpartition(".")
+            sections[prefix or section].setdefault(name, value.strip())
     return sections

@@ -14,27 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from oracle import errors
 from oracle.core.block import parse_block
 from oracle.core.wire import parse_header, read_compact_size, sha256d
-from oracle.errors import (
-    BadAnswerError,
-    BlockNotFoundError,
-    ParseError,
-    SourceError,
-    SourceRefusedError,
-    SourceUnavailableError,
-)
 from oracle.sources import ChainTip, Health
 from oracle.sources.bitcoin_conf import read_node_folder
+from oracle.sources.networks import BY_NAME, NETWORKS, Network
 
-MAGICS = {
-    bytes.fromhex("f9beb4d9"): "main",
-    bytes.fromhex("0b110907"): "test",
-    bytes.fromhex("1c163f28"): "testnet4",
-    bytes.fromhex("0a03cf40"): "signet",
-    bytes.fromhex("fabfb5da"): "regtest",
-}
-BIP34_HEIGHTS = {"main": 227_931, "test": 21_111}  # from here on a coinbase says its height
+MAGICS = {bytes.fromhex(network.magic): network for network in NETWORKS}
 KEY_BYTES = 8
 HEAD_BYTES = 88  # magic, size, header
 SIZES = range(81, 4_000_001)
@@ -59,7 +46,7 @@ class BlkFilesSource:
     def network(self) -> str:
         """Return the network whose magic the files begin with."""
         self._load()
-        return MAGICS.get(self._magic, "signet")  # a signet of one's own has a magic of its own
+        return self._network().name
 
     def tip(self) -> ChainTip:
         """Return the newest complete block of the chain with the most work, after a look at what is new."""
@@ -80,19 +67,19 @@ class BlkFilesSource:
         self._load()
         found = self._blocks.get(bytes.fromhex(block_hash)[::-1])
         if found is None:
-            raise self._error(BlockNotFoundError, f"have no block {block_hash}")
+            raise self._error(errors.BlockNotFoundError, f"have no block {block_hash}")
         with self._translated():
             data = self._read_block(found)
         if data[:80] != found[:80]:
-            raise self._error(BadAnswerError, f"changed where block {block_hash} was")
+            raise self._error(errors.BadAnswerError, f"changed where block {block_hash} was")
         return data
 
     def probe(self) -> Health:
         """Look at the files once."""
         try:
             tip = self.tip()
-        except SourceError as error:
-            is_reachable = not isinstance(error, SourceUnavailableError)
+        except errors.SourceError as error:
+            is_reachable = not isinstance(error, errors.SourceUnavailableError)
             return Health(self.name, str(self._folder), is_reachable, advice=(str(error),))
         return Health(self.name, str(self._folder), True, network=self.network(), tip_height=tip.height)
 
@@ -109,7 +96,9 @@ class BlkFilesSource:
         self._load()
         first, last = first_height - self._first_height, last_height - self._first_height
         if first <= last and not 0 <= first <= last < len(self._chain):
-            raise self._error(BlockNotFoundError, f"have not all blocks from {first_height} to {last_height}")
+            raise self._error(
+                errors.BlockNotFoundError, f"have not all of blocks {first_height} to {last_height}"
+            )
         return self._chain[first : last + 1]
 
     def _scan(self) -> None:
@@ -117,7 +106,7 @@ class BlkFilesSource:
         paths = sorted((int(path.stem[3:]), path) for path in self._folder.glob("blk[0-9]*.dat"))
         if not paths:
             raise self._error(
-                SourceUnavailableError,
+                errors.SourceUnavailableError,
                 "are not there or may not be read: check BITCOIN_DATADIR and its permissions",
             )
         if not self._magic:
@@ -131,7 +120,7 @@ class BlkFilesSource:
         path = self._folder / "xor.dat"
         key = path.read_bytes() if path.exists() else bytes(KEY_BYTES)
         if len(key) != KEY_BYTES:
-            raise self._error(BadAnswerError, f"have an xor.dat of {len(key)} bytes: it must be {KEY_BYTES}")
+            raise self._error(errors.BadAnswerError, f"have an xor.dat of {len(key)} bytes, not {KEY_BYTES}")
         return key
 
     def _read_magic(self, path: Path) -> bytes:
@@ -139,7 +128,7 @@ class BlkFilesSource:
             magic = self._read(file.fileno(), 0, 4)
         if magic not in MAGICS and self._folder.parent.name != "signet":
             raise self._error(
-                BadAnswerError, "begin with no network's magic: does this xor.dat belong to them?"
+                errors.BadAnswerError, "begin with no network's magic: does this xor.dat belong to them?"
             )
         return magic
 
@@ -174,7 +163,7 @@ class BlkFilesSource:
             return True
         try:
             parse_block(self._read(file, after - size, size))
-        except ParseError:
+        except errors.ParseError:
             return False
         return True
 
@@ -193,6 +182,9 @@ class BlkFilesSource:
         key = np.frombuffer(self._key, np.uint8)
         return (stored ^ np.resize(np.roll(key, -offset % KEY_BYTES), len(stored))).tobytes()
 
+    def _network(self) -> Network:
+        return MAGICS.get(self._magic, BY_NAME["signet"])  # a signet of one's own has a magic of its own
+
     def _read_block(self, found: bytes) -> bytes:
         number, offset, size = PLACE.unpack(found[80:])
         with (self._folder / f"blk{number:05}.dat").open("rb") as file:
@@ -209,7 +201,7 @@ class BlkFilesSource:
             chain.append(tip)
             tip = self._blocks[tip][4:36]
         if not chain:
-            raise self._error(SourceUnavailableError, "hold no block yet")
+            raise self._error(errors.SourceUnavailableError, "hold no block yet")
         self._first_height = 0 if tip == bytes(32) else self._height(chain[0]) - len(chain) + 1
         self._chain = chain[::-1]
 
@@ -230,9 +222,9 @@ class BlkFilesSource:
     def _height(self, block_hash: bytes) -> int:
         """Return the height that a block's coinbase says (BIP34), for files whose genesis was pruned."""
         height = _coinbase_height(self._read_block(self._blocks[block_hash]))
-        if height < BIP34_HEIGHTS.get(MAGICS.get(self._magic, ""), 1):
+        if height < self._network().bip34_height:
             raise self._error(
-                BadAnswerError, "begin after the genesis block, and their heights cannot be known"
+                errors.BadAnswerError, "begin after the genesis block, and their heights cannot be known"
             )
         return height
 
@@ -244,13 +236,13 @@ class BlkFilesSource:
             yield
         except PermissionError as error:
             advice = f"may not be read ({error.filename}): let us read the node's data folder"
-            raise self._error(SourceRefusedError, advice) from error
+            raise self._error(errors.SourceRefusedError, advice) from error
         except FileNotFoundError as error:
-            raise self._error(BlockNotFoundError, f"were pruned meanwhile ({error.filename})") from error
+            raise self._error(errors.BlockNotFoundError, f"were pruned ({error.filename})") from error
         except OSError as error:
-            raise self._error(SourceUnavailableError, f"cannot be read: {error}") from error
+            raise self._error(errors.SourceUnavailableError, f"cannot be read: {error}") from error
 
-    def _error(self, kind: type[SourceError], reason: str) -> SourceError:
+    def _error(self, kind: type[errors.SourceError], reason: str) -> errors.SourceError:
         return kind(f"the blk files in {self._folder} {reason}", source=self.name, url=str(self._folder))
 
 

@@ -15,7 +15,7 @@ class FailoverSource:
     """Asks the first source, and the next one only when that is unavailable; stays with the one that works.
 
     What a source says is never a reason to ask another: a block that is missing, pruned or wrong is an error
-    with that source's name. `served_by` names the source of the last answer.
+    with that source's name. `name` and `served_by` are those of the source of the last answer.
     """
 
     def __init__(self, sources: Sequence[BlockSource]) -> None:
@@ -26,13 +26,10 @@ class FailoverSource:
 
     @property
     def name(self) -> str:
-        """Return the names of all sources, in order."""
-        return ", ".join(source.name for source in self.sources)
-
-    @property
-    def served_by(self) -> str:
         """Return the name of the source that gave the last answer."""
         return self.sources[self._current].name
+
+    served_by = name
 
     def network(self) -> str:
         """Return the network of the source that answers."""
@@ -82,6 +79,6 @@ class FailoverSource:
             raise failures[0]
         raise SourceUnavailableError(
             "no source of blocks is available: " + "; ".join(map(str, failures)),
-            source=self.name,
+            source=", ".join(source.name for source in self.sources),
             attempts=sum(error.attempts for error in failures),
         ) from failures[-1]

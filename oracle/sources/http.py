@@ -5,36 +5,32 @@ A request is retried only while the other side is unavailable; what it says is f
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import httpx
 import tenacity
 
-from oracle.errors import (
-    BadAnswerError,
-    BlockNotFoundError,
-    SettingsError,
-    SourceError,
-    SourceRefusedError,
-    SourceUnavailableError,
-)
+from oracle import errors
+from oracle.core.wire import sha256d
 from oracle.sources import Health
 
 T = TypeVar("T")
+E = TypeVar("E", bound=errors.SourceError)
 
 MAX_ANSWER_BYTES = 32_000_000  # a 4 MB block as hex in JSON is 8 MB; anything much bigger is not an answer
-UNAVAILABLE_STATUS = {429, 502, 503, 504}
+UNAVAILABLE = {429, 502, 503, 504}
+REFUSALS = {
+    401: "does not accept our user and password: check BITCOIN_RPC_USER, BITCOIN_RPC_PASSWORD or the cookie",
+    403: "forbids this: allow our address and our calls (in bitcoin.conf: rpcallowip, rpcwhitelist)",
+}
 STALE_CONNECTION = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 CONTAINER_HINT = " Inside a container, localhost is the container itself, not its host."
-HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +42,11 @@ class RetryPolicy:
 
     delays_seconds: tuple[float, ...] = (5.0, 15.0, 45.0)
     timeout_seconds: float = 20.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+MEMPOOL_RETRY = RetryPolicy()
+RPC_RETRY = RetryPolicy((10.0, 10.0), 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,75 +68,65 @@ class Answer:
         except (ValueError, RecursionError):
             return None
 
-    def describe(self) -> str:
-        """Return what came, in words short enough for an error."""
-        if not self.body:
-            return f"an empty answer (HTTP {self.status})"
-        if self.body.lstrip()[:1] == b"<":
-            return f"a web page (HTTP {self.status})"
-        return f"{self.text[:100]!r} (HTTP {self.status})"
+    def __str__(self) -> str:
+        """Say what came, short enough for an error."""
+        what = repr(self.text[:100]) if self.body else "nothing"
+        return f"{'a web page' if self.text[:1] == '<' else what} (HTTP {self.status})"
 
 
 def is_hash(value: object) -> bool:
     """Tell whether a value is a block hash in display order."""
-    return isinstance(value, str) and HASH.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
 
 
 def header_hash(header: bytes) -> str:
     """Return the display-order hash of the first 80 bytes."""
-    return hashlib.sha256(hashlib.sha256(header[:80]).digest()).digest()[::-1].hex()
+    return sha256d(header[:80])[::-1].hex()
+
+
+def follows(header: bytes, previous: bytes) -> bool:
+    """Tell whether a header names another as the one before it."""
+    return header[4:36] == sha256d(previous[:80])
 
 
 class HttpSeam:
     """One server: sends requests, retries while it is unavailable, and never shows a password.
 
-    Credentials inside `url` are taken out of it and kept in `credentials`; `url` is safe to print.
+    Credentials inside `url` are taken out of it and used; `url` is safe to print.
     """
 
-    def __init__(
-        self,
-        source: str,
-        url: str,
-        *,
-        retry: RetryPolicy,
-        sleep: Callable[[float], None] = time.sleep,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
+    def __init__(self, source: str, url: str, retry: RetryPolicy) -> None:
         self.source = source
         self.url, self.credentials = _split_credentials(source, url)
         self._retry = retry
-        self._sleep = sleep
         # No proxies or .netrc of the environment: the settings alone say who is asked, and with what.
-        self._client = httpx.Client(transport=transport, trust_env=False, timeout=retry.timeout_seconds)
+        self._client = httpx.Client(
+            auth=self.credentials,
+            timeout=retry.timeout_seconds,
+            trust_env=False,
+            verify=self.url.startswith("https:"),  # spares plain http the loading of certificates
+        )
 
     def get(self, path: str, params: dict[str, str | int] | None = None) -> Answer:
-        """Return what the server answers to GET, with the URL's credentials and the retries."""
-        return self.retrying(lambda: self.get_once(path, params))
-
-    def get_once(self, path: str, params: dict[str, str | int] | None = None) -> Answer:
-        """Return what the server answers to GET now."""
-        answer = self.send("GET", path, params=params, auth=self.credentials)
-        if answer.status in {401, 403}:
-            raise self.refused(
-                f"does not let us in (HTTP {answer.status}): check user and password in its URL"
-            )
-        return answer
+        """Return what the server answers to GET, after retries where it takes them."""
+        return self.retrying(lambda: self.send("GET", path, params=params))
 
     def retrying(self, action: Callable[[], T]) -> T:
         """Run an action again after each pause for as long as it raises `SourceUnavailableError`."""
         delays = self._retry.delays_seconds
         retries = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(SourceUnavailableError),
+            retry=tenacity.retry_if_exception_type(errors.SourceUnavailableError),
             stop=tenacity.stop_after_attempt(len(delays) + 1),
             wait=lambda state: (*delays, 0.0)[state.attempt_number - 1],
-            sleep=self._sleep,
+            sleep=self._retry.sleep,
         )
         try:
             return retries(action)
         except tenacity.RetryError as error:
-            attempts, last = error.last_attempt.attempt_number, error.last_attempt.exception()
+            last = error.last_attempt.exception()
+            attempts = error.last_attempt.attempt_number
             tries = f" ({attempts} attempts)" if attempts > 1 else ""
-            raise SourceUnavailableError(
+            raise errors.SourceUnavailableError(
                 f"{last}{tries}", source=self.source, url=self.url, attempts=attempts
             ) from last
 
@@ -148,69 +139,52 @@ class HttpSeam:
                 answer = self._exchange(method, path, request)
         except httpx.HTTPError as error:
             raise self._translated(error) from error
-        if answer.status in UNAVAILABLE_STATUS:
-            raise self.unavailable(f"is not ready now: it answered {answer.describe()}")
+        if answer.status in REFUSALS:
+            raise self.error(errors.SourceRefusedError, REFUSALS[answer.status])
+        if answer.status in UNAVAILABLE:
+            raise self.error(errors.SourceUnavailableError, f"is not ready now: it answered {answer}")
         return answer
 
     def _exchange(self, method: str, path: str, request: dict[str, Any]) -> Answer:
         deadline = time.monotonic() + 10 * self._retry.timeout_seconds
         body = bytearray()
         with self._client.stream(method, self.url + path, **request) as response:
-            if response.is_redirect:
-                raise self.bad_answer(
-                    f"redirects to {response.headers.get('location')}: set that address instead"
-                )
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise self.bad_answer(f"sent more than {MAX_ANSWER_BYTES:,} bytes for {path}")
+                    raise self.error(
+                        errors.BadAnswerError, f"sends more than {MAX_ANSWER_BYTES:,} bytes for {path}"
+                    )
                 if time.monotonic() > deadline:
                     raise httpx.ReadTimeout("the answer came too slowly")
         return Answer(response.status_code, bytes(body))
 
-    def _translated(self, error: httpx.HTTPError) -> SourceError:
+    def _translated(self, error: httpx.HTTPError) -> errors.SourceError:
         if isinstance(error, httpx.DecodingError):
-            return self.bad_answer(f"sent an answer that cannot be decoded: {error}")
-        if isinstance(error, httpx.TimeoutException):
-            return self.unavailable(f"did not answer within {self._retry.timeout_seconds:g} s")
-        hint = CONTAINER_HINT if httpx.URL(self.url).host in LOOPBACK else ""
-        return self.unavailable(f"cannot be reached ({error}): is it running, is the address right?{hint}")
+            return self.error(errors.BadAnswerError, f"sends what cannot be decoded: {error}")
+        reason = f"did not answer within {self._retry.timeout_seconds:g} s"
+        if not isinstance(error, httpx.TimeoutException):
+            hint = CONTAINER_HINT if httpx.URL(self.url).host in LOOPBACK else ""
+            reason = f"cannot be reached ({error}): is it running, is the address right?{hint}"
+        return self.error(errors.SourceUnavailableError, reason)
 
-    @contextmanager
-    def impatient(self) -> Iterator[None]:
-        """Do without retries for a while: a probe wants to know how it is now."""
-        patient, self._retry = self._retry, RetryPolicy((), self._retry.timeout_seconds)
+    def probe(self, ping: Callable[[], T], facts: Callable[[T], dict[str, Any]]) -> Health:
+        """Time `ping`, ask for the other facts, and give advice in place of an error. Without retries."""
+        patient, self._retry = self._retry, replace(self._retry, delays_seconds=())
         try:
-            yield
+            started = time.monotonic()
+            answer = ping()
+            latency_ms = 1000 * (time.monotonic() - started)
+            return Health(self.source, self.url, True, latency_ms, **facts(answer))
+        except errors.SourceError as error:
+            is_reachable = not isinstance(error, errors.SourceUnavailableError)
+            return Health(self.source, self.url, is_reachable, advice=(str(error),))
         finally:
             self._retry = patient
 
-    def probe(self, ask: Callable[[], Health]) -> Health:
-        """Return what `ask` finds out, or the `Health` of a source that failed with its advice."""
-        try:
-            with self.impatient():
-                return ask()
-        except SourceError as error:
-            is_reachable = not isinstance(error, SourceUnavailableError)
-            return Health(self.source, self.url, is_reachable, advice=(str(error),))
-
-    def unavailable(self, reason: str) -> SourceUnavailableError:
-        """Return the error for a server that does not answer or is not ready."""
-        return SourceUnavailableError(
-            f"{self.source} at {self.url} {reason}", source=self.source, url=self.url
-        )
-
-    def refused(self, reason: str) -> SourceRefusedError:
-        """Return the error for a server that said no."""
-        return SourceRefusedError(f"{self.source} at {self.url} {reason}", source=self.source, url=self.url)
-
-    def bad_answer(self, reason: str) -> BadAnswerError:
-        """Return the error for an answer that is not what it should be."""
-        return BadAnswerError(f"{self.source} at {self.url} {reason}", source=self.source, url=self.url)
-
-    def not_found(self, reason: str) -> BlockNotFoundError:
-        """Return the error for a block that the server does not have."""
-        return BlockNotFoundError(f"{self.source} at {self.url} {reason}", source=self.source, url=self.url)
+    def error(self, kind: type[E], reason: str) -> E:
+        """Return an error of some kind with this server's name and address before the reason."""
+        return kind(f"{self.source} at {self.url} {reason}", source=self.source, url=self.url)
 
     def close(self) -> None:
         """Close the connections kept alive."""
@@ -223,7 +197,7 @@ def _split_credentials(source: str, url: str) -> tuple[str, tuple[str, str] | No
     except httpx.InvalidURL:
         parts = httpx.URL("")
     if parts.scheme not in {"http", "https"} or not parts.host:  # the text may hold a password: not repeated
-        raise SettingsError([f"the URL of {source} is not one: write it like http://127.0.0.1:8332"])
+        raise errors.SettingsError([f"the URL of {source} is not one: write it like http://127.0.0.1:8332"])
     credentials = (parts.username, parts.password) if parts.userinfo else None
     clean = parts.copy_with(username=None, password=None, query=None, fragment=None)
     return str(clean).rstrip("/"), credentials

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
-import time
-from collections.abc import Callable
 from typing import Any
 
-import httpx
-
+from oracle import errors
 from oracle.sources import Health, Quote
-from oracle.sources.http import HttpSeam, RetryPolicy
+from oracle.sources.esplora import root_of
+from oracle.sources.http import MEMPOOL_RETRY, HttpSeam, RetryPolicy
+
+NONE_YET = "it has no USD price yet: wait up to an hour, or check FIAT_PRICE_ENABLED and its network"
 
 
 class MempoolQuotes:
@@ -26,22 +25,19 @@ class MempoolQuotes:
         url: str,
         *,
         max_distance_seconds: int = 7200,
-        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
-        sleep: Callable[[float], None] = time.sleep,
-        transport: httpx.BaseTransport | None = None,
+        retry: RetryPolicy = MEMPOOL_RETRY,
         name: str = "mempool",
     ) -> None:
         self.name = name
         self._max_distance_seconds = max_distance_seconds
-        base = re.sub(r"(/api(/v1)?)?/*$", "", url.strip()) + "/api/v1"
-        self._http = HttpSeam(name, base, retry=retry, sleep=sleep, transport=transport)
+        self._http = HttpSeam(name, root_of(url) + "/api/v1", retry)
 
     def latest(self) -> Quote | None:
         """Return the newest price with its own time; None while the backend has none (-1, time 0)."""
         answer = self._http.get("/prices")
         row = answer.json()
         if answer.status != 200 or not isinstance(row, dict):
-            raise self._http.bad_answer(f"has no prices: it answered {answer.describe()}")
+            raise self._http.error(errors.BadAnswerError, f"has no prices: it answered {answer}")
         return self._quote(row)
 
     def at(self, time_unix: int) -> Quote | None:
@@ -57,39 +53,27 @@ class MempoolQuotes:
         found = answer.json()
         rows = found.get("prices") if isinstance(found, dict) else None
         if answer.status != 200 or not isinstance(rows, list):
-            raise self._http.bad_answer(f"has no historical prices: it answered {answer.describe()}")
+            raise self._http.error(errors.BadAnswerError, f"has no historical prices: it answered {answer}")
         quotes = [quote for row in rows if (quote := self._quote(row))]
-        oldest = time_unix - self._max_distance_seconds
-        near = [quote for quote in quotes if oldest <= quote.quoted_at_unix <= time_unix]
+        near = [
+            quote for quote in quotes if 0 <= time_unix - quote.quoted_at_unix <= self._max_distance_seconds
+        ]
         return max(near, key=lambda quote: quote.quoted_at_unix, default=None)
 
     def probe(self) -> Health:
         """Ask for the newest price."""
-        return self._http.probe(self._ask_health)
+        return self._http.probe(self.latest, lambda quote: {"advice": () if quote else (NONE_YET,)})
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def _ask_health(self) -> Health:
-        started = time.monotonic()
-        quote = self.latest()
-        latency_ms = 1000 * (time.monotonic() - started)
-        none_yet = "it has no USD price yet: wait up to an hour, or check FIAT_PRICE_ENABLED and its network"
-        return Health(
-            self.name, self._http.url, True, latency_ms=latency_ms, advice=() if quote else (none_yet,)
-        )
-
     def _quote(self, row: Any) -> Quote | None:
-        numbers = (
-            {key: value for key, value in row.items() if _is_positive(value)} if isinstance(row, dict) else {}
-        )
-        quoted_at, price_usd = numbers.pop("time", None), numbers.get("USD")
-        if quoted_at is None or price_usd is None:
+        fields = row.items() if isinstance(row, dict) else ()
+        numbers = {key: float(value) for key, value in fields if _is_positive(value)}
+        if not numbers.keys() >= {"time", "USD"}:
             return None
-        return Quote(
-            float(price_usd), int(quoted_at), self.name, {key: float(v) for key, v in numbers.items()}
-        )
+        return Quote(numbers["USD"], int(numbers.pop("time")), self.name, numbers)
 
 
 def _is_positive(value: object) -> bool:

@@ -42,6 +42,7 @@ class FakeCore(FakeServer):
         self.pruned_below = 0
         self.is_forbidden = False
         self.wrong_bytes: dict[str, bytes] = {}  # block hash -> what is sent instead
+        self.unknown_methods: set[str] = set()
         self.batch_sizes: list[int] = []
 
     def write_cookie(self, path: Path) -> None:
@@ -98,7 +99,7 @@ class FakeCore(FakeServer):
             "getblockheader": self._block_header,
             "getblock": self._block,
         }
-        if method not in calls:
+        if method not in calls.keys() - self.unknown_methods:
             raise RpcError(-32601, "Method not found")
         return calls[method](*params)
 

@@ -31,6 +31,7 @@ class Reply:
     body: bytes = b""
     content_type: str | None = "text/plain"
     headers: dict[str, str] = field(default_factory=dict)
+    drip_seconds: float = 0.0  # a pause after each byte of the body
 
     @classmethod
     def json(cls, value: Any, status: int = 200) -> Reply:
@@ -109,7 +110,11 @@ class FakeServer:
         kind: str = "text/plain",
     ) -> None:
         """Answer with a status and a body instead."""
-        self._faults.append(Fault(lambda: Reply(status, body, kind), times, only))
+        self.reply_with(Reply(status, body, kind), times=times, only=only)
+
+    def reply_with(self, reply: Reply, *, times: int | None = None, only: str = "") -> None:
+        """Answer with a ready reply instead."""
+        self._faults.append(Fault(lambda: reply, times, only))
 
     def answer_html(self, *, status: int = 200, times: int | None = None, only: str = "") -> None:
         """Answer with a web page instead of data."""
@@ -119,9 +124,13 @@ class FakeServer:
         """Take the request and say nothing until the server stops."""
 
         def wait() -> None:
-            self._released.wait(60)
+            self.is_stopping(60)
 
         self._faults.append(Fault(wait, times, only))
+
+    def drip(self, body: bytes, seconds: float) -> None:
+        """Answer with a body that comes byte by byte."""
+        self.reply_with(Reply(200, body, drip_seconds=seconds))
 
     def drop(self, *, times: int | None = None, only: str = "") -> None:
         """Take the request and close the connection without a word, as a keep-alive that ran out does."""
@@ -130,6 +139,10 @@ class FakeServer:
     def heal(self) -> None:
         """Forget all faults."""
         self._faults.clear()
+
+    def is_stopping(self, seconds: float) -> bool:
+        """Wait so long, or until the server is stopped; tell whether it was."""
+        return self._released.wait(seconds)
 
     # Work
 
@@ -199,7 +212,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body)
+        if reply.drip_seconds:
+            self._drip(reply)
+        else:
+            self.wfile.write(reply.body)
+
+    def _drip(self, reply: Reply) -> None:
+        for at in range(len(reply.body)):
+            self.wfile.write(reply.body[at : at + 1])
+            if self.server.fake.is_stopping(reply.drip_seconds):
+                return
 
     def log_message(self, *args: Any) -> None:
         """Say nothing."""
