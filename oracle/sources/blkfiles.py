@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from oracle import errors
 from oracle.core.block import parse_block
 from oracle.core.wire import parse_header, read_compact_size, sha256d
@@ -178,9 +176,11 @@ class BlkFilesSource:
 
     def _read(self, file: int, offset: int, size: int) -> bytes:
         """Return bytes from an offset without the key, which repeats from the start of the file."""
-        stored = np.frombuffer(os.pread(file, size, offset), np.uint8)
-        key = np.frombuffer(self._key, np.uint8)
-        return (stored ^ np.resize(np.roll(key, -offset % KEY_BYTES), len(stored))).tobytes()
+        stored = os.pread(file, size, offset)
+        start = offset % KEY_BYTES
+        key = (self._key * (len(stored) // KEY_BYTES + 2))[start : start + len(stored)]
+        plain = int.from_bytes(stored, "little") ^ int.from_bytes(key, "little")
+        return plain.to_bytes(len(stored), "little")
 
     def _network(self) -> Network:
         return MAGICS.get(self._magic, BY_NAME["signet"])  # a signet of one's own has a magic of its own

@@ -16,7 +16,11 @@ GENESIS = {
 
 
 class FakeChain:
-    """A best chain of raw blocks from `first_height` on; below it a server has only the genesis hash."""
+    """A best chain of raw blocks from `first_height` on; below it a server has only the genesis hash.
+
+    With a `first_height` of 0 the first block is taken for the genesis block, which electrs and mempool are
+    known by: then their network is unknown.
+    """
 
     def __init__(self, blocks: Sequence[bytes], first_height: int = 0, network: str = "regtest") -> None:
         self.first_height = first_height
