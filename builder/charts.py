@@ -1,8 +1,8 @@
 """Drawn charts: numbers in, SVG out; nothing here reads a file, a clock or a colour.
 
-A chart is as wide as its place: panes stretch sideways (`preserveAspectRatio="none"`; site.css keeps the lines' width),
-labels sit outside the stretched part at percentages, so text has the same size on a phone and on a wide screen.
-Colours are classes; the stylesheet gives light and dark. Words for those who cannot see it stand in the template.
+A chart is as wide as its place: panes stretch sideways (site.css keeps the lines' width), labels sit outside
+the stretched part at percentages, so text has the same size on a phone and on a wide screen. Colours are
+classes; the stylesheet gives light and dark. Words for those who cannot see the chart stand in the template.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ DAY_SECONDS = 86_400
 MINUS = "\N{MINUS SIGN}"
 MAX_COLUMNS = 360  # a drawn line has at most this many places along the time axis: about what a screen shows
 GAP_SECONDS = 3 * 3600  # a longer silence in the record is drawn as a gap (blocks an hour apart are ordinary)
+
+# Where a dollar amount is named, by its digits: powers of ten always, the others on wide screens.
+USD_ROWS = {"1": ("", 25), "15": ("minor", 10)}
 
 Row = Mapping[str, Any]
 
@@ -46,7 +49,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Pane:
-    """A stretched drawing area at `top`: its shapes speak in values, its grid stands outside the stretching."""
+    """A stretched drawing area at `top`: shapes speak in values, names stand outside the stretching."""
 
     x: Scale
     y: Scale
@@ -89,12 +92,14 @@ class Pane:
             f'viewBox="0 0 {WIDTH:g} {self.y.size:g}">{"".join(shapes)}</svg>'
         )
 
-    def grid(self, values: Iterable[float], label: str) -> str:
-        """Thin lines with their values above them; `label` is a format such as `${:,.0f}`."""
-        return "".join(
-            f'<line class="grid" x2="100%" y1="{y:g}" y2="{y:g}"/><text class="tick" y="{y - 5:g}">{words}</text>'
-            for y, words in ((self.top + self.y(v), label.format(v).replace("-", MINUS).replace("+0%", "0%")) for v in values)
-        )
+    def over_grid(self, values: Iterable[float], label: str, *shapes: str) -> str:
+        """The shapes over thin lines at the values, which are named on top in the format `label`."""
+        marks = [
+            (self.top + self.y(v), label.format(v).replace("-", MINUS).replace("+0%", "0%")) for v in values
+        ]
+        lines = "".join(f'<line class="grid" x2="100%" y1="{y:g}" y2="{y:g}"/>' for y, _ in marks)
+        words = "".join(f'<text class="tick" y="{y - 5:g}">{name}</text>' for y, name in marks)
+        return lines + self.drawn(*shapes) + words
 
     def hollow(self, rows: Iterable[tuple[float, Row]], name: str) -> str:
         """Rings where a price is there but is not valid."""
@@ -108,10 +113,11 @@ class Pane:
         """Notches and labels below; every second label is for wide screens only."""
         bottom = self.top + self.y.size
         return "".join(
-            f'<line class="notch" x1="{self.x.place(at)}" x2="{self.x.place(at)}" y1="{bottom:g}" y2="{bottom + 5:g}"/>'
-            f'<text class="tick middle{" minor" if odd % 2 else ""}" x="{self.x.place(at)}" y="{bottom + 19:g}">'
+            f'<line class="notch" x1="{x}" x2="{x}" y1="{bottom:g}" y2="{bottom + 5:g}"/>'
+            f'<text class="tick middle{" minor" if odd % 2 else ""}" x="{x}" y="{bottom + 19:g}">'
             f"{words.replace('-', MINUS)}</text>"
             for odd, (at, words) in enumerate(marks)
+            for x in [self.x.place(at)]
             if 0.02 * WIDTH < self.x(at) < 0.98 * WIDTH
         )
 
@@ -190,7 +196,7 @@ def drawn_rows(
 def history_chart(
     rows: Sequence[Row], episodes: Iterable[Row], *, start_unix: float, end_unix: float, limit: float
 ) -> Markup:
-    """On-chain spot with its interval and the exchange price; below, the difference, its limits and episodes."""
+    """On-chain spot with its interval and the exchange price; below, their difference and episodes."""
     x = Scale(start_unix, end_unix)
     names = ("spot_usd", "spot_low_usd", "spot_high_usd", "exchange_usd")
     prices = Pane(x, Scale(*bounds(row[name] for row in rows for name in names), 290, flip=True), 14)
@@ -199,12 +205,16 @@ def history_chart(
     drawn = list(drawn_rows(rows, x))
     return svg(
         474,
-        prices.grid(ticks(prices.y.low, prices.y.high), "${:,.0f}"),
-        apart.grid((-limit, 0, limit), "{:+g}%"),
-        prices.drawn(*_two_lines(prices, drawn, "spot_low_usd", "spot_high_usd", "exchange_usd", "spot_usd")),
+        prices.over_grid(
+            ticks(prices.y.low, prices.y.high),
+            "${:,.0f}",
+            *_two_lines(prices, drawn, "spot_low_usd", "spot_high_usd", "exchange_usd", "spot_usd"),
+        ),
         prices.hollow(drawn, "spot_usd"),
         '<text class="axis" y="330">Difference from the exchange price</text>',
-        apart.drawn(
+        apart.over_grid(
+            (-limit, 0, limit),
+            "{:+g}%",
             *(_shade(x, episode, end_unix, 110) for episode in episodes),
             apart.levels("limit", (-limit, limit)),
             apart.line("line difference", ((at, row.get("divergence_percent")) for at, row in drawn)),
@@ -238,22 +248,26 @@ def days_chart(days: Sequence[Row]) -> Markup:
     drawn = list(drawn_rows(days, x, 1.5 * DAY_SECONDS))
     return svg(
         330,
-        pane.grid(ticks(*span), "${:,.0f}"),
-        pane.drawn(*_two_lines(pane, drawn, "low_usd", "high_usd", "exchange_mean_usd", "price_usd")),
+        pane.over_grid(
+            ticks(*span),
+            "${:,.0f}",
+            *_two_lines(pane, drawn, "low_usd", "high_usd", "exchange_mean_usd", "price_usd"),
+        ),
         pane.hollow(drawn, "price_usd"),
         pane.axis(time_ticks(x.low, x.high)),
     )
 
 
 def points_chart(day: Row, spot: Iterable[tuple[float, float | None]], start_unix: float) -> Markup:
-    """Every price point of a day by its block's time, with the spot line, the day's price and its interval."""
+    """Every price point of a day by its block's time, with spot line, day price and interval."""
     points = list(zip(day["price_points"]["time_unix"], day["price_points"]["price_usd"], strict=True))
     span, x = bounds(price for _, price in points), Scale(start_unix, start_unix + DAY_SECONDS)
     pane = Pane(x, Scale(*span, 360, flip=True), 14)
     return svg(
         400,
-        pane.grid(ticks(*span), "${:,.0f}"),
-        pane.drawn(
+        pane.over_grid(
+            ticks(*span),
+            "${:,.0f}",
             pane.dots("points", points),
             pane.band("band strong", ((at, day["low_usd"], day["high_usd"]) for at in (0, WIDTH))),
             pane.levels("line level", [p for p in [day["price_usd"]] if p is not None]),
@@ -280,33 +294,34 @@ def histogram_chart(bins: Sequence[float], first_bin: int, amounts: Sequence[Row
     labels = "".join(
         f'<text class="tick middle usd {kind}" x="{x.place(a["bin"] + 0.5)}" y="{y}">${usd:,g}</text>'
         for usd, a in heaviest.items()
-        for kind, y in [("", 24) if math.log10(usd).is_integer() else ("minor", 40)]
+        for kind, y in [USD_ROWS.get(f"{usd:g}".rstrip("0"), ("minor", 40))]
         if x(a["bin"]) > 5
     )
     tens = [(1.0 + 200 * k, f"{10.0 ** (k - 6):.10g} BTC") for k in range(12)]
-    body = pane.drawn(path("bars", f"M0 300{steps}V300Z"), path("stencil", stems))
-    return svg(372, body, pane.grid([0], ""), labels, pane.axis(tens))
+    body = pane.over_grid([0], "", path("bars", f"M0 300{steps}V300Z"), path("stencil", stems))
+    return svg(372, body, labels, pane.axis(tens))
 
 
 def error_chart(rows: Sequence[Row], limit: float) -> Markup:
     """The difference between on-chain and exchange price over all recorded time, as dots around zero."""
     known = [row for row in rows if row["divergence_percent"] is not None and row["is_valid"]]
     x = Scale(known[0]["time_unix"], known[-1]["time_unix"]) if known else Scale(0, DAY_SECONDS)
-    reach = max([limit * 1.25, *(abs(row["divergence_percent"]) * 1.05 for row in known)])
+    reach = max([0.5, *(abs(row["divergence_percent"]) * 1.05 for row in known)])
     pane = Pane(x, Scale(-reach, reach, 220, flip=True), 14)
     return svg(
         260,
-        pane.grid(sorted({-limit, limit, *ticks(-reach, reach, 4)}), "{:+g}%"),
-        pane.drawn(
+        pane.over_grid(
+            ticks(-reach, reach, 4),
+            "{:+g}%",
             pane.dots("points", ((row["time_unix"], row["divergence_percent"]) for row in known)),
-            pane.levels("limit", (-limit, limit)),
+            pane.levels("limit", [side for side in (-limit, limit) if limit < reach]),
         ),
         pane.axis(time_ticks(x.low, x.high)),
     )
 
 
 def spread_chart(edges_percent: Sequence[float], counts: Sequence[int], limit: float) -> Markup:
-    """How often which difference occurred: a bar a bin (the outer ones hold all beyond), the limits as lines."""
+    """How often which difference occurred: a bar a bin, the outer ones for all beyond; the limits as lines."""
     x = Scale(edges_percent[0], edges_percent[-1])
     pane = Pane(x, Scale(0, max([*counts, 1]) * 1.05, 180, flip=True), 14)
     bars = "".join(
@@ -315,5 +330,5 @@ def spread_chart(edges_percent: Sequence[float], counts: Sequence[int], limit: f
         if n
     )
     limits = "".join(f"M{x(value):g} 0V180" for value in (-limit, limit))
-    body = pane.drawn(path("bars", bars), path("limit", limits))
-    return svg(220, body, pane.grid([0], ""), pane.axis((v, f"{v:+g}%" if v else "0%") for v in ticks(x.low, x.high, 7)))
+    body = pane.over_grid([0], "", path("bars", bars), path("limit", limits))
+    return svg(220, body, pane.axis((v, f"{v:+g}%" if v else "0%") for v in ticks(x.low, x.high, 7)))

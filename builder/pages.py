@@ -1,15 +1,15 @@
 """Pages from snapshots: the dictionaries that are published as JSON go in, HTML comes out.
 
-Nothing is read here but the package's own templates and hand-written files; the time is an argument. A number on a
-page is the number in the JSON, written by one of the filters below, with the exact value kept in `<data value="...">`.
-Words live in the templates.
+Nothing is read here but the package's own templates and hand-written files; the time is an argument. A number
+on a page is the number in the JSON, written by one of the filters below, with the exact value kept in
+`<data value="...">`. Words live in the templates.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import groupby
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from builder import charts
@@ -53,6 +54,7 @@ def render_pages(
     now_unix: int,
     public_url: str | None,
     days_to_render: Collection[str],
+    carried: Collection[str] = (),
 ) -> dict[str, bytes]:
     """Render every page that is not carried over from an earlier release.
 
@@ -62,6 +64,7 @@ def render_pages(
         now_unix: The moment this build stands for.
         public_url: Where readers reach the site, or None when nobody said.
         days_to_render: Dates of the day pages to make.
+        carried: Paths of pages that the last release has already, made from the same things.
 
     Returns:
         The content of each page by its path in the release.
@@ -78,28 +81,37 @@ def render_pages(
         "base": base,
         "origin": base or DEFAULT_ORIGIN,
     }
-    facts = {
-        "dashboard": _dashboard(snapshots, now_unix),
-        "history": {
-            "chart": charts.days_chart([{**day, "time_unix": noon(day["date"])} for day in shared["days"]])
-        },
-        "accuracy": _accuracy(snapshots),
-        "method": _histogram(snapshots["api/window.json"])
-        if "api/window.json" in snapshots
-        else {"day": None},
-        "api": {"examples": {path: _short(snapshot) for path, snapshot in snapshots.items()}},
-        "status": {},
-        "404": {},
+    has_window = "api/window.json" in snapshots
+    facts: dict[str, Callable[[], Facts]] = {
+        "dashboard": lambda: _dashboard(snapshots, now_unix),
+        "history": lambda: {**_made(snapshots["api/days.json"]), "chart": _days_chart(shared["days"])},
+        "accuracy": lambda: {**_made(snapshots["api/scorecard.json"]), **_accuracy(snapshots)},
+        "method": lambda: _histogram(snapshots["api/window.json"]) if has_window else {"day": None},
+        "api": lambda: {"examples": {path: _short(snapshot) for path, snapshot in snapshots.items()}},
+        "status": dict,
+        "404": dict,
     }
-    pages = {name: _render(f"{name}.html", {**shared, **more}) for name, more in facts.items()}
-    days = {day: _render("day.html", {**shared, **_day(snapshots, day)}) for day in sorted(days_to_render)}
-    return {
-        "index.html": pages["dashboard"],
-        "comparison/index.html": pages["dashboard"],
-        "404.html": pages["404"],
-        **{f"{name}/index.html": pages[name] for name in ("history", "accuracy", "method", "api", "status")},
-        **{f"days/{day}/index.html": page for day, page in days.items()},
+    paths = {name: "index.html" if name == "dashboard" else f"{name}/index.html" for name in facts}
+    paths["404"] = "404.html"
+    pages = {
+        paths[name]: _render(f"{name}.html", {**shared, **make()})
+        for name, make in facts.items()
+        if paths[name] not in carried
     }
+    days = {
+        f"days/{day}/index.html": _render("day.html", {**shared, **_day(snapshots, day)})
+        for day in sorted(days_to_render)
+    }
+    return {**pages, "comparison/index.html": pages["index.html"], **days}
+
+
+def _made(snapshot: Snapshot) -> Facts:
+    """A page about settled facts says when they were put together, and so stays the same build after build."""
+    return {"now_unix": snapshot["generated_at_unix"]}
+
+
+def _days_chart(days: Iterable[Snapshot]) -> Markup:
+    return charts.days_chart([{**day, "time_unix": noon(day["date"])} for day in days])
 
 
 def _render(template: str, facts: Facts) -> bytes:
@@ -140,10 +152,11 @@ def noon(day: str) -> int:
 
 def _day(snapshots: Mapping[str, Any], name: str) -> Facts:
     day, start = snapshots[f"api/days/{name}.json"], noon(name) - DAY_SECONDS // 2
-    spot = _spot_line(snapshots, start)
+    spot = _spot_line(day["spot"])
     dates = {row["date"] for row in snapshots["api/days.json"]["days"]}
     beside = [str(date.fromisoformat(name) + timedelta(days=step)) for step in (-1, 1)]
     return {
+        **_made(day),
         **_histogram(day),
         "has_spot": bool(spot),
         "points_chart": charts.points_chart(day, spot, start),
@@ -152,12 +165,9 @@ def _day(snapshots: Mapping[str, Any], name: str) -> Facts:
     }
 
 
-def _spot_line(snapshots: Mapping[str, Any], start: int) -> list[tuple[int, float | None]]:
-    """Spot prices of a day from the finest history that reaches back to it; a handful is no line."""
-    names = [f"api/history/{name}.json" for name in ("7d", "30d", "1y", "all")]
-    known = [snapshots[name] for name in names if (snapshots[name]["time_unix"] or [start])[0] < start + 3600]
-    pairs = zip(known[0]["time_unix"], known[0]["spot_usd"], strict=True) if known else []
-    line = [pair for pair in pairs if start <= pair[0] < start + DAY_SECONDS]
+def _spot_line(columns: Mapping[str, Sequence[Any]]) -> list[tuple[int, float | None]]:
+    """Spot prices at each block of a day; a handful is no line."""
+    line = list(zip(columns["time_unix"], columns["spot_usd"], strict=True))
     return line if len(line) >= 12 else []
 
 

@@ -203,7 +203,7 @@ def _picture(row: dict[str, Any], start: int) -> dict[str, Any]:
     rng, price = random.Random(3), row["spot_usd"]
     times_unix = sorted(rng.randrange(start, start + DAY) // 600 * 600 for _ in range(1500))
     prices = [price * (1 + (rng.gauss(0, 0.004) if rng.random() < 0.6 else rng.uniform(-0.05, 0.05))) for _ in times_unix]
-    first = 601 - round(math.log10(price / 100) * 200) - 401
+    first = 1201 - round(math.log10(price / 100) * 200) - 401
     weights = [0.0004 * math.exp(-(((i - 700) / 400) ** 2)) * rng.uniform(0.7, 1.3) for i in range(1400)]
     for i, (weight, _) in SPIKES.items():
         if 0 <= first + i - 201 < 1400:
@@ -230,6 +230,12 @@ def _picture(row: dict[str, Any], start: int) -> dict[str, Any]:
             "price_usd": prices,
         },
         "histogram": {"first_bin": 201, "bins_per_decade": 200, "first_decade": -6, "weights": weights},
+        "spot": {
+            "time_unix": [start + 600 * k for k in range(144)],
+            "height": [917_857 + k for k in range(144)],
+            "spot_usd": [price * (1 + 0.004 * math.sin(k / 20)) for k in range(144)],
+            "is_valid": [True] * 144,
+        },
         "stencil": {"slide": first - 199, "first_bin": first, "amounts": amounts},
     }
 

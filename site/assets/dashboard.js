@@ -73,6 +73,7 @@
     const about = columns.height.map((height, i) => [height, columns.confidence[i],
       columns.is_valid[i] === false ? ", low" : ""]);
     const invalid = columns.spot_usd.map((price, i) => (columns.is_valid[i] === false ? price : null));
+    const tickfont = { color: colour.soft };
     const percent = (p) => `${p > 0 ? "+" : "−"}${Math.abs(p)}%`;
     return {
       data: [
@@ -97,9 +98,9 @@
           showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colour["rule-strong"],
           tickformatstops: [{ dtickrange: [null, 8.64e7 - 1], value: "%H:%M\n%b %-d" }, { dtickrange: [8.64e7, 2.5e9], value: "%b %-d" },
             { dtickrange: [2.5e9, null], value: "%b %Y" }] },
-        yaxis: { domain: [146 / 436, 1], tickformat: "$,.0f", ticklabelposition: "inside top", gridcolor: colour.rule, zeroline: false, nticks: 6 },
+        yaxis: { domain: [146 / 436, 1], tickformat: "$,.0f", ticklabelposition: "inside top", gridcolor: colour.rule, zeroline: false, nticks: 6, tickfont },
         yaxis2: { domain: [0, 110 / 436], range: [-reach, reach], fixedrange: true, ticklabelposition: "inside top", gridcolor: colour.rule,
-          zeroline: false, tickvals: [-limit, 0, limit], ticktext: [percent(-limit), "0%", percent(limit)] },
+          zeroline: false, tickfont, tickvals: [-limit, 0, limit], ticktext: [percent(-limit), "0%", percent(limit)] },
         modebar: { bgcolor: "rgba(0,0,0,0)", color: colour.soft, activecolor: colour.ink },
         annotations: [{ text: "Difference from the exchange price", xref: "paper", yref: "paper", x: 0, y: 110 / 436,
           xanchor: "left", yanchor: "bottom", showarrow: false, font: { color: colour.ink, weight: 600 }, borderpad: 0 }],
@@ -107,7 +108,7 @@
           ...episodes.episodes.filter((e) => e.kind === "divergence").map((e) => ({ type: "rect", xref: "x", yref: "y2 domain", y0: 0, y1: 1,
             x0: e.started_at_unix * 1000, x1: (e.ended_at_unix ?? end) * 1000, fillcolor: colour.alarm, opacity: 0.16, line: { width: 0 }, layer: "below" })),
           ...[-limit, limit].map((p) => ({ type: "line", xref: "x domain", yref: "y2", x0: 0, x1: 1, y0: p, y1: p,
-            line: { color: colour.alarm, width: 1, dash: "2px,3px" }, layer: "below" })),
+            line: { color: colour.alarm, width: 1, dash: "2px,3px" } })),
         ],
       },
     };

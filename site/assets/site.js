@@ -96,6 +96,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// A calendar wider than the screen begins where the days are.
+for (const calendar of document.querySelectorAll(".scroll:has(> .calendar)")) {
+  const last = calendar.querySelector("a:last-of-type");
+  if (last) calendar.scrollLeft = last.getBoundingClientRect().right - calendar.getBoundingClientRect().right + 24;
+}
+
 // A drawn chart as a PNG: its computed styles become attributes, because a picture has no stylesheet.
 oracle.picture = async (svg, title) => {
   const kept = ["fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-dasharray", "stroke-linecap",
