@@ -106,7 +106,7 @@ def render_pages(
 
 
 def _made(snapshot: Snapshot) -> Facts:
-    """A page about settled facts says when they were put together, and so stays the same build after build."""
+    """A page about settled facts says when they were put together, and so stays the same."""
     return {"now_unix": snapshot["generated_at_unix"]}
 
 
