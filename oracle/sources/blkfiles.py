@@ -16,6 +16,7 @@ from oracle import errors
 from oracle.core.block import parse_block
 from oracle.core.wire import parse_header, read_compact_size, sha256d
 from oracle.sources import ChainTip, Health
+from oracle.sources.base import Source
 from oracle.sources.bitcoin_conf import read_node_folder
 from oracle.sources.networks import BY_NAME, NETWORKS, Network
 
@@ -27,13 +28,13 @@ CHUNK_BYTES = 1 << 20
 PLACE = struct.Struct("<III")  # file number, offset, size: kept behind the header of each block
 
 
-class BlkFilesSource:
+class BlkFilesSource(Source):
     """The blk files of a data folder (or of a folder that holds them itself)."""
 
     def __init__(self, datadir: Path, *, name: str = "blk-files") -> None:
-        self.name = name
         candidates = (*read_node_folder(datadir).blocks_folders, datadir)
         self._folder = next((path for path in candidates if any(path.glob("blk*.dat"))), candidates[0])
+        super().__init__(name, str(self._folder))
         self._key = b""
         self._magic = b""
         self._scanned: dict[int, tuple[os.stat_result, int]] = {}  # file number -> when read, up to where
@@ -65,21 +66,16 @@ class BlkFilesSource:
         self._load()
         found = self._blocks.get(bytes.fromhex(block_hash)[::-1])
         if found is None:
-            raise self._error(errors.BlockNotFoundError, f"have no block {block_hash}")
+            raise self._not_found(f"has no block {block_hash}")
         with self._translated():
             data = self._read_block(found)
         if data[:80] != found[:80]:
-            raise self._error(errors.BadAnswerError, f"changed where block {block_hash} was")
+            raise self._bad_answer(f"changed where block {block_hash} was")
         return data
 
     def probe(self) -> Health:
         """Look at the files once."""
-        try:
-            tip = self.tip()
-        except errors.SourceError as error:
-            is_reachable = not isinstance(error, errors.SourceUnavailableError)
-            return Health(self.name, str(self._folder), is_reachable, advice=(str(error),))
-        return Health(self.name, str(self._folder), True, network=self.network(), tip_height=tip.height)
+        return self._probe(self.tip, lambda tip: {"network": self.network(), "tip_height": tip.height})
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -94,19 +90,14 @@ class BlkFilesSource:
         self._load()
         first, last = first_height - self._first_height, last_height - self._first_height
         if first <= last and not 0 <= first <= last < len(self._chain):
-            raise self._error(
-                errors.BlockNotFoundError, f"have not all of blocks {first_height} to {last_height}"
-            )
+            raise self._not_found(f"does not have all of blocks {first_height} to {last_height}")
         return self._chain[first : last + 1]
 
     def _scan(self) -> None:
         """Read what was added to the files since the last look, and choose the best chain again."""
         paths = sorted((int(path.stem[3:]), path) for path in self._folder.glob("blk[0-9]*.dat"))
         if not paths:
-            raise self._error(
-                errors.SourceUnavailableError,
-                "are not there or may not be read: check BITCOIN_DATADIR and its permissions",
-            )
+            raise self._unavailable("has no files, or may not be read: check BITCOIN_DATADIR")
         if not self._magic:
             self._key = self._read_key()
             self._magic = self._read_magic(paths[0][1])
@@ -118,16 +109,14 @@ class BlkFilesSource:
         path = self._folder / "xor.dat"
         key = path.read_bytes() if path.exists() else bytes(KEY_BYTES)
         if len(key) != KEY_BYTES:
-            raise self._error(errors.BadAnswerError, f"have an xor.dat of {len(key)} bytes, not {KEY_BYTES}")
+            raise self._bad_answer(f"has an xor.dat of {len(key)} bytes, not {KEY_BYTES}")
         return key
 
     def _read_magic(self, path: Path) -> bytes:
         with path.open("rb") as file:
             magic = self._read(file.fileno(), 0, 4)
         if magic not in MAGICS and self._folder.parent.name != "signet":
-            raise self._error(
-                errors.BadAnswerError, "begin with no network's magic: does this xor.dat belong to them?"
-            )
+            raise self._bad_answer("begins with no network's magic: is this the xor.dat of these files?")
         return magic
 
     def _scan_file(self, number: int, path: Path) -> bool:
@@ -201,7 +190,7 @@ class BlkFilesSource:
             chain.append(tip)
             tip = self._blocks[tip][4:36]
         if not chain:
-            raise self._error(errors.SourceUnavailableError, "hold no block yet")
+            raise self._unavailable("has no block yet")
         self._first_height = 0 if tip == bytes(32) else self._height(chain[0]) - len(chain) + 1
         self._chain = chain[::-1]
 
@@ -223,9 +212,7 @@ class BlkFilesSource:
         """Return the height that a block's coinbase says (BIP34), for files whose genesis was pruned."""
         height = _coinbase_height(self._read_block(self._blocks[block_hash]))
         if height < self._network().bip34_height:
-            raise self._error(
-                errors.BadAnswerError, "begin after the genesis block, and their heights cannot be known"
-            )
+            raise self._bad_answer("begins after the genesis block, where no coinbase says its height")
         return height
 
     # Errors
@@ -236,14 +223,11 @@ class BlkFilesSource:
             yield
         except PermissionError as error:
             advice = f"may not be read ({error.filename}): let us read the node's data folder"
-            raise self._error(errors.SourceRefusedError, advice) from error
+            raise self._refused(advice) from error
         except FileNotFoundError as error:
-            raise self._error(errors.BlockNotFoundError, f"were pruned ({error.filename})") from error
+            raise self._not_found(f"was pruned ({error.filename})") from error
         except OSError as error:
-            raise self._error(errors.SourceUnavailableError, f"cannot be read: {error}") from error
-
-    def _error(self, kind: type[errors.SourceError], reason: str) -> errors.SourceError:
-        return kind(f"the blk files in {self._folder} {reason}", source=self.name, url=str(self._folder))
+            raise self._unavailable(f"cannot be read: {error}") from error
 
 
 def _is_header(data: bytes) -> bool:

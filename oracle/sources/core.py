@@ -11,7 +11,7 @@ from typing import Any
 from oracle import errors
 from oracle.sources import ChainTip, Health
 from oracle.sources.bitcoin_conf import read_node_folder
-from oracle.sources.http import RPC_RETRY, Answer, HttpSeam, RetryPolicy, follows, header_hash, is_hash
+from oracle.sources.http import RPC_RETRY, Answer, HttpSource, RetryPolicy, follows, header_hash, is_hash
 from oracle.sources.networks import BY_NAME
 
 BATCH_CALLS = 1000  # one batch holds its whole reply in the node's memory
@@ -20,7 +20,7 @@ WARMING_UP, OUT_OF_RANGE, NOT_FOUND, MISCELLANEOUS = -28, -8, -5, -1
 NOT_STORED = ("pruned", "not fully downloaded", "not found on disk")
 
 
-class CoreSource:
+class CoreSource(HttpSource):
     """A Bitcoin Core node. Give a URL, or a data folder whose bitcoin.conf and cookie say the rest.
 
     Credentials: `user` and `password`, else the URL's, else rpcpassword of bitcoin.conf, else the cookie.
@@ -36,11 +36,10 @@ class CoreSource:
         retry: RetryPolicy = RPC_RETRY,
         name: str = "bitcoin-core",
     ) -> None:
-        self.name = name
         self._folder = read_node_folder(datadir) if datadir else None
         address = url or (self._folder.rpc_url if self._folder else "")
-        self._http = HttpSeam(name, address, retry)
-        self._given = (user or "", password) if password else self._http.credentials
+        super().__init__(name, address, retry)
+        self._given = (user or "", password) if password else self._url_credentials
         self._auth = self._credentials()
         self._is_rest_on: bool | None = None
 
@@ -52,7 +51,7 @@ class CoreSource:
         """Return the node's best block; a node that is still catching up has none to give."""
         info = self._chain_info()
         if _is_catching_up(info):
-            raise self._http.error(errors.SourceUnavailableError, _progress(info))
+            raise self._unavailable(_progress(info))
         return ChainTip(info["blocks"], info["bestblockhash"])
 
     def hashes(self, first_height: int, last_height: int) -> list[str]:
@@ -62,7 +61,7 @@ class CoreSource:
             return [header_hash(header) for header in headers]
         hashes = self._batch("getblockhash", [(height,) for height in range(first_height, last_height + 1)])
         if not all(map(is_hash, hashes)):
-            raise self._http.error(errors.BadAnswerError, "answered getblockhash with what is not a hash")
+            raise self._bad_answer("answered getblockhash with what is not a hash")
         return hashes
 
     def headers(self, first_height: int, last_height: int) -> list[bytes]:
@@ -73,7 +72,7 @@ class CoreSource:
             found = self._batch("getblockheader", [(block_hash, False) for block_hash in hashes])
             headers = [self._bytes(text) for text in found]
             if [header_hash(header) for header in headers] != hashes:
-                raise self._http.error(errors.BadAnswerError, "sent headers that do not give their hashes")
+                raise self._bad_answer("sent headers that do not give their hashes")
         return headers
 
     def block(self, block_hash: str) -> bytes:
@@ -82,18 +81,12 @@ class CoreSource:
         if body is None:
             body = self._bytes(self._call("getblock", block_hash, 0))
         if header_hash(body) != block_hash:
-            raise self._http.error(
-                errors.BadAnswerError, f"sent other bytes than those of block {block_hash}"
-            )
+            raise self._bad_answer(f"sent other bytes than those of block {block_hash}")
         return body
 
     def probe(self) -> Health:
         """Ask the node how it is: version, network, sync state, latency."""
-        return self._http.probe(self._chain_info, self._facts)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        return self._probe(self._chain_info, self._facts)
 
     def _facts(self, info: dict[str, Any]) -> dict[str, Any]:
         is_catching_up = _is_catching_up(info)
@@ -116,18 +109,16 @@ class CoreSource:
         known = info if isinstance(info, dict) else {}
         is_whole = type(known.get("blocks")) is int and is_hash(known.get("bestblockhash"))
         if known.get("chain") not in BY_NAME or not is_whole:
-            raise self._http.error(
-                errors.BadAnswerError, "answered getblockchaininfo without chain, blocks and bestblockhash"
-            )
+            raise self._bad_answer("answered getblockchaininfo without chain, blocks and bestblockhash")
         return known
 
     # REST: a shorter way to the same bytes. Whatever it does not answer with 200, RPC answers with a reason.
 
     def _rest(self, path: str) -> bytes | None:
         if self._is_rest_on is None:
-            probe = self._http.get("/rest/chaininfo.json")
+            probe = self._fetch("/rest/chaininfo.json")
             self._is_rest_on = probe.status == 200 and isinstance(probe.json(), dict)
-        answer = self._http.get(f"/rest/{path}") if self._is_rest_on else None
+        answer = self._fetch(f"/rest/{path}") if self._is_rest_on else None
         return answer.body if answer and answer.status == 200 else None
 
     def _rest_headers(self, first_height: int, last_height: int) -> list[bytes] | None:
@@ -151,7 +142,7 @@ class CoreSource:
 
     def _batch(self, method: str, calls: Sequence[tuple[object, ...]]) -> list[Any]:
         parts = [calls[start : start + BATCH_CALLS] for start in range(0, len(calls), BATCH_CALLS)]
-        results = [self._http.retrying(partial(self._ask, method, part)) for part in parts]
+        results = [self._retrying(partial(self._ask, method, part)) for part in parts]
         return [result for part in results for result in part]
 
     def _ask(self, method: str, calls: Sequence[tuple[object, ...]]) -> list[Any]:
@@ -165,43 +156,37 @@ class CoreSource:
         for i, params in enumerate(calls):
             reply = by_id.get(i, by_id.get(None, {}))
             if reply.get("error") is not None:
-                raise self._translated(reply["error"], " ".join(map(str, (method, *params))))
+                raise self._rpc_error(reply["error"], " ".join(map(str, (method, *params))))
             if "result" not in reply:
-                raise self._http.error(
-                    errors.BadAnswerError, f"is not a JSON-RPC server: it answered {answer}"
-                )
+                raise self._bad_answer(f"is not a JSON-RPC server: it answered {answer}")
             results.append(reply["result"])
         return results
 
     def _post(self, request: object) -> Answer:
         try:
-            return self._http.send("POST", "/", json=request, auth=self._auth)
+            return self._send("POST", "/", json=request, auth=self._auth)
         except errors.SourceRefusedError:
             before, self._auth = self._auth, self._credentials()  # a node writes a new cookie at each start
             if self._auth == before:
                 raise
-        return self._http.send("POST", "/", json=request, auth=self._auth)
+        return self._send("POST", "/", json=request, auth=self._auth)
 
-    def _translated(self, error: object, call: str) -> errors.SourceError:
+    def _rpc_error(self, error: object, call: str) -> errors.SourceError:
         said = error if isinstance(error, dict) else {}
         code, message = said.get("code"), str(said.get("message", error))
         if code == WARMING_UP:
-            return self._http.error(
-                errors.SourceUnavailableError, f"is starting ({message}): wait until it is done"
-            )
+            return self._unavailable(f"is starting ({message}): wait until it is done")
         is_not_stored = code == MISCELLANEOUS and any(words in message for words in NOT_STORED)
         if is_not_stored or code in {OUT_OF_RANGE, NOT_FOUND}:
             advice = ": ask a node that is not pruned" if "pruned" in message else ""
-            return self._http.error(
-                errors.BlockNotFoundError, f"does not have that block ({call}: {message}){advice}"
-            )
-        return self._http.error(errors.BadAnswerError, f"answered {call} with error {code}: {message}")
+            return self._not_found(f"does not have that block ({call}: {message}){advice}")
+        return self._bad_answer(f"answered {call} with error {code}: {message}")
 
     def _bytes(self, text: object) -> bytes:
         try:
             return bytes.fromhex(str(text))
         except ValueError as error:
-            raise self._http.error(errors.BadAnswerError, "sent something that is not hex") from error
+            raise self._bad_answer("sent something that is not hex") from error
 
     def _credentials(self) -> tuple[str, str] | None:
         return self._given or (self._folder.credentials() if self._folder else None)

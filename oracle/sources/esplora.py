@@ -11,7 +11,7 @@ from typing import Any
 
 from oracle import errors
 from oracle.sources import ChainTip, Health
-from oracle.sources.http import MEMPOOL_RETRY, Answer, HttpSeam, RetryPolicy, follows, header_hash, is_hash
+from oracle.sources.http import MEMPOOL_RETRY, Answer, HttpSource, RetryPolicy, follows, header_hash, is_hash
 from oracle.sources.networks import NETWORKS
 
 PREFIXES = ("", "/api", "/api/v1")  # electrs itself; docker's nginx or a public site; the backend itself
@@ -35,15 +35,14 @@ class Flavour:
     version: str | None
 
 
-class EsploraSource:
+class EsploraSource(HttpSource):
     """electrs, or a mempool backend directly, behind docker's nginx or behind a public site's.
 
     The URL may end in /api or /api/v1 or in neither: the first request finds out what answers where.
     """
 
     def __init__(self, url: str, *, retry: RetryPolicy = MEMPOOL_RETRY, name: str = "mempool") -> None:
-        self.name = name
-        self._http = HttpSeam(name, root_of(url), retry)
+        super().__init__(name, root_of(url), retry)
 
     def network(self) -> str:
         """Return the network whose genesis block this is."""
@@ -51,7 +50,7 @@ class EsploraSource:
         for network in NETWORKS:
             if genesis.startswith(network.genesis):
                 return network.name
-        raise self._http.error(errors.BadAnswerError, f"has an unknown block at height 0: {genesis}")
+        raise self._bad_answer(f"has an unknown block at height 0: {genesis}")
 
     def tip(self) -> ChainTip:
         """Return the newest block; height and hash are checked against each other."""
@@ -60,7 +59,7 @@ class EsploraSource:
             return self._backend_tip(tip_hash)
         block = self._get(f"/block/{tip_hash}").json()
         if not isinstance(block, dict) or block.get("id") != tip_hash or type(block.get("height")) is not int:
-            raise self._http.error(errors.BadAnswerError, f"does not know the height of its tip {tip_hash}")
+            raise self._bad_answer(f"does not know the height of its tip {tip_hash}")
         return ChainTip(block["height"], tip_hash)
 
     def hashes(self, first_height: int, last_height: int) -> list[str]:
@@ -73,7 +72,7 @@ class EsploraSource:
         while (height := last_height - len(headers)) >= first_height:
             headers += self._page(height)[: height - first_height + 1]
         if not all(follows(header, parent) for header, parent in pairwise(headers)):
-            raise self._http.error(errors.SourceUnavailableError, "changed its chain meanwhile: try again")
+            raise self._unavailable("changed its chain meanwhile: try again")
         return headers[::-1]
 
     def block(self, block_hash: str) -> bytes:
@@ -81,16 +80,12 @@ class EsploraSource:
         answer = self._get(f"/block/{block_hash}/raw")
         if header_hash(answer.body) != block_hash:
             reason = f"sent other bytes than block {block_hash}: {answer}"
-            raise self._http.error(errors.BadAnswerError, reason)
+            raise self._bad_answer(reason)
         return answer.body
 
     def probe(self) -> Health:
         """Ask how it is: version, network, height, latency of one small request."""
-        return self._http.probe(lambda: self._http.get("/blocks/tip/height"), self._facts)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        return self._probe(lambda: self._fetch("/blocks/tip/height"), self._facts)
 
     def _facts(self, _: object) -> dict[str, Any]:
         height = self.tip().height
@@ -107,7 +102,7 @@ class EsploraSource:
         except errors.BlockNotFoundError:
             pass
         reason = f"is not ready: its height {text[:40]!r} and its tip {tip_hash} do not agree"
-        raise self._http.error(errors.SourceUnavailableError, reason)
+        raise self._unavailable(reason)
 
     def _hash_at(self, height: int) -> str:
         return self._hash(f"/block-height/{height}")
@@ -115,7 +110,7 @@ class EsploraSource:
     def _hash(self, path: str) -> str:
         answer = self._get(path)
         if not is_hash(answer.text):
-            raise self._http.error(errors.BadAnswerError, f"answered {path} with {answer}, not with a hash")
+            raise self._bad_answer(f"answered {path} with {answer}, not with a hash")
         return answer.text
 
     def _page(self, height: int) -> list[bytes]:
@@ -129,47 +124,45 @@ class EsploraSource:
                     headers.append(header)
         except (LookupError, TypeError, ValueError, AttributeError, struct.error) as error:
             reason = f"lists blocks in an unknown form ({error!r}): {answer}"
-            raise self._http.error(errors.BadAnswerError, reason) from error
+            raise self._bad_answer(reason) from error
         if not headers:
-            raise self._http.error(errors.BlockNotFoundError, f"has no block at height {height}")
+            raise self._not_found(f"has no block at height {height}")
         return headers
 
     def _get(self, path: str) -> Answer:
         prefix = self._flavour.prefix  # found out outside of the retries, since that has its own
-        return self._http.retrying(lambda: self._ask(prefix, path))
+        return self._retrying(lambda: self._ask(prefix, path))
 
     def _ask(self, prefix: str, path: str) -> Answer:
         """Tell missing from broken: the backend says 500 to both, but is well while its node gives a tip."""
-        answer = self._http.send("GET", prefix + path)
+        answer = self._send("GET", prefix + path)
         is_backend = self._flavour.is_backend
         if answer.status == 200:
             return answer
         if answer.status == 500 and is_backend:
-            if not is_hash(self._http.send("GET", prefix + "/blocks/tip/hash").text):
-                raise self._http.error(errors.SourceUnavailableError, NODE_IS_GONE)
+            if not is_hash(self._send("GET", prefix + "/blocks/tip/hash").text):
+                raise self._unavailable(NODE_IS_GONE)
         elif answer.status in {400, 500}:  # how electrs reports trouble with its index or its node
-            raise self._http.error(errors.SourceUnavailableError, f"is in trouble: it answered {answer}")
+            raise self._unavailable(f"is in trouble: it answered {answer}")
         elif answer.status != 404 or is_backend:
-            raise self._http.error(errors.BadAnswerError, f"answered {path} with {answer}")
-        raise self._http.error(
-            errors.BlockNotFoundError, f"does not have {path} (unknown, or pruned): {answer}"
-        )
+            raise self._bad_answer(f"answered {path} with {answer}")
+        raise self._not_found(f"does not have {path} (unknown, or pruned): {answer}")
 
     @cached_property
     def _flavour(self) -> Flavour:
         backends: set[object] = set()
         for prefix in PREFIXES:
-            info = self._http.get(prefix + "/backend-info").json()
+            info = self._fetch(prefix + "/backend-info").json()
             info = info if isinstance(info, dict) else {}
-            answer = self._http.get(prefix + "/blocks/tip/hash")
+            answer = self._fetch(prefix + "/blocks/tip/hash")
             if is_hash(answer.text):
                 return Flavour(prefix, info.get("backend") in BACKENDS, info.get("version"))
             backends.add(info.get("backend"))
         if "esplora" in backends:
-            raise self._http.error(errors.SourceUnavailableError, NO_BLOCKS)
+            raise self._unavailable(NO_BLOCKS)
         if backends & BACKENDS:
-            raise self._http.error(errors.SourceUnavailableError, NODE_IS_GONE)
-        raise self._http.error(errors.BadAnswerError, f"is neither electrs nor mempool: it answered {answer}")
+            raise self._unavailable(NODE_IS_GONE)
+        raise self._bad_answer(f"is neither electrs nor mempool: it answered {answer}")
 
 
 def _header(row: dict[str, Any]) -> bytes:

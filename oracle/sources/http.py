@@ -18,9 +18,9 @@ import tenacity
 from oracle import errors
 from oracle.core.wire import sha256d
 from oracle.sources import Health
+from oracle.sources.base import Source
 
 T = TypeVar("T")
-E = TypeVar("E", bound=errors.SourceError)
 
 MAX_ANSWER_BYTES = 32_000_000  # a 4 MB block as hex in JSON is 8 MB; anything much bigger is not an answer
 UNAVAILABLE = {429, 502, 503, 504}
@@ -89,29 +89,29 @@ def follows(header: bytes, previous: bytes) -> bool:
     return header[4:36] == sha256d(previous[:80])
 
 
-class HttpSeam:
+class HttpSource(Source):
     """One server: sends requests, retries while it is unavailable, and never shows a password.
 
     Credentials inside `url` are taken out of it and used; `url` is safe to print.
     """
 
-    def __init__(self, source: str, url: str, retry: RetryPolicy) -> None:
-        self.source = source
-        self.url, self.credentials = _split_credentials(source, url)
+    def __init__(self, name: str, url: str, retry: RetryPolicy) -> None:
+        clean_url, self._url_credentials = _split_credentials(name, url)
+        super().__init__(name, clean_url)
         self._retry = retry
         # No proxies or .netrc of the environment: the settings alone say who is asked, and with what.
         self._client = httpx.Client(
-            auth=self.credentials,
+            auth=self._url_credentials,
             timeout=retry.timeout_seconds,
             trust_env=False,
             verify=self.url.startswith("https:"),  # spares plain http the loading of certificates
         )
 
-    def get(self, path: str, params: dict[str, str | int] | None = None) -> Answer:
+    def _fetch(self, path: str, params: dict[str, str | int] | None = None) -> Answer:
         """Return what the server answers to GET, after retries where it takes them."""
-        return self.retrying(lambda: self.send("GET", path, params=params))
+        return self._retrying(lambda: self._send("GET", path, params=params))
 
-    def retrying(self, action: Callable[[], T]) -> T:
+    def _retrying(self, action: Callable[[], T]) -> T:
         """Run an action again after each pause for as long as it raises `SourceUnavailableError`."""
         delays = self._retry.delays_seconds
         retries = tenacity.Retrying(
@@ -119,30 +119,34 @@ class HttpSeam:
             stop=tenacity.stop_after_attempt(len(delays) + 1),
             wait=lambda state: (*delays, 0.0)[state.attempt_number - 1],
             sleep=self._retry.sleep,
+            reraise=True,
         )
         try:
             return retries(action)
-        except tenacity.RetryError as error:
-            last = error.last_attempt.exception()
-            attempts = error.last_attempt.attempt_number
-            tries = f" ({attempts} attempts)" if attempts > 1 else ""
-            raise errors.SourceUnavailableError(
-                f"{last}{tries}", source=self.source, url=self.url, attempts=attempts
-            ) from last
+        except errors.SourceUnavailableError as error:
+            error.attempts = len(delays) + 1
+            error.args = (f"{error} ({error.attempts} attempts)" if delays else str(error),)
+            raise
 
-    def send(self, method: str, path: str, **request: Any) -> Answer:
+    def _send(self, method: str, path: str, **request: Any) -> Answer:
         """Send one request; once more, at once, when the connection kept alive turns out to be closed."""
         try:
             try:
                 answer = self._exchange(method, path, request)
             except STALE_CONNECTION:
                 answer = self._exchange(method, path, request)
+        except httpx.DecodingError as error:
+            raise self._bad_answer(f"sends what cannot be decoded: {error}") from error
+        except httpx.TimeoutException as error:
+            raise self._unavailable(f"did not answer within {self._retry.timeout_seconds:g} s") from error
         except httpx.HTTPError as error:
-            raise self._translated(error) from error
+            hint = CONTAINER_HINT if httpx.URL(self.url).host in LOOPBACK else ""
+            reason = f"cannot be reached ({error}): is it running, is the address right?{hint}"
+            raise self._unavailable(reason) from error
         if answer.status in REFUSALS:
-            raise self.error(errors.SourceRefusedError, REFUSALS[answer.status])
+            raise self._refused(REFUSALS[answer.status])
         if answer.status in UNAVAILABLE:
-            raise self.error(errors.SourceUnavailableError, f"is not ready now: it answered {answer}")
+            raise self._unavailable(f"is not ready now: it answered {answer}")
         return answer
 
     def _exchange(self, method: str, path: str, request: dict[str, Any]) -> Answer:
@@ -152,39 +156,17 @@ class HttpSeam:
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise self.error(
-                        errors.BadAnswerError, f"sends more than {MAX_ANSWER_BYTES:,} bytes for {path}"
-                    )
+                    raise self._bad_answer(f"sends more than {MAX_ANSWER_BYTES:,} bytes for {path}")
                 if time.monotonic() > deadline:
                     raise httpx.ReadTimeout("the answer came too slowly")
         return Answer(response.status_code, bytes(body))
 
-    def _translated(self, error: httpx.HTTPError) -> errors.SourceError:
-        if isinstance(error, httpx.DecodingError):
-            return self.error(errors.BadAnswerError, f"sends what cannot be decoded: {error}")
-        reason = f"did not answer within {self._retry.timeout_seconds:g} s"
-        if not isinstance(error, httpx.TimeoutException):
-            hint = CONTAINER_HINT if httpx.URL(self.url).host in LOOPBACK else ""
-            reason = f"cannot be reached ({error}): is it running, is the address right?{hint}"
-        return self.error(errors.SourceUnavailableError, reason)
-
-    def probe(self, ping: Callable[[], T], facts: Callable[[T], dict[str, Any]]) -> Health:
-        """Time `ping`, ask for the other facts, and give advice in place of an error. Without retries."""
+    def _probe(self, ping: Callable[[], T], facts: Callable[[T], dict[str, Any]]) -> Health:
         patient, self._retry = self._retry, replace(self._retry, delays_seconds=())
         try:
-            started = time.monotonic()
-            answer = ping()
-            latency_ms = 1000 * (time.monotonic() - started)
-            return Health(self.source, self.url, True, latency_ms, **facts(answer))
-        except errors.SourceError as error:
-            is_reachable = not isinstance(error, errors.SourceUnavailableError)
-            return Health(self.source, self.url, is_reachable, advice=(str(error),))
+            return super()._probe(ping, facts)
         finally:
             self._retry = patient
-
-    def error(self, kind: type[E], reason: str) -> E:
-        """Return an error of some kind with this server's name and address before the reason."""
-        return kind(f"{self.source} at {self.url} {reason}", source=self.source, url=self.url)
 
     def close(self) -> None:
         """Close the connections kept alive."""

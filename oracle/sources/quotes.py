@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from oracle import errors
 from oracle.sources import Health, Quote
 from oracle.sources.esplora import root_of
-from oracle.sources.http import MEMPOOL_RETRY, HttpSeam, RetryPolicy
+from oracle.sources.http import MEMPOOL_RETRY, HttpSource, RetryPolicy
 
 NONE_YET = "it has no USD price yet: wait up to an hour, or check FIAT_PRICE_ENABLED and its network"
 
 
-class MempoolQuotes:
+class MempoolQuotes(HttpSource):
     """The prices of a mempool backend; the URL may end in /api or /api/v1 or in neither.
 
     `max_distance_seconds` is how much older than the time asked for a historical row may be. Rows come by the
@@ -28,16 +27,15 @@ class MempoolQuotes:
         retry: RetryPolicy = MEMPOOL_RETRY,
         name: str = "mempool",
     ) -> None:
-        self.name = name
         self._max_distance_seconds = max_distance_seconds
-        self._http = HttpSeam(name, root_of(url) + "/api/v1", retry)
+        super().__init__(name, root_of(url) + "/api/v1", retry)
 
     def latest(self) -> Quote | None:
         """Return the newest price with its own time; None while the backend has none (-1, time 0)."""
-        answer = self._http.get("/prices")
+        answer = self._fetch("/prices")
         row = answer.json()
         if answer.status != 200 or not isinstance(row, dict):
-            raise self._http.error(errors.BadAnswerError, f"has no prices: it answered {answer}")
+            raise self._bad_answer(f"has no prices: it answered {answer}")
         return self._quote(row)
 
     def at(self, time_unix: int) -> Quote | None:
@@ -47,13 +45,13 @@ class MempoolQuotes:
         """
         if time_unix <= 0:  # the backend would take 0 for "the whole history"
             return None
-        answer = self._http.get("/historical-price", {"currency": "USD", "timestamp": time_unix})
+        answer = self._fetch("/historical-price", {"currency": "USD", "timestamp": time_unix})
         if answer.status in {400, 404} or (answer.status == 200 and not answer.body):
             return None
         found = answer.json()
         rows = found.get("prices") if isinstance(found, dict) else None
         if answer.status != 200 or not isinstance(rows, list):
-            raise self._http.error(errors.BadAnswerError, f"has no historical prices: it answered {answer}")
+            raise self._bad_answer(f"has no historical prices: it answered {answer}")
         quotes = [quote for row in rows if (quote := self._quote(row))]
         near = [
             quote for quote in quotes if 0 <= time_unix - quote.quoted_at_unix <= self._max_distance_seconds
@@ -62,11 +60,7 @@ class MempoolQuotes:
 
     def probe(self) -> Health:
         """Ask for the newest price."""
-        return self._http.probe(self.latest, lambda quote: {"advice": () if quote else (NONE_YET,)})
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        return self._probe(self.latest, lambda quote: {"advice": () if quote else (NONE_YET,)})
 
     def _quote(self, row: Any) -> Quote | None:
         fields = row.items() if isinstance(row, dict) else ()
