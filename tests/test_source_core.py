@@ -173,6 +173,11 @@ def test_a_pruned_node_gives_what_it_still_has(either_node, open_source):
     assert open_source(either_node).block(header_hash(BLOCKS[10])) == BLOCKS[10]
 
 
+def test_a_node_with_many_headers_and_no_blocks_for_them_is_not_synced(node, open_source):
+    node.is_catching_up = True  # which a regtest node says of itself for ever: only its headers count
+    assert open_source(node).probe().is_synced is False
+
+
 def test_a_probe_says_from_where_a_pruned_node_has_blocks(node, open_source):
     node.pruned_below = 110
     assert "110" in open_source(node).probe().advice[0]

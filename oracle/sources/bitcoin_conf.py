@@ -42,10 +42,9 @@ def read_node_folder(datadir: Path) -> NodeFolder:
     common = sections[""]
     network = _network(common)
     own = sections[network or "main"]
-    settings = common | own  # as in Core: the network's section goes first,
-    port = own.get("rpcport") or (
-        common.get("rpcport") if network in {None, "main"} else None
-    )  # but for this
+    # As in Core: the network's section goes first, and a common port is the main network's only.
+    settings = common | own
+    port = (settings if network in {None, "main"} else own).get("rpcport")
     host = settings.get("rpcconnect") or "127.0.0.1"
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     names = [BY_NAME[network].folder] if network else [known.folder for known in NETWORKS]

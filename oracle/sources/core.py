@@ -16,6 +16,7 @@ from oracle.sources.networks import BY_NAME
 
 BATCH_CALLS = 1000  # one batch holds its whole reply in the node's memory
 REST_HEADERS = 2000
+LAGGING_BLOCKS = 2  # known by their headers alone, for a moment
 WARMING_UP, OUT_OF_RANGE, NOT_FOUND, MISCELLANEOUS = -28, -8, -5, -1
 NOT_STORED = ("pruned", "not fully downloaded", "not found on disk")
 
@@ -94,14 +95,11 @@ class CoreSource(HttpSource):
         advice = [_progress(info)] * is_catching_up + [pruned] * bool(info.get("pruned"))
         try:
             version = str(self._call("getnetworkinfo")["subversion"]).strip("/")
-        except (
-            errors.SourceError,
-            KeyError,
-            TypeError,
-        ):  # a whitelist may leave it out, REST has no such call
+        except (errors.SourceError, KeyError, TypeError):  # not on its whitelist, or we have REST alone
             version = None
+        is_synced = not is_catching_up and info["blocks"] >= info.get("headers", 0) - LAGGING_BLOCKS
         facts = {"version": version, "network": info["chain"], "tip_height": info["blocks"]}
-        return facts | {"is_synced": not is_catching_up, "advice": tuple(advice)}
+        return facts | {"is_synced": is_synced, "advice": tuple(advice)}
 
     def _chain_info(self) -> dict[str, Any]:
         body = self._rest("chaininfo.json")
@@ -125,9 +123,7 @@ class CoreSource(HttpSource):
         headers: list[bytes] = []
         for start in range(first_height, last_height + 1, REST_HEADERS):
             count = min(REST_HEADERS, last_height + 1 - start)
-            start_hash = (
-                (self._rest(f"blockhashbyheight/{start}.hex") or b"").decode("ascii", "replace").strip()
-            )
+            start_hash = (self._rest(f"blockhashbyheight/{start}.hex") or b"").strip().decode("latin-1")
             body = self._rest(f"headers/{count}/{start_hash}.bin") if is_hash(start_hash) else None
             if body is None or len(body) != 80 * count:
                 return None

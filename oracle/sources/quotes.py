@@ -20,12 +20,7 @@ class MempoolQuotes(HttpSource):
     """
 
     def __init__(
-        self,
-        url: str,
-        *,
-        max_distance_seconds: int = 7200,
-        retry: RetryPolicy = MEMPOOL_RETRY,
-        name: str = "mempool",
+        self, url: str, *, max_distance_seconds: int = 7200, retry: RetryPolicy = MEMPOOL_RETRY, name: str = "mempool"
     ) -> None:
         self._max_distance_seconds = max_distance_seconds
         super().__init__(name, root_of(url) + "/api/v1", retry)
@@ -53,9 +48,8 @@ class MempoolQuotes(HttpSource):
         if answer.status != 200 or not isinstance(rows, list):
             raise self._bad_answer(f"has no historical prices: it answered {answer}")
         quotes = [quote for row in rows if (quote := self._quote(row))]
-        near = [
-            quote for quote in quotes if 0 <= time_unix - quote.quoted_at_unix <= self._max_distance_seconds
-        ]
+        times = range(time_unix - self._max_distance_seconds, time_unix + 1)
+        near = [quote for quote in quotes if quote.quoted_at_unix in times]
         return max(near, key=lambda quote: quote.quoted_at_unix, default=None)
 
     def probe(self) -> Health:
