@@ -60,9 +60,7 @@ class Dialect:
         return _hex_bytes(script, where)[:1] == bytes([OP_RETURN])
 
 
-CORE = Dialect(
-    "Bitcoin Core", "scriptPubKey", "txinwitness", frozenset({"witness", "is_coinbase", "scriptsig"})
-)
+CORE = Dialect("Bitcoin Core", "scriptPubKey", "txinwitness", frozenset({"witness", "is_coinbase", "scriptsig"}))
 ESPLORA = Dialect("esplora", "scriptpubkey", "witness", frozenset({"txinwitness", "coinbase", "scriptSig"}))
 COINBASE_TXID = "00" * 32
 
@@ -110,9 +108,7 @@ def read_transactions(transactions: Sequence[Json]) -> tuple[Window, Counter[Rul
     return _one_block_window(amounts[is_within_limits(amounts)].astype(np.int64)), left_out
 
 
-def _broken_rule(
-    dialect: Dialect, inputs: list[Json], outputs: list[Json], where: str, seen: set[str]
-) -> Rule | None:
+def _broken_rule(dialect: Dialect, inputs: list[Json], outputs: list[Json], where: str, seen: set[str]) -> Rule | None:
     coinbase = None
     parents, largest_witness = [], 0
     for n, vin in enumerate(inputs):
@@ -123,9 +119,7 @@ def _broken_rule(
         parents.append(_get(vin, "txid", at))
         items = vin.get(dialect.witness_key) or []
         largest_witness = max(largest_witness, sum(len(_hex_bytes(item, at)) for item in items))
-    op_returns = [
-        dialect.starts_with_op_return(vout, f"{where}: vout[{n}]") for n, vout in enumerate(outputs)
-    ]
+    op_returns = [dialect.starts_with_op_return(vout, f"{where}: vout[{n}]") for n, vout in enumerate(outputs)]
     rule = first_broken_rule(len(inputs), len(outputs), coinbase, any(op_returns), largest_witness)
     if rule is None and not seen.isdisjoint(parents):
         return Rule.SAME_WINDOW
@@ -137,9 +131,7 @@ def _dialect_of(outputs: list[Json], where: str, before: Dialect | None) -> Dial
         found = [dialect for dialect in (CORE, ESPLORA) if dialect.script_key in vout]
         if len(found) != 1:
             which = "both scriptPubKey and scriptpubkey" if found else "neither scriptPubKey nor scriptpubkey"
-            raise RequestError(
-                f"{where}: vout[{n}] has {which}; give Bitcoin Core's or esplora's transactions"
-            )
+            raise RequestError(f"{where}: vout[{n}] has {which}; give Bitcoin Core's or esplora's transactions")
         if before is not None and found[0] is not before:
             raise RequestError(
                 f"{where}: vout[{n}] has {found[0].script_key} in a list of {before.name}'s; give one kind"

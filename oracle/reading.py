@@ -5,10 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from oracle.core.block import parse_block
+from oracle.core.block import Block, parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
 from oracle.core.window import day_range, recent_range, verify_continuity
 from oracle.core.wire import HEADER_BYTES, parse_header
@@ -38,39 +39,52 @@ def read_blocks(
                 data = waiting.pop(0).result()
                 if i + FETCH_AHEAD < len(hashes):
                     waiting.append(pool.submit(source.block, hashes[i + FETCH_AHEAD]))
-                height = first_height + i
-                block = parse_block(data, expected_hash=block_hash, height=height)
-                yield digest_block(block, height, recent)
+                yield digest_block(_parse(data, block_hash, first_height + i, source), first_height + i, recent)
         finally:
             for future in waiting:
                 future.cancel()
 
 
-def read_range(
-    source: BlockSource, first_height: int, last_height: int, progress: Progress | None = None
-) -> list[BlockFacts]:
-    """Read consecutive blocks of the best chain and check that each follows the one before it."""
-    hashes = source.hashes(first_height, last_height)
+def _parse(data: bytes, block_hash: str, height: int, source: BlockSource) -> Block:
+    try:
+        return parse_block(data, expected_hash=block_hash, height=height)
+    except ParseError as error:
+        problem = f"{error.problem} (from {source.name})"
+        raise type(error)(problem, block=error.block, offset=error.offset) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which blocks a price is of: a UTC day's, the recent window's, or those of files (no heights)."""
+
+    mode: str
+    day: date | None
+    first_height: int | None
+    last_height: int | None
+
+
+def find_range(source: BlockSource, day: date | None) -> Range:
+    """Return the range of a UTC day, or of the recent window when no day is given."""
+    tip = source.tip()
+    if day is not None:
+        return Range("date", day, *day_range(day, tip.height, lambda low, high: _times(source, low, high)))
+    first, last = recent_range(tip.height)
+    if first < 0:
+        raise NoDataError(f"the chain has {tip.height + 1} blocks; the recent window needs {last - first + 2} of them")
+    return Range("recent", None, first, last)
+
+
+def read_range(source: BlockSource, found: Range, progress: Progress | None = None) -> list[BlockFacts]:
+    """Read the blocks of a range, and behind a recent window the tip; check that each follows the last."""
+    first, last = found.first_height or 0, found.last_height or 0
+    hashes = source.hashes(first, last + 1 if found.mode == "recent" else last)
     facts = []
-    for block in read_blocks(source, hashes, first_height, RecentTxids()):
+    for block in read_blocks(source, hashes, first, RecentTxids()):
         facts.append(block)
         if progress:
             progress(len(facts), len(hashes))
     verify_continuity(facts)
     return facts
-
-
-def find_range(source: BlockSource, day: date | None) -> tuple[int, int]:
-    """Return first and last height of a UTC day, or of the recent window when no day is given."""
-    tip = source.tip()
-    if day is not None:
-        return day_range(day, tip.height, lambda low, high: _times(source, low, high))
-    first, last = recent_range(tip.height)
-    if first < 0:
-        raise NoDataError(
-            f"the chain has {tip.height + 1} blocks; the recent window needs {last - first + 2} of them"
-        )
-    return first, last
 
 
 def _times(source: BlockSource, first_height: int, last_height: int) -> list[int]:
@@ -94,9 +108,7 @@ def read_files(paths: Sequence[Path]) -> list[BlockFacts]:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise RequestError(
-                f"cannot read {path}: {error.strerror or error}; name a file of blocks"
-            ) from error
+            raise RequestError(f"cannot read {path}: {error.strerror or error}; name a file of blocks") from error
         for record in split_records(data, path.name):
             height = len(blocks)
             blocks.append(digest_block(parse_block(record, height=f"{height} ({path.name})"), height, recent))

@@ -47,6 +47,9 @@ class RecentTxids:
         self._txids_at[height] = txids
         self._height_of.update(dict.fromkeys(txids, height))
 
+    def __contains__(self, height: int) -> bool:
+        return height in self._txids_at
+
     def at(self, height: int) -> list[bytes]:
         """Return the txids of a remembered block."""
         return self._txids_at[height]

@@ -39,6 +39,11 @@ class Window:
         return int(self.block_heights[-1])
 
     @property
+    def span_unix(self) -> tuple[int, int]:
+        """Earliest and latest header time."""
+        return int(self.block_times_unix.min()), int(self.block_times_unix.max())
+
+    @property
     def heights(self) -> NDArray[np.int32]:
         """Block height of each output."""
         return self.block_heights[self.block_index]
@@ -89,9 +94,7 @@ def mediantime(times_unix: Sequence[int]) -> int:
     return sorted(times_unix)[len(times_unix) // 2]
 
 
-def day_range(
-    day: date, tip_height: int, header_times: Callable[[int, int], Sequence[int]]
-) -> tuple[int, int]:
+def day_range(day: date, tip_height: int, header_times: Callable[[int, int], Sequence[int]]) -> tuple[int, int]:
     """Find first and last height of a UTC day.
 
     Args:
@@ -148,9 +151,7 @@ def _first_of_day(median_past: int, day: date, header_times: Callable[[int, int]
     return early[-1] + 1 if early else low
 
 
-def _last_of_day(
-    first: int, tip_height: int, day: date, header_times: Callable[[int, int], Sequence[int]]
-) -> int:
+def _last_of_day(first: int, tip_height: int, day: date, header_times: Callable[[int, int], Sequence[int]]) -> int:
     for height, time_unix in _times_from(first, tip_height, header_times):
         if utc_date(time_unix).day != day.day:
             if height == first:

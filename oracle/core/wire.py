@@ -73,9 +73,7 @@ def parse_header(data: bytes, *, block: int | str | None = None) -> Header:
         ParseError: fewer than 80 bytes.
     """
     if len(data) < HEADER_BYTES:
-        raise ParseError(
-            f"a header has {HEADER_BYTES} bytes, here are {len(data)}", block=block, offset=len(data)
-        )
+        raise ParseError(f"a header has {HEADER_BYTES} bytes, here are {len(data)}", block=block, offset=len(data))
     version, prev_hash, merkle_root, time_unix, bits, nonce = _HEADER.unpack_from(data)
     return Header(
         version=version,

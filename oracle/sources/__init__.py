@@ -36,7 +36,10 @@ class Health:
 class BlockSource(Protocol):
     """A node, an index or a folder that has blocks. Hashes are in display order (big-endian hex)."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Short name for logs and the record."""
+        ...
 
     def network(self) -> str:
         """Return main, test, testnet4, signet, regtest or simulated."""
@@ -80,7 +83,10 @@ class Quote:
 class QuoteSource(Protocol):
     """Somebody who knows the exchange price. `None` means: no quote, for a reason that is not an error."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Short name for logs and the record."""
+        ...
 
     def latest(self) -> Quote | None:
         """Return the newest quote."""

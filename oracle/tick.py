@@ -1,0 +1,270 @@
+"""One run up to the record: plan, fetch, verify, price, compare, and write it all in one transaction.
+
+No clock and no printing: the time is an argument, and what happened is the report. A tick that fails at any
+step leaves the record as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
+
+from oracle.calculator import PriceCalculator
+from oracle.compare import Comparison
+from oracle.core.block import parse_block
+from oracle.core.eligible import BlockFacts, RecentTxids
+from oracle.core.params import PARAMETERS
+from oracle.core.window import day_range, form_window, utc_date, verify_continuity
+from oracle.episodes import Episode
+from oracle.errors import BlockNotFoundError, NoDataError, NotFinalError, ReorgTooDeepError, SourceError
+from oracle.estimate import Limits, estimate_spot, estimate_window
+from oracle.market import DAY_SECONDS, Market, MarketRules
+from oracle.reading import read_blocks
+from oracle.rows import block_row, day_row, price_row, run_row
+from oracle.sources import BlockSource, ChainTip, Health, Quote, QuoteSource
+from oracle.store import Batch, Row, Store
+
+KEPT_BLOCKS = 288  # whose facts and txids a tick holds: two windows, more than any real day has had
+WINDOW_AND_TIP = PARAMETERS.window_blocks + 1
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class TickRules:
+    """The settings a tick needs."""
+
+    limits: Limits = field(default_factory=Limits)
+    market: MarketRules = field(default_factory=MarketRules)
+    first_run_blocks: int = 290
+    live_seconds: int = 1_200  # an older new block is caught up: compared with the quote of its own time
+
+
+@dataclass(frozen=True, slots=True)
+class TickReport:
+    """What a tick found and wrote; `price` is the row of `prices` as of the newest block that has one."""
+
+    tip: ChainTip
+    source: str
+    blocks_added: int
+    blocks_replaced: int
+    price: Row | None
+    comparison: Comparison | None
+    quote: Quote | None
+    quote_is_stale: bool
+    quote_problem: SourceError | None  # why there is no quote, when asking for it failed
+    episodes: tuple[Episode, ...]  # that started or ended in this tick
+
+    @property
+    def outcome(self) -> str:
+        """The word for the table `runs`."""
+        return "ok" if self.blocks_added or self.blocks_replaced else "no_new_block"
+
+
+def run_tick(
+    store: Store,
+    source: BlockSource,
+    quotes: QuoteSource | None,
+    calculator: PriceCalculator,
+    rules: TickRules,
+    *,
+    now_unix: int,
+    ended_unix: Callable[[], int] | None = None,
+    health: Sequence[Health] = (),
+    progress: Progress | None = None,
+) -> TickReport:
+    """Bring the record up to the source's tip and add the exchange's quote.
+
+    Args:
+        store: the record.
+        source: where blocks come from.
+        quotes: where exchange prices come from, if anywhere.
+        calculator: prices a window.
+        rules: the settings of a tick.
+        now_unix: the moment of this tick.
+        ended_unix: tells the time when the tick is done, for the table of runs.
+        health: what probes of the sources found, for the table of runs.
+        progress: is told blocks done and blocks in all.
+
+    Raises:
+        SourceError: the source failed; nothing was written.
+        ParseError: it handed over a wrong block; nothing was written.
+        ReorgTooDeepError: it shares no block with the record; nothing was written.
+        StoreError: the record could not be read or written.
+    """
+    tip = source.tip()
+    fork, replaced = find_fork(store, source, tip)
+    tick = _Tick(store, source, quotes, calculator, rules, now_unix=now_unix, fork=fork)
+    if replaced:
+        tick.batch.rewind_to = fork
+    first = fork + 1 if fork is not None else max(0, tip.height + 1 - rules.first_run_blocks)
+    try:
+        added = tick.read(first, tip, progress)
+    except BlockNotFoundError:
+        if fork is not None or first > tip.height - WINDOW_AND_TIP:
+            raise
+        # a pruned node: what one window needs will do for a first run
+        tick = _Tick(store, source, quotes, calculator, rules, now_unix=now_unix, fork=fork)
+        added = tick.read(tip.height + 1 - WINDOW_AND_TIP, tip, progress)
+    report = tick.finish(tip, added, replaced)
+    tick.batch.add(
+        "runs",
+        run_row(
+            now_unix,
+            ended_unix() if ended_unix else now_unix,
+            report.outcome,
+            blocks_added=added,
+            blocks_replaced=replaced,
+            tip_height=tip.height,
+            source=report.source,
+            sources=[asdict(found) for found in health],
+        ),
+    )
+    store.write(tick.batch)
+    return report
+
+
+def find_fork(store: Store, source: BlockSource, tip: ChainTip) -> tuple[int | None, int]:
+    """Return the newest stored height that the source's chain shares, and how many stored blocks it lacks."""
+    known = store.chain(KEPT_BLOCKS)
+    if not known:
+        return None, 0
+    newest, lowest = max(known), min(known)
+    if tip.height < newest and known.get(tip.height, (None,))[0] == tip.hash:
+        return newest, 0  # a source that lags says nothing about the blocks it has not seen
+    for height in range(min(newest, tip.height), lowest - 1, -1):
+        if source.hashes(height, height)[0] == known[height][0]:
+            return height, newest - height
+    raise ReorgTooDeepError(
+        f"the source's chain differs from the record down to height {lowest} and below; nothing was changed: "
+        f"check that the source is on the right chain, or start another database with DUCKDB_PATH"
+    )
+
+
+class _Tick:
+    """The state of one tick: the newest blocks, the exchange side, and the rows to write."""
+
+    def __init__(
+        self,
+        store: Store,
+        source: BlockSource,
+        quotes: QuoteSource | None,
+        calculator: PriceCalculator,
+        rules: TickRules,
+        *,
+        now_unix: int,
+        fork: int | None,
+    ) -> None:
+        self.store, self.source, self.quotes = store, source, quotes
+        self.calculator, self.rules, self.now_unix = calculator, rules, now_unix
+        self.batch = Batch(now_unix)
+        self.market = Market(store, self.batch, rules.market, now_unix - 3 * DAY_SECONDS)
+        self.chain: list[BlockFacts] = []
+        self.quote_problem: SourceError | None = None
+        self.price = store.newest_price(fork) if fork is not None else None
+        self.window_span_unix = store.window_span_unix(self.price) if self.price else (0, 0)
+        self.pending_day = store.day_after(fork) if fork is not None else None
+
+    def read(self, first: int, tip: ChainTip, progress: Progress | None) -> int:
+        """Read, price and compare every block from a height to the tip; return how many."""
+        if first > tip.height:
+            return 0
+        recent = self._load_chain(first - 1)
+        hashes = self.source.hashes(first, tip.height)
+        for done, facts in enumerate(read_blocks(self.source, hashes, first, recent), 1):
+            self._add(facts, recent)
+            is_live = facts.height == tip.height and self.now_unix - facts.time_unix < self.rules.live_seconds
+            if not is_live:
+                self._compare(facts.time_unix, facts.height, self._quote(facts.time_unix))
+            self._finish_days()
+            if progress:
+                progress(done, len(hashes))
+        return len(hashes)
+
+    def _load_chain(self, newest: int) -> RecentTxids:
+        oldest = newest - KEPT_BLOCKS + 1
+        self.chain = self.store.facts(oldest, newest)
+        recent = self.store.recent_txids(oldest, newest)
+        for facts in self.chain:  # a reorg goes back behind what is kept: those blocks are read again
+            if facts.height not in recent:
+                data = self.source.block(facts.hash)
+                recent.add(facts.height, parse_block(data, expected_hash=facts.hash).txids)
+        return recent
+
+    def _add(self, facts: BlockFacts, recent: RecentTxids) -> None:
+        verify_continuity([*self.chain[-1:], facts])
+        self.chain = [*self.chain[-KEPT_BLOCKS + 1 :], facts]
+        oldest = facts.height - KEPT_BLOCKS + 1
+        recent.forget_below(oldest)
+        self.batch.add_block(facts, recent.at(facts.height), forget_below=oldest)
+        self.batch.add("blocks", block_row(self.chain, served_by(self.source)))
+        if len(self.chain) < WINDOW_AND_TIP:
+            return
+        blocks = self.chain[-WINDOW_AND_TIP:]
+        window = estimate_window(form_window(blocks[:-1]), self.calculator, self.rules.limits)
+        spot = estimate_spot(blocks, window, self.rules.limits)
+        self.price = price_row(facts, window, spot, self.calculator.algorithm_version)
+        self.window_span_unix = window.window.span_unix
+        self.batch.add("prices", self.price)
+
+    def _quote(self, time_unix: int | None = None) -> Quote | None:
+        """Return the exchange's quote, of a moment or the newest; a tick goes on without."""
+        if self.quotes is None or self.quote_problem is not None:
+            return None
+        try:
+            return self.quotes.latest() if time_unix is None else self.quotes.at(time_unix)
+        except SourceError as error:
+            self.quote_problem = error
+            return None
+
+    def _compare(self, time_unix: int, height: int, quote: Quote | None) -> None:
+        self.market.compare(time_unix, height, quote, self.price, self.window_span_unix)
+
+    def _finish_days(self) -> None:
+        """Record each UTC day that became final with the newest block."""
+        day = self.pending_day or utc_date(self.chain[0].time_unix)
+        while day <= utc_date(self.chain[-1].time_unix):
+            try:
+                self._record_day(day)
+            except NotFinalError:
+                break
+            except NoDataError:  # no block, or a start that is older than what the tick holds: no day price
+                pass
+            day += timedelta(days=1)
+        self.pending_day = day
+
+    def _record_day(self, day: date) -> None:
+        first, last = day_range(day, self.chain[-1].height, self._header_times)
+        oldest = self.chain[0].height
+        blocks = self.chain[first - oldest : last - oldest + 1]
+        estimate = estimate_window(form_window(blocks), self.calculator, self.rules.limits)
+        exchange = self.market.of_day(day)
+        self.batch.add("days", day_row(day, blocks, estimate, self.calculator.algorithm_version, exchange))
+
+    def _header_times(self, first: int, last: int) -> list[int]:
+        oldest = self.chain[0].height
+        return [f.time_unix for f in self.chain[first - oldest : last - oldest + 1]] if first >= oldest else []
+
+    def finish(self, tip: ChainTip, added: int, replaced: int) -> TickReport:
+        """Compare with the exchange as of now, and say what this tick did."""
+        quote = self._quote()
+        height = self.price["height"] if self.price else tip.height
+        self._compare(self.now_unix, height, quote)
+        self.market.close_books()
+        return TickReport(
+            tip=tip,
+            source=served_by(self.source),
+            blocks_added=added,
+            blocks_replaced=replaced,
+            price=self.price,
+            comparison=self.market.comparison,
+            quote=quote,
+            quote_is_stale=quote is not None and self.market.is_stale(quote, self.now_unix),
+            quote_problem=self.quote_problem,
+            episodes=tuple(self.market.changed),
+        )
+
+
+def served_by(source: BlockSource) -> str:
+    """Return the name of the source that served the last block; of several, the one that did."""
+    return str(getattr(source, "served_by", None) or source.name)

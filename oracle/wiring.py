@@ -1,0 +1,107 @@
+"""From the settings to the things they name: sources, quotes, calculator, rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from oracle.calculator import PriceCalculator, UTXOracleCalculator, load_calculator
+from oracle.config import Settings
+from oracle.estimate import Limits
+from oracle.market import MarketRules
+from oracle.sources import BlockSource, QuoteSource
+from oracle.sources.blkfiles import BlkFilesSource
+from oracle.sources.core import CoreSource
+from oracle.sources.esplora import EsploraSource
+from oracle.sources.failover import FailoverSource
+from oracle.sources.http import RetryPolicy
+from oracle.sources.quotes import MempoolQuotes
+from oracle.sources.simulated import SimulatedQuotes, SimulatedSource
+from oracle.tick import TickRules
+
+Clock = Callable[[], float]
+SITE_DAYS, WINDOW_DAYS = 16, 2  # how long a new simulated chain has been running
+LIVE_INTERVALS = 2  # a new block older than this many ticks was missed by them
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a run gets its input; a first run reads so many blocks."""
+
+    blocks: FailoverSource
+    quotes: QuoteSource | None
+    first_run_blocks: int
+
+
+def open_sources(settings: Settings, clock: Clock, *, is_lasting: bool = True, is_patient: bool = True) -> Sources:
+    """Return the sources of blocks in their order, used as one, and the source of exchange quotes if any.
+
+    Args:
+        settings: names the sources.
+        clock: Unix seconds; the simulated chain grows with it.
+        is_lasting: a new simulated chain is kept beside the database, with enough history for a site; else
+            one that is not there yet is just long enough for a window, and forgotten.
+        is_patient: wait between tries as the settings say; a probe does not.
+    """
+    if settings.is_simulated:
+        state = settings.duckdb_path.with_suffix(".headers")
+        is_kept = is_lasting or state.exists()
+        simulated = SimulatedSource(
+            now=clock, state_path=state if is_kept else None, history_days=SITE_DAYS if is_kept else WINDOW_DAYS
+        )
+        whole_chain = simulated.tip().height - simulated.chain.settings.first_height + 1
+        return Sources(FailoverSource([simulated]), SimulatedQuotes(simulated.chain, now=clock), max(1, whole_chain))
+    mempool_retry = _retry(settings, settings.oracle_mempool_retry_delays_seconds, is_patient)
+    rpc_retry = _retry(settings, settings.oracle_rpc_retry_delays_seconds, is_patient)
+    password = settings.bitcoin_rpc_password
+    makers: dict[str, Callable[[], BlockSource]] = {
+        "core": lambda: CoreSource(
+            settings.bitcoin_rpc_url,
+            user=settings.bitcoin_rpc_user,
+            password=password.get_secret_value() if password else None,
+            datadir=settings.bitcoin_datadir,
+            retry=rpc_retry,
+        ),
+        "electrs": lambda: EsploraSource(settings.electrs_url or "", retry=mempool_retry, name="electrs"),
+        "mempool": lambda: EsploraSource(settings.mempool_api_url or "", retry=mempool_retry),
+        "blkfiles": lambda: BlkFilesSource(settings.bitcoin_datadir or Path()),
+    }
+    quotes = None
+    if settings.mempool_api_url:
+        quotes = MempoolQuotes(settings.mempool_api_url, retry=mempool_retry)
+    blocks = FailoverSource([makers[name]() for name in settings.oracle_sources])
+    return Sources(blocks, quotes, settings.oracle_first_run_blocks)
+
+
+def _retry(settings: Settings, delays_seconds: tuple[float, ...], is_patient: bool) -> RetryPolicy:
+    return RetryPolicy(delays_seconds if is_patient else (), settings.oracle_source_timeout_seconds)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return when a price is called valid."""
+    return Limits(
+        settings.utxoracle_confidence_threshold, settings.utxoracle_min_price_usd, settings.utxoracle_max_price_usd
+    )
+
+
+def calculator_of(settings: Settings) -> PriceCalculator:
+    """Return the calculator that ORACLE_CALCULATOR names; ours knows the limits."""
+    calculator = load_calculator(settings.oracle_calculator)
+    if isinstance(calculator, UTXOracleCalculator):
+        calculator.limits = limits_of(settings)
+    return calculator
+
+
+def tick_rules_of(settings: Settings, sources: Sources) -> TickRules:
+    """Return what a tick needs of the settings; a simulated chain is read from its start."""
+    return TickRules(
+        limits=limits_of(settings),
+        market=MarketRules(
+            settings.oracle_quote_max_age_seconds,
+            settings.oracle_divergence_threshold_percent,
+            settings.utxoracle_confidence_threshold,
+        ),
+        first_run_blocks=sources.first_run_blocks,
+        live_seconds=LIVE_INTERVALS * 60 * settings.analysis_interval_minutes,
+    )
