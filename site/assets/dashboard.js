@@ -4,9 +4,9 @@
 (() => {
   const POLL_SECONDS = 60;
   const GAP_SECONDS = 3 * 3600; // as in builder/charts.py
-  const plot = document.getElementById("history-plot");
-  const drawn = plot.querySelector(".drawn");
-  const live = plot.querySelector(".live");
+  const plot = document.getElementById("history-plot"); // absent until something is recorded
+  const drawn = plot?.querySelector(".drawn");
+  const live = plot?.querySelector(".live");
   const links = [...document.querySelectorAll("[data-range]")];
   const get = async (path) => {
     const answer = await fetch(path, { cache: "no-cache" }); // asks with the ETag it has; unchanged costs a header
@@ -181,7 +181,7 @@
   };
 
   // Plotly is large: it comes when the chart is in view and nothing else is to do, and not on a metered line.
-  new IntersectionObserver((entries, observer) => {
+  if (plot) new IntersectionObserver((entries, observer) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
     if (navigator.connection?.saveData && wanted() === "7d") return;
@@ -205,8 +205,9 @@
       if (String(latest.generated_at_unix) === now().dataset.generated) return;
       const answer = await fetch(location.pathname, { cache: "no-cache" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (!plot && page.getElementById("history-plot")) location.reload();
       now().replaceWith(page.getElementById("now"));
-      drawn.replaceChildren(...page.querySelector(".drawn").childNodes);
+      drawn?.replaceChildren(...page.querySelector(".drawn").childNodes);
       document.title = page.title;
       oracle.tellTime();
       if (shown) show(wanted());
