@@ -109,9 +109,7 @@ def pay(spreads: Sequence[Transaction], payments: Sequence[tuple[int, int]]) -> 
     """Spend each coin into payment and change."""
     coins = [tx.txid + n.to_bytes(4, "little") for tx in spreads for n in range(_outputs(tx))]
     return [
-        serialize_transaction(
-            [(coin, b"")], [(value, OP_TRUE) for value in pair], [[OP_TRUE]] if index % 2 else ()
-        )
+        serialize_transaction([(coin, b"")], [(value, OP_TRUE) for value in pair], [[OP_TRUE]] if index % 2 else ())
         for index, (coin, pair) in enumerate(zip(coins, payments, strict=True))
     ]
 

@@ -88,9 +88,7 @@ def test_a_stale_block_that_the_kernel_kept_is_not_in_the_chain(kernel, source):
 
 def test_the_price_of_the_files_is_that_of_the_blocks_handed_over(kernel, source):
     heights = recent_heights(source)
-    of_files = price_of(
-        [source.block(block_hash) for block_hash in source.hashes(heights[0], heights[-1])], heights
-    )
+    of_files = price_of([source.block(block_hash) for block_hash in source.hashes(heights[0], heights[-1])], heights)
     of_blocks = price_of([kernel.blocks[height] for height in heights], heights)
     assert (of_files.price_usd, of_files.outputs) == (of_blocks.price_usd, of_blocks.outputs)
 

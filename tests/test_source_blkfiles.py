@@ -108,8 +108,7 @@ def test_the_network_of_bitcoin_conf_is_the_one_read(tmp_path, folder):
 
 
 @pytest.mark.parametrize(
-    ("magic", "network"),
-    [("f9beb4d9", "main"), ("0b110907", "test"), ("1c163f28", "testnet4"), ("0a03cf40", "signet")],
+    ("magic", "network"), [("f9beb4d9", "main"), ("0b110907", "test"), ("1c163f28", "testnet4"), ("0a03cf40", "signet")]
 )
 def test_every_network_has_its_magic(tmp_path, magic, network):
     write(tmp_path, [record(block, bytes.fromhex(magic)) for block in BLOCKS])
@@ -305,8 +304,7 @@ def test_a_block_whose_place_was_overwritten_is_a_bad_answer(full, folder):
 
 
 @pytest.mark.parametrize(
-    ("trouble", "error"),
-    [(PermissionError, SourceRefusedError), (OSError, SourceUnavailableError)],
+    ("trouble", "error"), [(PermissionError, SourceRefusedError), (OSError, SourceUnavailableError)]
 )
 def test_trouble_with_the_disk_is_translated(full, monkeypatch, trouble, error):
     def fail(*_: object) -> bytes:

@@ -8,13 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle.errors import (
-    BadAnswerError,
-    BlockNotFoundError,
-    SettingsError,
-    SourceRefusedError,
-    SourceUnavailableError,
-)
+from oracle.errors import BadAnswerError, BlockNotFoundError, SettingsError, SourceRefusedError, SourceUnavailableError
 from oracle.simulate import header_hash
 from oracle.sources import ChainTip
 from oracle.sources.core import CoreSource
@@ -59,11 +53,7 @@ def open_source(pauses: Pauses) -> Iterator[object]:
     opened: list[CoreSource] = []
 
     def open_it(node: FakeCore, **settings: object) -> CoreSource:
-        defaults = {
-            "user": node.user,
-            "password": node.password,
-            "retry": RetryPolicy((10.0, 10.0), 0.3, pauses),
-        }
+        defaults = {"user": node.user, "password": node.password, "retry": RetryPolicy((10.0, 10.0), 0.3, pauses)}
         opened.append(CoreSource(node.url, **(defaults | settings)))
         return opened[-1]
 
@@ -394,9 +384,7 @@ def test_neither_url_nor_datadir_is_a_settings_error():
 
 def folder_of(node: FakeCore, datadir: Path, text: str = "") -> Path:
     datadir.mkdir(exist_ok=True)
-    (datadir / "bitcoin.conf").write_text(
-        f"rpcport=1\nregtest=1\n{text}\n[regtest]\nrpcport={node.url[17:]}\n"
-    )
+    (datadir / "bitcoin.conf").write_text(f"rpcport=1\nregtest=1\n{text}\n[regtest]\nrpcport={node.url[17:]}\n")
     return datadir
 
 

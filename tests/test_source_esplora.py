@@ -42,9 +42,7 @@ def open_source(pauses: list[float]) -> Iterator[Open]:
     opened: list[EsploraSource] = []
 
     def open_it(server: FakeServer, path: str = "") -> EsploraSource:
-        opened.append(
-            EsploraSource(server.url + path, retry=RetryPolicy((5.0, 15.0, 45.0), 0.3, pauses.append))
-        )
+        opened.append(EsploraSource(server.url + path, retry=RetryPolicy((5.0, 15.0, 45.0), 0.3, pauses.append)))
         return opened[-1]
 
     yield open_it

@@ -94,9 +94,7 @@ def small_blocks(
     blocks: list[bytes] = []
     for height in range(first_height, first_height + count):
         entropy = tag + height.to_bytes(4, "big")
-        paid = [
-            payment_transaction((50_000 + height, 100_000), entropy + bytes((n,))) for n in range(payments)
-        ]
+        paid = [payment_transaction((50_000 + height, 100_000), entropy + bytes((n,))) for n in range(payments)]
         coinbase = coinbase_transaction(height, paid, tag)
         blocks.append(build_block(prev_hash, start_unix + 600 * height, [coinbase, *paid]))
         prev_hash = header_hash(blocks[-1])

@@ -184,9 +184,7 @@ class FakeCore(FakeServer):
 
     def _rest_headers(self, block_hash: str, extension: str, count: int) -> Reply:
         if not 1 <= count <= 2000:
-            return Reply(
-                400, f"Header count is invalid or out of acceptable range (1-2000): {count}\r\n".encode()
-            )
+            return Reply(400, f"Header count is invalid or out of acceptable range (1-2000): {count}\r\n".encode())
         start = self.chain.height_of(block_hash)
         last = -1 if start is None else min(self.chain.tip_height, start + count - 1)
         headers = b"".join(self.chain.at(h)[:80] for h in range(start or 0, last + 1))

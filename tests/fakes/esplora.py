@@ -142,9 +142,7 @@ class FakeMempoolBackend(_EsploraRoutes):
             case ["historical-price"]:
                 return self._historical(query) if self.has_history else None
             case ["backend-info"]:
-                return Reply.json(
-                    {"hostname": "fake", "version": "3.4.0", "gitCommit": "0", "backend": self.backend}
-                )
+                return Reply.json({"hostname": "fake", "version": "3.4.0", "gitCommit": "0", "backend": self.backend})
             case ["blocks", "tip", "height"]:
                 known = self.chain.tip_height if self.known_tip is None else self.known_tip
                 return Reply(200, str(known).encode()) if known else Reply.json({"error": "Unavailable"}, 503)

@@ -101,13 +101,7 @@ class FakeServer:
     # Faults
 
     def fail(
-        self,
-        status: int,
-        body: bytes = b"",
-        *,
-        times: int | None = None,
-        only: str = "",
-        kind: str = "text/plain",
+        self, status: int, body: bytes = b"", *, times: int | None = None, only: str = "", kind: str = "text/plain"
     ) -> None:
         """Answer with a status and a body instead."""
         self.reply_with(Reply(status, body, kind), times=times, only=only)
