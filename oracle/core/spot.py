@@ -42,9 +42,7 @@ def _normal(width: float) -> Floats:
     return np.asarray(np.exp(-0.5 * (_APART / width) ** 2) / (width * np.sqrt(2 * np.pi)))
 
 
-_PEAK = (1 - TAIL_SHARE) * _normal(PEAK_WIDTH) + TAIL_SHARE / (
-    np.pi * TAIL_WIDTH * (1 + (_APART / TAIL_WIDTH) ** 2)
-)
+_PEAK = (1 - TAIL_SHARE) * _normal(PEAK_WIDTH) + TAIL_SHARE / (np.pi * TAIL_WIDTH * (1 + (_APART / TAIL_WIDTH) ** 2))
 _MOVES = ((1 - WILD_SHARE) * _normal(CALM) + WILD_SHARE * _normal(WILD)) * STEP
 
 
