@@ -24,7 +24,11 @@ def snapshots(*, days: int = 40, seed: int = 7, is_demo: bool = True) -> dict[st
     made: dict[str, Any] = {
         "api/latest.json": {**start, **_latest(newest, is_demo)},
         "api/days.json": {**start, "days": _days(rows, days)},
-        "api/episodes.json": {**start, "rule": "starts beyond 2%, ends below 1.5%", "episodes": [_episode(NOW - 2 * DAY)]},
+        "api/episodes.json": {
+            **start,
+            "rule": "starts beyond 2%, ends below 1.5%",
+            "episodes": [_episode(NOW - 2 * DAY)],
+        },
         "api/scorecard.json": {**start, **_scorecard()},
         "api/status.json": {**start, **_status()},
         "api/window.json": {**start, **_picture(newest, NOW - DAY), **_price(newest["spot_usd"])},
@@ -41,7 +45,13 @@ def snapshots(*, days: int = 40, seed: int = 7, is_demo: bool = True) -> dict[st
     return made
 
 
-_RANGES = (("24h", DAY, 0), ("7d", 7 * DAY, 0), ("30d", 30 * DAY, 3600), ("1y", 365 * DAY, 6 * 3600), ("all", None, 6 * 3600))
+_RANGES = (
+    ("24h", DAY, 0),
+    ("7d", 7 * DAY, 0),
+    ("30d", 30 * DAY, 3600),
+    ("1y", 365 * DAY, 6 * 3600),
+    ("all", None, 6 * 3600),
+)
 
 
 def empty() -> dict[str, Any]:
@@ -49,8 +59,13 @@ def empty() -> dict[str, Any]:
     made = copy.deepcopy(snapshots(days=2))
     latest, status = made["api/latest.json"], made["api/status.json"]
     latest.update(tip=None, spot=None, window=None, day=None, exchange=None, status="failing")
-    latest["notices"] = [_notice("no_data", "error", "No data yet: no block has been priced so far."), *latest["notices"]]
-    latest["divergence"].update(dict.fromkeys(("spot_percent", "window_percent", "headline_percent", "headline_usd", "leg")))
+    latest["notices"] = [
+        _notice("no_data", "error", "No data yet: no block has been priced so far."),
+        *latest["notices"],
+    ]
+    latest["divergence"].update(
+        dict.fromkeys(("spot_percent", "window_percent", "headline_percent", "headline_usd", "leg"))
+    )
     status.update(status="failing", tip=None, sources=[], runs=[], **times("last_success_at", None))
     status["record"] = {**dict.fromkeys(status["record"], 0), "first_height": None, "last_height": None}
     made["api/days.json"]["days"] = []
@@ -103,6 +118,7 @@ def _rows(days: int, seed: int) -> list[dict[str, Any]]:
             "leg": "spot",
             "confidence": 0.93 if valid else 0.2,
             "is_valid": valid,
+            "points": 1200 + i % 300,
         }
         rows.append(row)
     return rows
@@ -191,18 +207,25 @@ def _errors(n: int) -> dict[str, Any]:
 
 
 def _scorecard() -> dict[str, Any]:
-    periods = {name: _errors(n) for name, n in (("1d", 144), ("7d", 1008), ("30d", 4320), ("365d", 5760), ("all", 5760))}
+    periods = {
+        name: _errors(n) for name, n in (("1d", 144), ("7d", 1008), ("30d", 4320), ("365d", 5760), ("all", 5760))
+    }
     edges = [round(-2.5 + 0.1 * k, 1) for k in range(51)]
     counts = [round(600 * math.exp(-((k - 25) ** 2) / 18)) for k in range(50)]
     leg = {"compares": "the price against the exchange", "periods": periods}
     leg["distribution"] = {"edges_percent": edges, "counts": counts}
-    return {"baseline": "the exchange price of a day earlier", "legs": {name: leg for name in ("spot", "window", "day")}}
+    return {
+        "baseline": "the exchange price of a day earlier",
+        "legs": dict.fromkeys(("spot", "window", "day"), leg),
+    }
 
 
 def _picture(row: dict[str, Any], start: int) -> dict[str, Any]:
     rng, price = random.Random(3), row["spot_usd"]
     times_unix = sorted(rng.randrange(start, start + DAY) // 600 * 600 for _ in range(1500))
-    prices = [price * (1 + (rng.gauss(0, 0.004) if rng.random() < 0.6 else rng.uniform(-0.05, 0.05))) for _ in times_unix]
+    prices = [
+        price * (1 + (rng.gauss(0, 0.004) if rng.random() < 0.6 else rng.uniform(-0.05, 0.05))) for _ in times_unix
+    ]
     first = 1201 - round(math.log10(price / 100) * 200) - 401
     weights = [0.0004 * math.exp(-(((i - 700) / 400) ** 2)) * rng.uniform(0.7, 1.3) for i in range(1400)]
     for i, (weight, _) in SPIKES.items():
@@ -251,9 +274,26 @@ def _status() -> dict[str, Any]:
         "source": "core",
         "error": None,
     }
-    error = {"code": "MEMPOOL_API_UNAVAILABLE", "message": "mempool did not answer", "retry_after": 300, "details": {"attempts": 3}}
-    source = {"source": "core", "url": "http://127.0.0.1:8332", "is_reachable": True, "latency_ms": 12.3, "version": "29.0"}
-    source |= {"network": "main", "is_synced": True, "tip_height": 918_000, "advice": [], **times("last_success_at", NOW - 55)}
+    error = {
+        "code": "MEMPOOL_API_UNAVAILABLE",
+        "message": "mempool did not answer",
+        "retry_after": 300,
+        "details": {"attempts": 3},
+    }
+    source = {
+        "source": "core",
+        "url": "http://127.0.0.1:8332",
+        "is_reachable": True,
+        "latency_ms": 12.3,
+        "version": "29.0",
+    }
+    source |= {
+        "network": "main",
+        "is_synced": True,
+        "tip_height": 918_000,
+        "advice": [],
+        **times("last_success_at", NOW - 55),
+    }
     counts = {"blocks": 5760, "prices": 5760, "days": 39, "exchange_samples": 5760, "episodes": 1}
     return {
         "status": "ok",
@@ -267,7 +307,11 @@ def _status() -> dict[str, Any]:
         **times("last_error_at", NOW - DAY),
         "gaps": [],
         "record": {**counts, "first_height": 912_241, "last_height": 918_000},
-        "machine": {"disk_free_bytes": 412_300_000_000, "database_bytes": 31_000_000, "versions": {"python": "3.11", "duckdb": "1.4"}},
+        "machine": {
+            "disk_free_bytes": 412_300_000_000,
+            "database_bytes": 31_000_000,
+            "versions": {"python": "3.11", "duckdb": "1.4"},
+        },
         "interval_seconds": 600,
         **times("next_due_at", NOW + 540),
     }
