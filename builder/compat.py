@@ -5,12 +5,13 @@ nginx maps the old paths to these files; see docs/api.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from functools import partial
 from statistics import fmean
-from typing import Any
 
-from builder.record import DAY_SECONDS, Row, Snapshot, iso
+from builder.draft import Objects
+from builder.history import LONG_RANGES
+from builder.record import DAY_SECONDS, Row, Snapshot, iso, midnight_unix
 
 NOTHING = dict.fromkeys(("time_unix", "spot_usd", "window_usd", "exchange_usd")) | {
     "confidence": 0.0,
@@ -18,34 +19,40 @@ NOTHING = dict.fromkeys(("time_unix", "spot_usd", "window_usd", "exchange_usd"))
     "is_valid": False,
 }
 SPANS = {1: "24h", 7: "7d", 30: "30d", 90: "1y", 365: "1y"}  # days: the history that has them
+COMPATIBLE = (
+    *(f"{name}-{span}" for span in SPANS for name in ("historical", "comparison")),
+    *("prices-latest", "mempool-prices", "mempool-historical-price"),
+)
 
 
-def compatible(snapshots: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the objects of `api/compat/` by path, from the other files of the build."""
-    latest, days = snapshots["api/latest.json"], snapshots["api/days.json"]["days"]
-    lists = {
-        span: list(_entries(snapshots[f"api/history/{name}.json"], latest, span))
-        for span, name in SPANS.items()
-    }
-    return {
-        "api/compat/prices-latest.json": lists[7][-1] if lists[7] else _entry(NOTHING),
-        **{f"api/compat/historical-{span}.json": entries for span, entries in lists.items()},
-        **{
-            f"api/compat/comparison-{span}.json": _comparison(span, entries)
-            for span, entries in lists.items()
-        },
-        "api/compat/mempool-prices.json": _mempool_price(latest),
-        "api/compat/mempool-historical-price.json": _mempool_history(days, latest["exchange"]),
-    }
+def make_compatible(objects: Objects, settled: str) -> None:
+    """Put the objects of `api/compat/` beside the others, from which they are made.
+
+    Args:
+        objects: the other files of the build.
+        settled: what the long histories are made from.
+    """
+    for span, name in SPANS.items():
+        key = settled if name in LONG_RANGES else None
+        historical = f"api/compat/historical-{span}.json"
+        objects.make(historical, key, partial(_entries, objects, name, span))
+        objects.make(f"api/compat/comparison-{span}.json", key, partial(_comparison, objects, historical, span))
+    latest = objects["api/latest.json"]
+    objects.make("api/compat/prices-latest.json", None, lambda: _latest(objects["api/compat/historical-7.json"]))
+    objects.make("api/compat/mempool-prices.json", None, lambda: _mempool_price(latest))
+    objects.make("api/compat/mempool-historical-price.json", None, lambda: _mempool_history(objects))
 
 
-def _entries(history: Row, latest: Row, span: int) -> Iterator[Snapshot]:
-    first_unix = latest["generated_at_unix"] - span * DAY_SECONDS
+def _latest(entries: Sequence[Snapshot]) -> Snapshot:
+    return entries[-1] if entries else _entry(NOTHING)
+
+
+def _entries(objects: Objects, name: str, span: int) -> list[Snapshot]:
+    history = objects[f"api/history/{name}.json"]
+    first_unix = history["generated_at_unix"] - span * DAY_SECONDS
     names = ("time_unix", "spot_usd", "window_usd", "exchange_usd", "confidence", "points", "is_valid")
-    for values in zip(*(history[name] for name in names), strict=True):
-        row = dict(zip(names, values, strict=True))
-        if row["time_unix"] >= first_unix:
-            yield _entry(row)
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*(history[name] for name in names), strict=True)]
+    return [_entry(row) for row in rows if row["time_unix"] >= first_unix]
 
 
 def _entry(row: Row) -> Snapshot:
@@ -64,7 +71,8 @@ def _entry(row: Row) -> Snapshot:
     }
 
 
-def _comparison(span: int, entries: Sequence[Row]) -> Snapshot:
+def _comparison(objects: Objects, path: str, span: int) -> Snapshot:
+    entries = objects[path]
     valid = [e for e in entries if e["is_valid"] and e["diff_amount"] is not None]
     amounts = [e["diff_amount"] for e in valid]
     return {
@@ -86,17 +94,12 @@ def _mempool_price(latest: Row) -> Snapshot:
     return {"time": tip["time_unix"], "USD": round(spot["price_usd"], 2)}
 
 
-def _mempool_history(days: Iterable[Row], exchange: Row | None) -> Snapshot:
-    rows = [
-        {"time": _midnight(row["date"]), "USD": round(row["price_usd"], 2)} for row in days if row["is_valid"]
-    ]
+def _mempool_history(objects: Objects) -> Snapshot:
+    days, exchange = objects["api/days.json"]["days"], objects["api/latest.json"]["exchange"]
+    rows = [{"time": midnight_unix(row["date"]), "USD": round(row["price_usd"], 2)} for row in days if row["is_valid"]]
     rates = exchange["currencies"].items() if exchange else ()
     usd = exchange["price_usd"] if exchange else 1.0
     return {
         "prices": rows[::-1],
         "exchangeRates": {f"USD{code}": round(price / usd, 2) for code, price in rates if price > 0},
     }
-
-
-def _midnight(date: str) -> int:
-    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp())

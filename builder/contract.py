@@ -12,9 +12,7 @@ from typing import Any
 def schemas() -> dict[str, Any]:
     """Return the JSON Schemas by name (`latest`, `history`, ...)."""
     found = {f.name: f for f in files("builder.schema").iterdir() if f.name.endswith(".json")}
-    return {
-        name[:-5]: json.loads(found[name].read_bytes()) for name in sorted(found) if name != "openapi.json"
-    }
+    return {name[:-5]: json.loads(found[name].read_bytes()) for name in sorted(found) if name != "openapi.json"}
 
 
 def openapi(public_url: str) -> dict[str, Any]:
@@ -26,6 +24,7 @@ def openapi(public_url: str) -> dict[str, Any]:
     return dict(spec)
 
 
+@cache
 def contract(public_url: str) -> dict[str, bytes]:
     """Return openapi.json and the schemas by path."""
     texts = {f"api/schema/{name}.json": schema for name, schema in schemas().items()}

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 MANIFEST = "api/manifest.json"
+
+
+def read_manifest(release: Path | None) -> dict[str, Mapping[str, Any]]:
+    """Return a release's manifest entries by path; none when it has no manifest."""
+    path = release / MANIFEST if release else None
+    if path is None or not path.is_file():
+        return {}
+    return {entry["path"]: entry for entry in json.loads(path.read_bytes())["files"]}
 
 
 class Draft:
@@ -20,14 +28,12 @@ class Draft:
 
     def __init__(self, current: Path | None = None) -> None:
         self.current = current
-        self.known: dict[str, Mapping[str, Any]] = {}
+        self.known = read_manifest(current)
         self.files: dict[str, bytes] = {}
         self.digests: dict[str, str] = {}
         self.carried: set[str] = set()
         self.made_from: dict[str, str | None] = {}
-        if current and (current / MANIFEST).is_file():
-            manifest = json.loads((current / MANIFEST).read_bytes())
-            self.known = {entry["path"]: entry for entry in manifest["files"]}
+        self.marks: list[str] = []  # empty files that are nobody's reading: not in the manifest
 
     def add(self, path: str, data: bytes) -> None:
         """Put a file into the release; one with the same bytes as now is carried over."""
@@ -37,25 +43,24 @@ class Draft:
         else:
             self.files[path] = data
 
-    def has(self, path: str, key: str) -> bool:
-        """Carry a file over when it was made from the same things; tell whether it was."""
+    def has(self, path: str, key: str | None) -> bool:
+        """Carry a file over when it was made from the same things; tell whether it was. No key: never."""
         self.made_from[path] = key
-        if (known := self.known.get(path)) and known["made_from"] == key:
+        known = self.known.get(path)
+        is_same = key is not None and known is not None and known["made_from"] == key
+        if is_same:
             self.carried.add(path)
-            return True
-        return False
+        return is_same
+
+    def once(self, path: str, key: str, make: Callable[[], bytes]) -> None:
+        """Put a file into the release that is only made when what it is made from has changed."""
+        if not self.has(path, key):
+            self.add(path, make())
 
     def carry_all(self) -> None:
         """Carry over every file of the current release; files put in later take their places."""
         self.carried.update(self.known)
         self.made_from.update({path: entry["made_from"] for path, entry in self.known.items()})
-
-    def add_once(self, path: str, key: str, make: Callable[[], bytes]) -> bytes:
-        """Put a file into the release that is only made when what it is made from has changed."""
-        if self.has(path, key):
-            return self.read(path)
-        self.add(path, make())
-        return self.read(path)
 
     def read(self, path: str) -> bytes:
         """Return a file of the draft, new or carried."""
@@ -70,3 +75,38 @@ class Draft:
     def sha256(self, path: str) -> str:
         """Return the digest of a file of the draft."""
         return self.digests[path] if path in self.files else str(self.known[path]["sha256"])
+
+
+class Objects(Mapping[str, Any]):
+    """The JSON files of a draft as objects, by path; a carried one is read when somebody asks for it."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._objects: dict[str, Any] = {}
+
+    def make(self, path: str, key: str | None, make: Callable[[], Any]) -> None:
+        """Put an object into the draft, made only when what it is made from has changed."""
+        self._objects[path] = None
+        if not self._draft.has(path, key):
+            self._objects[path] = made = make()
+            self._draft.add(path, dump(made))
+
+    def offer(self, path: str) -> None:
+        """Have a file among the objects that is in the draft already."""
+        self._objects.setdefault(path)
+
+    def __getitem__(self, path: str) -> Any:
+        if self._objects[path] is None:
+            self._objects[path] = json.loads(self._draft.read(path))
+        return self._objects[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._objects)
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+
+def dump(value: Any) -> bytes:
+    """Return JSON without spaces, and one line end."""
+    return (json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode()

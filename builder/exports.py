@@ -9,8 +9,9 @@ and the two lists joined. Whoever starts from an empty folder gets the same byte
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,10 +24,7 @@ from oracle.core.params import ALGORITHM_VERSION
 from oracle.reader import Reader
 
 FORMAT = "1"  # goes into the fingerprints: raise it when a column changes
-CLOSED_BLOCKS, DEPTH_BLOCKS = (
-    4032,
-    200,
-)  # closed parts end at multiples of four weeks of blocks, well below the tip
+CLOSED_BLOCKS, DEPTH_BLOCKS = (4032, 200)  # closed parts end at multiples of four weeks of blocks, well below the tip
 CLOSED_SECONDS, DEPTH_SECONDS = 28 * DAY_SECONDS, 2 * DAY_SECONDS
 
 Columns = dict[str, tuple[str, str, str]]  # name: type, unit, comment
@@ -96,20 +94,22 @@ WORDS = ("hash", "algorithm_version", "spot_reason", "window_reason")
 CSV_WITHOUT = ("hash", "algorithm_version")  # a third of the bytes; the Parquet file has them
 
 
-def export_all(draft: Draft, reader: Reader, days: Sequence[Row], *, with_outputs: bool = False) -> pa.Table:
-    """Add all files below `data/` to the draft and return that of prices, without its texts."""
-    prices = _export_prices(draft, reader)
+def export_all(draft: Draft, reader: Reader, days: Sequence[Row], days_key: str, *, with_outputs: bool = False) -> None:
+    """Add all files below `data/` to the draft; `days_key` changes when a day does."""
+    _export_prices(draft, reader)
     _export_exchange(draft, reader)
-    rows = [{**row, "date": datetime.fromisoformat(row["date"]).date()} for row in days]
-    table = pa.table({name: [row[name] for row in rows] for name in DAYS})
-    draft.add("data/days.parquet", to_parquet(_typed(table, DAYS)))
-    draft.add("data/days.csv", to_csv(_typed(table, DAYS)))
+    draft.once("data/days.parquet", days_key, lambda: to_parquet(_days(days)))
+    draft.once("data/days.csv", days_key, lambda: to_csv(_days(days)))
     if with_outputs:
         _export_outputs(draft, reader)
-    return prices
 
 
-def _export_prices(draft: Draft, reader: Reader) -> pa.Table:
+def _days(days: Sequence[Row]) -> pa.Table:
+    rows = [{**row, "date": datetime.fromisoformat(row["date"]).date()} for row in days]
+    return _typed(pa.table({name: [row[name] for row in rows] for name in DAYS}), DAYS)
+
+
+def _export_prices(draft: Draft, reader: Reader) -> None:
     tip = reader.tip()
     end = tip["height"] + 1 if tip else 0
     closed_end = max(0, end - DEPTH_BLOCKS) // CLOSED_BLOCKS * CLOSED_BLOCKS
@@ -118,12 +118,11 @@ def _export_prices(draft: Draft, reader: Reader) -> pa.Table:
     def rows(first: int, end: int) -> pa.Table:
         return _typed(reader.price_rows(first, end), PRICES)
 
-    closed = draft.add_once("data/closed/prices.parquet", key, lambda: to_parquet(rows(0, closed_end)))
-    closed_csv = draft.add_once("data/closed/prices.csv", key, lambda: to_csv(rows(0, closed_end)))
+    draft.once("data/closed/prices.parquet", key, lambda: to_parquet(rows(0, closed_end)))
+    draft.once("data/closed/prices.csv", key, lambda: to_csv(rows(0, closed_end)))
     newest = rows(closed_end, end)
-    draft.add("data/prices.parquet", whole := append_parquet(closed, newest))
-    draft.add("data/prices.csv", closed_csv + to_csv(newest, header=False))
-    return pq.read_table(pa.BufferReader(whole), columns=[c for c in PRICES if c not in WORDS])
+    draft.add("data/prices.parquet", append_parquet(draft.read("data/closed/prices.parquet"), newest))
+    draft.add("data/prices.csv", draft.read("data/closed/prices.csv") + to_csv(newest, header=False))
 
 
 def _export_exchange(draft: Draft, reader: Reader) -> None:
@@ -135,7 +134,8 @@ def _export_exchange(draft: Draft, reader: Reader) -> None:
     def rows(first: int, end: int) -> pa.Table:
         return _typed(reader.exchange_rows(first, end), EXCHANGE)
 
-    closed = draft.add_once("data/closed/exchange.parquet", key, lambda: to_parquet(rows(0, closed_end)))
+    draft.once("data/closed/exchange.parquet", key, lambda: to_parquet(rows(0, closed_end)))
+    closed = draft.read("data/closed/exchange.parquet")
     draft.add("data/exchange.parquet", append_parquet(closed, rows(closed_end, end)))
 
 
@@ -143,11 +143,19 @@ def _export_outputs(draft: Draft, reader: Reader) -> None:
     for first, end in reader.months():
         path = f"data/outputs/{datetime.fromtimestamp(first, UTC):%Y-%m}.parquet"
         key = f"{FORMAT}-{reader.fingerprint('now_blocks', 'time_unix', first, end)}"
-        draft.add_once(path, key, _outputs_of(reader, first, end))
+        draft.once(path, key, partial(_outputs, reader, first, end))
 
 
-def _outputs_of(reader: Reader, first: int, end: int) -> Callable[[], bytes]:
-    return lambda: to_parquet(_typed(reader.output_rows(first, end), OUTPUTS))
+def _outputs(reader: Reader, first_unix: int, end_unix: int) -> bytes:
+    return to_parquet(_typed(reader.output_rows(first_unix, end_unix), OUTPUTS))
+
+
+def read_prices(draft: Draft) -> pa.Table:
+    """Return the table of `data/prices.parquet` without its long texts; empty when the draft has no such file."""
+    if not draft.paths("data/prices.parquet"):
+        return schema_of(PRICES).empty_table()
+    columns = [column for column in PRICES if column not in WORDS]
+    return pq.read_table(pa.BufferReader(draft.read("data/prices.parquet")), columns=columns)
 
 
 def _key(reader: Reader, table: str, column: str, end: int) -> str:
@@ -158,9 +166,7 @@ def schema_of(columns: Columns) -> pa.Schema:
     """Return an Arrow schema with `comment` and `unit` in the metadata of each field."""
     return pa.schema(
         [
-            pa.field(
-                name, _TYPES.get(kind) or pa.type_for_alias(kind), metadata={"comment": comment, "unit": unit}
-            )
+            pa.field(name, _TYPES.get(kind) or pa.type_for_alias(kind), metadata={"comment": comment, "unit": unit})
             for name, (kind, unit, comment) in columns.items()
         ]
     )

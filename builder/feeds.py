@@ -134,11 +134,7 @@ def _metrics(latest: Row, status: Row) -> str:
 
 def _gauges(latest: Row, status: Row) -> Iterator[tuple[str, str, list[tuple[str, Any]]]]:
     states = ("ok", "degraded", "stale", "failing")
-    yield (
-        "status",
-        "1 at the present status.",
-        [(f'{{status="{s}"}}', int(latest["status"] == s)) for s in states],
-    )
+    yield ("status", "1 at the present status.", [(f'{{status="{s}"}}', int(latest["status"] == s)) for s in states])
     yield "generated_at_seconds", "Time of the build.", [("", latest["generated_at_unix"])]
     yield "next_due_at_seconds", "When the next build is due.", [("", latest["next_due_at_unix"])]
     yield "demo", "1 when the data is simulated.", [("", int(latest["is_demo"]))]
@@ -164,9 +160,7 @@ def _gauges(latest: Row, status: Row) -> Iterator[tuple[str, str, list[tuple[str
 
 
 def _known(holders: Mapping[str, Row | None], name: str) -> list[tuple[str, Any]]:
-    values = {
-        labels: holder[name] for labels, holder in holders.items() if holder and holder[name] is not None
-    }
+    values = {labels: holder[name] for labels, holder in holders.items() if holder and holder[name] is not None}
     return [(labels, int(value) if isinstance(value, bool) else value) for labels, value in values.items()]
 
 

@@ -21,18 +21,21 @@ COLUMNS = (
 )
 
 
-def histories(record: Record, blocks: Columns, context: Context) -> dict[str, Snapshot]:
-    """Return `/api/history/*.json` by range: the week's ticks and thinned blocks."""
-    made = {}
-    for name, seconds in SHORT_RANGES.items():
-        first_unix = context.now_unix - seconds
-        rows = [row for row in record.ticks if row["time_unix"] >= first_unix]
-        made[name] = _history(name, first_unix, None, "every tick, and every block that was caught up", rows)
-    for name, (days, step) in LONG_RANGES.items():
-        first = None if days is None else context.now_unix - days * DAY_SECONDS
-        rule = f"of each {step // 3600} h: the last block with a valid price, and the last without"
-        made[name] = _history(name, first, step, rule, thin(blocks, first or 0, step))
-    return {name: head(record.facts, context.now_unix) | history for name, history in made.items()}
+def short_history(name: str, record: Record, context: Context) -> Snapshot:
+    """Return `/api/history/24h.json` or `7d`: every tick."""
+    first_unix = context.now_unix - SHORT_RANGES[name]
+    rows = [row for row in record.ticks if row["time_unix"] >= first_unix]
+    rule = "every tick, and every block that was caught up"
+    return {**head(record.facts, context.now_unix), **_history(name, first_unix, None, rule, rows)}
+
+
+def long_history(name: str, record: Record, blocks: Columns, hour_unix: int) -> Snapshot:
+    """Return `/api/history/30d.json`, `1y` or `all`: blocks up to a full hour, thinned."""
+    days, step = LONG_RANGES[name]
+    first_unix = None if days is None else hour_unix - days * DAY_SECONDS
+    rule = f"of each {step // 3600} h: the last block with a valid price, and the last without; up to a full hour"
+    rows = thin(blocks, first_unix or 0, step)
+    return {**head(record.facts, hour_unix), **_history(name, first_unix, step, rule, rows)}
 
 
 def _history(name: str, first: int | None, step: int | None, rule: str, rows: Sequence[Row]) -> Snapshot:
@@ -58,12 +61,13 @@ def _plain(name: str, values: NDArray[Any]) -> list[Any]:
     return [None if value != value else value for value in rounded.tolist()]  # noqa: PLR0124 - NaN
 
 
-def columns_of(prices: pa.Table) -> Columns:
-    """Return the table of `data/prices.parquet` as columns: NaN for absent numbers, times in seconds.
+def columns_of(prices: pa.Table, last_height: int) -> Columns:
+    """Return the table of `data/prices.parquet` up to a height as columns: NaN for none, times in seconds.
 
     `confidence`, `is_valid` and `points` are those of the spot price, or of the window price without one.
     """
-    columns = {name: prices[name].to_numpy() for name in prices.column_names}
+    known = prices.slice(0, int(np.searchsorted(prices["height"].to_numpy(), last_height, "right")))
+    columns = {name: known[name].to_numpy() for name in known.column_names}
     has_spot = ~np.isnan(columns["spot_usd"])
     shown = {
         name: np.where(has_spot, columns[f"spot_{name}"], columns[f"window_{name}"])

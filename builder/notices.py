@@ -6,9 +6,7 @@ from collections.abc import Iterable
 
 from builder.record import Context, Record, Row, Snapshot, iso, times
 
-STALE_TIP_SECONDS = (
-    3 * 3600
-)  # a gap between blocks that long comes once in centuries; then something is broken
+STALE_TIP_SECONDS = 3 * 3600  # a gap between blocks that long comes once in centuries; then something is broken
 STALE_RUNS = 3  # this many intervals without a good run
 
 
@@ -31,11 +29,7 @@ def _failures(record: Record, shown: Snapshot, context: Context) -> Iterable[tup
     if record.price is None:
         yield "no_data", "error", "No data yet: no block has been priced so far."
     if last and last["outcome"] == "failed":
-        yield (
-            "failing",
-            "error",
-            f"The last run failed: {(last['error'] or {}).get('message', 'no reason recorded')}",
-        )
+        yield ("failing", "error", f"The last run failed: {(last['error'] or {}).get('message', 'no reason recorded')}")
     silent = context.now_unix - good["ended_at_unix"] if good else 0
     if silent > STALE_RUNS * context.interval_seconds:
         yield "stale", "error", f"No run has succeeded since {iso(context.now_unix - silent)}."
@@ -56,11 +50,7 @@ def _warnings(record: Record, shown: Snapshot) -> Iterable[tuple[str, str, str]]
     if spot and exchange is None:
         yield "no_exchange", "warning", "No exchange price is known: on-chain prices only."
     if exchange and exchange["is_stale"]:
-        yield (
-            "stale_exchange",
-            "warning",
-            f"The exchange price is from {exchange['quoted_at']}: too old to compare.",
-        )
+        yield ("stale_exchange", "warning", f"The exchange price is from {exchange['quoted_at']}: too old to compare.")
     for source in record.runs[0]["sources"] if record.runs else ():
         if not source["is_reachable"]:
             yield "source_unreachable", "warning", f"The source {source['source']} could not be reached."
@@ -70,17 +60,21 @@ def _warnings(record: Record, shown: Snapshot) -> Iterable[tuple[str, str, str]]
         yield "simulated", "info", "Simulated data: the blocks and all prices here are made up."
 
 
-def mark_failed(latest: Snapshot, status: Snapshot, error: Row, context: Context) -> None:
-    """Turn `latest.json` and `status.json` of the last build into a failed run's: same data."""
+def mark_failed(latest: Row, status: Row, error: Row, context: Context) -> tuple[Snapshot, Snapshot]:
+    """Return `latest.json` and `status.json` of a failed run: the data of the last build, and the error."""
     now = context.now_unix
     notice = {"code": "failing", "severity": "error", "message": f"The last run failed: {error['message']}"}
     kept = [n for n in latest["notices"] if n["code"] not in {"failing", "stale"}]
+    tip, exchange = _aged(latest["tip"], "time_unix", now), _aged(latest["exchange"], "quoted_at_unix", now)
     due = times("next_due_at", now + context.interval_seconds)
-    for snapshot in (latest, status):
-        snapshot.update({**times("generated_at", now), "status": "failing", **due})
-    for holder, moment in ((latest["tip"], "time_unix"), (latest["exchange"], "quoted_at_unix")):
-        if holder:
-            holder["age_seconds"] = max(0, now - holder[moment])
-    latest["notices"] = [notice, *kept]
-    status.update({"reasons": [notice, *status["reasons"]], "tip": latest["tip"], "error": error})
-    status.update({"last_error": error, **times("last_error_at", now), "machine": dict(context.machine)})
+    both = {**times("generated_at", now), "status": "failing", "tip": tip, **due}
+    failed = {"error": error, "last_error": error, **times("last_error_at", now), "machine": dict(context.machine)}
+    reasons = [notice, *(n for n in status["reasons"] if n["code"] not in {"failing", "stale"})]
+    return (
+        {**latest, **both, "exchange": exchange, "notices": [notice, *kept]},
+        {**status, **both, **failed, "reasons": reasons},
+    )
+
+
+def _aged(holder: Row | None, moment: str, now_unix: int) -> Snapshot | None:
+    return {**holder, "age_seconds": max(0, now_unix - holder[moment])} if holder else None

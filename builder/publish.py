@@ -8,23 +8,21 @@ link still points at a whole release; the next build removes what was left.
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from builder.draft import MANIFEST, Draft
+from builder.draft import MANIFEST, Draft, dump, read_manifest
 from builder.record import Snapshot
 from oracle.errors import NoDataError
 
 LINK, RELEASES, UNFINISHED = "public", "releases", ".tmp-"
-HEALTH = "health/"  # marks for nginx, made anew by each build: not published, so not in the manifest
-GZIP_SUFFIXES = {".html", ".json", ".css", ".js", ".svg", ".csv", ".txt", ".xml", ".atom", ""}
-GZIP_FROM_BYTES, GZIP_BELOW_BYTES = (
-    1000,
-    8_000_000,
-)  # beyond: whole-history CSV, for which Parquet is the small twin
+HEALTH = "health"  # the folder of marks for nginx
+GZIP_SUFFIXES = {".html", ".json", ".css", ".js", ".svg", ".csv", ".txt", ".xml", ".atom"}
+GZIP_FROM_BYTES = 1000
+GZIP_BELOW_BYTES = 8_000_000  # beyond: whole-history CSV, whose small twin is the Parquet file
 GZIP_LEVEL = 6
 
 
@@ -53,7 +51,7 @@ def publish(site_dir: Path, draft: Draft, manifest: Snapshot, *, keep: int = 5) 
     for leftover in folder.glob(f"{UNFINISHED}*"):
         shutil.rmtree(leftover)
     unfinished = folder / f"{UNFINISHED}{manifest['build_id']}"
-    write_release(unfinished, draft, manifest)
+    write_release(unfinished, draft, manifest, _begin(site_dir, unfinished, keep))
     final = _free_name(folder / manifest["build_id"])
     unfinished.rename(final)
     _flush(folder)
@@ -61,6 +59,20 @@ def publish(site_dir: Path, draft: Draft, manifest: Snapshot, *, keep: int = 5) 
     for old in [p for p in releases(site_dir) if p != final][: -(keep - 1) or None]:
         shutil.rmtree(old)
     return final
+
+
+def _begin(site_dir: Path, unfinished: Path, keep: int) -> Mapping[str, Any]:
+    """Begin with the oldest release when its time is over: most of its files are wanted again, as links.
+
+    So the cost of a build does not grow with the number of files carried over. Returns the files in it.
+    """
+    kept = releases(site_dir)
+    if len(kept) < max(keep, 2) or kept[0] == current_release(site_dir):
+        return {}
+    found = read_manifest(kept[0])
+    if found:
+        kept[0].rename(unfinished)
+    return found
 
 
 def rollback(site_dir: Path, to: str | None = None) -> Path:
@@ -79,42 +91,55 @@ def rollback(site_dir: Path, to: str | None = None) -> Path:
     return wanted[0]
 
 
-def write_release(folder: Path, draft: Draft, manifest: Snapshot) -> None:
-    """Write all files of a draft into a new folder: carried ones as hard links, new ones flushed to disk."""
-    made: set[Path] = set()
+def write_release(folder: Path, draft: Draft, manifest: Snapshot, found: Mapping[str, Any]) -> None:
+    """Write all files of a draft: carried ones as hard links, new ones flushed to disk.
+
+    Args:
+        folder: new, or an old release to be made over.
+        draft: the files.
+        manifest: without its list of files.
+        found: the files of that old release by path, as in its manifest.
+    """
+    paths = draft.paths()
     entries = [
-        (_write if path in draft.files else _carry)(folder, draft, path, made) for path in draft.paths()
+        _write(folder, draft, path) if path in draft.files else _carry(folder, draft, path, found) for path in paths
     ]
     draft.add(MANIFEST, dump({**manifest, "files": entries}))
-    _write(folder, draft, MANIFEST, made)
+    _write(folder, draft, MANIFEST)
+    for path in found.keys() - set(paths):
+        _clear(folder / path)
+    shutil.rmtree(folder / HEALTH, ignore_errors=True)
+    for mark in draft.marks:
+        _place(folder, mark).touch()
 
 
-def dump(value: Any) -> bytes:
-    """Return JSON without spaces, and one line end."""
-    return (json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode()
-
-
-def _carry(folder: Path, draft: Draft, path: str, made: set[Path]) -> Snapshot:
-    entry = draft.known[path]
-    assert draft.current is not None  # noqa: S101 - a carried file comes from there
-    for name in (path, f"{path}.gz") if entry["gzip_bytes"] else (path,):
-        _link(draft.current / name, _place(folder, name, made))
-    return {**entry, "made_from": draft.made_from.get(path)}
+def _carry(folder: Path, draft: Draft, path: str, found: Mapping[str, Any]) -> Snapshot:
+    entry = {**draft.known[path], "made_from": draft.made_from.get(path)}
+    there = found.get(path)
+    if there and (there["sha256"], there["gzip_bytes"]) == (entry["sha256"], entry["gzip_bytes"]):
+        return entry
+    source, target = (draft.current or folder) / path, _place(folder, path)
+    _link(source, target)
+    if entry["gzip_bytes"]:
+        _link(_twin(source), _twin(target))
+    return entry
 
 
 def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
+    except FileNotFoundError:
+        raise
     except OSError:  # a file system without hard links, or too many of them
         shutil.copyfile(source, target)
 
 
-def _write(folder: Path, draft: Draft, path: str, made: set[Path]) -> Snapshot:
-    target, data = _place(folder, path, made), draft.files[path]
+def _write(folder: Path, draft: Draft, path: str) -> Snapshot:
+    target, data = _place(folder, path), draft.files[path]
     _write_flushed(target, data)
     packed = compress(target.suffix, data)
     if packed:
-        _write_flushed(target.with_name(f"{target.name}.gz"), packed)
+        _write_flushed(_twin(target), packed)
     return {
         "path": path,
         "size_bytes": len(data),
@@ -124,20 +149,29 @@ def _write(folder: Path, draft: Draft, path: str, made: set[Path]) -> Snapshot:
     }
 
 
+def _twin(path: Path) -> Path:
+    return path.with_name(f"{path.name}.gz")
+
+
+def _place(folder: Path, path: str) -> Path:
+    """Return where a file goes, with nothing there: an old one may be a link that others share."""
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _clear(target)
+    return target
+
+
+def _clear(target: Path) -> None:
+    target.unlink(missing_ok=True)
+    _twin(target).unlink(missing_ok=True)
+
+
 def compress(suffix: str, data: bytes) -> bytes | None:
     """Return the gzip twin of a file where it is worth one; no time inside, so same input, same bytes."""
     if suffix not in GZIP_SUFFIXES or not GZIP_FROM_BYTES <= len(data) < GZIP_BELOW_BYTES:
         return None
     packed = gzip.compress(data, GZIP_LEVEL, mtime=0)
     return packed if len(packed) < 0.9 * len(data) else None
-
-
-def _place(folder: Path, path: str, made: set[Path]) -> Path:
-    target = folder / path
-    if target.parent not in made:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        made.add(target.parent)
-    return target
 
 
 def _write_flushed(target: Path, data: bytes) -> None:

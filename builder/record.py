@@ -13,6 +13,7 @@ Row = Mapping[str, Any]
 Snapshot = dict[str, Any]
 
 SCHEMA_VERSION = 1
+HEAD_FIELDS = ("schema_version", "generated_at", "generated_at_unix", "network", "is_demo", "algorithm_version")
 DAY_SECONDS = 86_400
 TICKS_SECONDS = 7 * DAY_SECONDS
 
@@ -50,6 +51,11 @@ class Record:
 def iso(time_unix: int) -> str:
     """Return a time as ISO 8601 UTC, to the second, with Z."""
     return datetime.fromtimestamp(time_unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def midnight_unix(date: str) -> int:
+    """Return the first second of a UTC date, YYYY-MM-DD."""
+    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp())
 
 
 def times(name: str, time_unix: int | None) -> Snapshot:

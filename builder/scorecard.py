@@ -9,20 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from builder.history import Columns
-from builder.record import DAY_SECONDS, Context, Record, Row, Snapshot, head
+from builder.record import DAY_SECONDS, Record, Row, Snapshot, head, midnight_unix
 
 PERIODS = {"1d": 1, "7d": 7, "30d": 30, "365d": 365, "all": None}
 EDGES_PERCENT = np.linspace(-3, 3, 25)
-BASELINE = (
-    "the same exchange price, or mean, of 24 hours earlier: what a reader of yesterday's paper would say"
-)
+BASELINE = "the same exchange price, or mean, of 24 hours earlier: what a reader of yesterday's paper would say"
 LATE_SECONDS = 2 * 3600  # how much older than a day the baseline may be where samples are missing
 Values = NDArray[np.float64]
 
@@ -39,19 +36,17 @@ class Leg:
     high_usd: Values
 
 
-def scorecard(record: Record, blocks: Columns, context: Context) -> Snapshot:
-    """Return `/api/scorecard.json`."""
+def scorecard(record: Record, blocks: Columns, hour_unix: int) -> Snapshot:
+    """Return `/api/scorecard.json` as of a full hour."""
     legs = {
-        "spot": _block_leg(
-            blocks, "spot", "exchange_usd", "spot price against the exchange price at the tip"
-        ),
+        "spot": _block_leg(blocks, "spot", "exchange_usd", "spot price against the exchange price at the tip"),
         "window": _block_leg(
             blocks, "window", "exchange_mean_usd", "window price against the exchange mean of its blocks"
         ),
         "day": _day_leg(record.days),
     }
-    made = {name: _card(leg, context.now_unix) for name, leg in legs.items()}
-    return {**head(record.facts, context.now_unix), "baseline": BASELINE, "legs": made}
+    made = {name: _card(leg, hour_unix) for name, leg in legs.items()}
+    return {**head(record.facts, hour_unix), "baseline": BASELINE, "legs": made}
 
 
 def _block_leg(blocks: Columns, name: str, exchange: str, compares: str) -> Leg:
@@ -64,10 +59,7 @@ def _day_leg(days: Sequence[Row]) -> Leg:
     def column(name: str) -> Values:
         return np.array([row[name] if row["is_valid"] else None for row in days], dtype=np.float64)
 
-    noon = [
-        int(datetime.fromisoformat(row["date"]).replace(tzinfo=UTC).timestamp()) + DAY_SECONDS // 2
-        for row in days
-    ]
+    noon = [midnight_unix(row["date"]) + DAY_SECONDS // 2 for row in days]
     names = ("divergence_percent", "exchange_mean_usd", "low_usd", "high_usd")
     compares = "day price against the exchange mean of its day"
     return Leg(compares, np.array(noon, dtype=np.int64), *(column(name) for name in names))
@@ -86,9 +78,7 @@ def _card(leg: Leg, now_unix: int) -> Snapshot:
             "inside_interval_share": share,
             "baseline": errors(baseline[those]),
         }
-    counts, edges = np.histogram(
-        np.clip(leg.percent[known], EDGES_PERCENT[0], EDGES_PERCENT[-1]), EDGES_PERCENT
-    )
+    counts, edges = np.histogram(np.clip(leg.percent[known], EDGES_PERCENT[0], EDGES_PERCENT[-1]), EDGES_PERCENT)
     distribution = {"edges_percent": edges.tolist(), "counts": counts.tolist()}
     return {"compares": leg.compares, "periods": periods, "distribution": distribution}
 

@@ -2,6 +2,9 @@
 
 The record is read through `oracle.reader`; time and settings are arguments; the same database, settings and
 time give the same bytes, whether files are carried over from an earlier release or all made anew.
+
+Nothing that covers the whole history is made anew at each block: closed days when they are new, the long
+histories and the scorecard each full hour, data files by adding rows to what is closed.
 """
 
 from __future__ import annotations
@@ -15,33 +18,46 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow
 
 from builder import charts, pages, snapshots
-from builder.compat import compatible
+from builder.compat import COMPATIBLE, make_compatible
 from builder.contract import contract
-from builder.draft import Draft
-from builder.exports import FORMAT, PRICES, export_all, schema_of
+from builder.draft import Draft, Objects, dump
+from builder.exports import FORMAT, export_all, read_prices
 from builder.feeds import feeds
-from builder.history import LONG_RANGES, SHORT_RANGES, Columns, columns_of, histories
+from builder.history import LONG_RANGES, SHORT_RANGES, Columns, columns_of, long_history, short_history
 from builder.notices import STALE_RUNS, mark_failed
 from builder.picture import pictured, points_csv
-from builder.publish import HEALTH, current_release, dump, publish
-from builder.record import TICKS_SECONDS, Context, Record, Row, Snapshot, times
+from builder.publish import HEALTH, current_release, publish
+from builder.record import HEAD_FIELDS, TICKS_SECONDS, Context, Record, Row, Snapshot, times
 from builder.scorecard import scorecard
 from oracle.core.params import ALGORITHM_VERSION
 from oracle.reader import Reader
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-NAMES = ("latest", "days", "scorecard", "episodes", "status", "window")
-RENDERED = [
-    f"api/{name}.json" for name in (*NAMES, *(f"history/{span}" for span in (*SHORT_RANGES, *LONG_RANGES)))
-]
+HOUR_SECONDS = 3600
+RECENT_TICKS = 300  # of more than a day: a reorg below them is not survived by the record either
 SICK = ("stale", "failing")
+OBJECTS = [
+    *(f"api/{name}.json" for name in ("latest", "status", "episodes", "days", "scorecard", "window")),
+    *(f"api/history/{name}.json" for name in (*SHORT_RANGES, *LONG_RANGES)),
+    *(f"api/compat/{name}.json" for name in COMPATIBLE),
+]
+SETTLED_PAGES = {"history": "api/days.json", "accuracy": "api/scorecard.json"}  # and what they are made from
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where and how the site appears."""
+
+    site_dir: Path
+    public_url: str | None = None
+    keep_releases: int = 5
+    with_outputs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +73,14 @@ class BuildReport:
     days_rendered: int
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Where and how the site appears."""
-
-    site_dir: Path
-    public_url: str | None = None
-    keep_releases: int = 5
-    with_outputs: bool = False
-
-
-def build_site(
-    reader: Reader, output: Output, context: Context, progress: Progress | None = None
-) -> BuildReport:
+def build_site(reader: Reader, output: Output, context: Context, progress: Progress | None = None) -> BuildReport:
     """Build and publish the site from the record.
 
     Args:
         reader: the record.
         output: where to.
         context: the time of the build and the settings that show.
-        progress: called with done and all of the days to render, for a progress bar.
+        progress: called with done and all of the days, for a progress bar.
     """
     try:
         return _build(reader, output, context, progress, Draft(current_release(output.site_dir)))
@@ -92,30 +96,32 @@ def publish_failure(output: Output, error: Row, context: Context) -> BuildReport
         error: the documented error object: code, message, retry_after, details.
         context: the time of the failed run and the settings that show.
     """
-    current = current_release(output.site_dir)
-    draft = Draft(current)
-    draft.carry_all()
-    if current is None:
-        made = take_snapshots(Record(), columns_of(schema_of(PRICES).empty_table()), context)
+    draft = Draft(current_release(output.site_dir))
+    objects = Objects(draft)
+    if "api/latest.json" in draft.known:
+        draft.carry_all()
+        for path in [path for path in OBJECTS if path in draft.known]:
+            objects.offer(path)
     else:
-        made = {path: json.loads(draft.read(path)) for path in RENDERED if path in draft.known}
-    mark_failed(made["api/latest.json"], made["api/status.json"], error, context)
-    return _finish(draft, made, [], output)
+        _make_objects(draft, objects, Record(), context, [])
+    latest, status = mark_failed(objects["api/latest.json"], objects["api/status.json"], error, context)
+    objects.make("api/latest.json", None, lambda: latest)
+    objects.make("api/status.json", None, lambda: status)
+    return _finish(draft, objects, [], output)
 
 
-def _build(
-    reader: Reader, output: Output, context: Context, progress: Progress | None, draft: Draft
-) -> BuildReport:
-    record = gather(reader, context.now_unix)
-    blocks = columns_of(export_all(draft, reader, record.days, with_outputs=output.with_outputs))
-    made = take_snapshots(record, blocks, context)
-    _window(draft, reader, record, made)
+def _build(reader: Reader, output: Output, context: Context, progress: Progress | None, draft: Draft) -> BuildReport:
+    record, objects = gather(reader, context.now_unix), Objects(draft)
+    keys = [fingerprint(row) for row in record.days]
+    export_all(draft, reader, record.days, fingerprint(keys), with_outputs=output.with_outputs)
+    _make_objects(draft, objects, record, context, keys)
+    _make_window(objects, reader, record)
     dates = []
-    for done, date in enumerate(_days(draft, reader, record, made, output.public_url), 1):
+    for done, date in enumerate(_make_days(draft, objects, reader, keys, output.public_url), 1):
         dates += [date] if date else []
         if progress:
-            progress(done, len(record.days))
-    return _finish(draft, made, dates, output)
+            progress(done, len(keys))
+    return _finish(draft, objects, dates, output)
 
 
 def gather(reader: Reader, now_unix: int) -> Record:
@@ -137,46 +143,61 @@ def gather(reader: Reader, now_unix: int) -> Record:
     )
 
 
-def take_snapshots(record: Record, blocks: Columns, context: Context) -> dict[str, Any]:
-    """Return the JSON objects that are made anew by every build, by path."""
+def _make_objects(draft: Draft, objects: Objects, record: Record, context: Context, day_keys: list[str]) -> None:
+    """Make the JSON files but for those of single days, all of the record as it is now."""
     latest = snapshots.latest(record, context)
-    return {
-        "api/latest.json": latest,
-        **{f"api/history/{name}.json": made for name, made in histories(record, blocks, context).items()},
-        "api/days.json": snapshots.days(record, context),
-        "api/scorecard.json": scorecard(record, blocks, context),
-        "api/episodes.json": snapshots.episodes(record, context),
-        "api/status.json": snapshots.status(record, latest, context),
-    }
+    objects.make("api/latest.json", None, lambda: latest)
+    objects.make("api/status.json", None, lambda: snapshots.status(record, latest, context))
+    objects.make("api/episodes.json", None, lambda: snapshots.episodes(record, context))
+    for name in SHORT_RANGES:
+        objects.make(f"api/history/{name}.json", None, partial(short_history, name, record, context))
+
+    days_key = fingerprint((record.facts, context.threshold_percent, day_keys))
+    objects.make("api/days.json", days_key, lambda: snapshots.days(record, context))
+    hour_unix = context.now_unix // HOUR_SECONDS * HOUR_SECONDS
+    settled_ticks = [row for row in record.ticks if row["time_unix"] < hour_unix]
+    newest = settled_ticks[-1] if settled_ticks else record.tip or {"height": -1}
+    settled = fingerprint((days_key, hour_unix, newest, settled_ticks[-RECENT_TICKS:]))
+
+    @cache
+    def blocks() -> Columns:
+        return columns_of(read_prices(draft), newest["height"])
+
+    for name in LONG_RANGES:
+        path = f"api/history/{name}.json"
+        objects.make(path, settled, partial(_long_history, name, record, blocks, hour_unix))
+    objects.make("api/scorecard.json", settled, lambda: scorecard(record, blocks(), hour_unix))
+    make_compatible(objects, settled)
 
 
-def _window(draft: Draft, reader: Reader, record: Record, made: dict[str, Any]) -> None:
+def _long_history(name: str, record: Record, blocks: Callable[[], Columns], hour_unix: int) -> Snapshot:
+    return long_history(name, record, blocks(), hour_unix)
+
+
+def _make_window(objects: Objects, reader: Reader, record: Record) -> None:
     price = record.price
-    if price is None or reader.block(price["window_first_height"]) is None:
-        return
-    row = snapshots.window_row(price)
-    key = fingerprint(price)
-    draft.add_once("api/window.json", key, lambda: dump(pictured(reader, record.facts, row)))
-    made["api/window.json"] = json.loads(draft.read("api/window.json"))
+    if price and reader.block(price["window_first_height"]):
+        row = snapshots.window_row(price)
+        objects.make("api/window.json", fingerprint(price), lambda: pictured(reader, record.facts, row))
 
 
-def _days(
-    draft: Draft, reader: Reader, record: Record, made: dict[str, Any], public_url: str | None
+def _make_days(
+    draft: Draft, objects: Objects, reader: Reader, keys: list[str], public_url: str | None
 ) -> Iterator[str | None]:
-    """Put each day's files into the draft; yield its date when its page is to be made."""
-    rows, look = made["api/days.json"]["days"], look_fingerprint(public_url)
+    """Make each day's files; yield its date when its page is to be made, else None."""
+    rows, facts, look = objects["api/days.json"]["days"], reader.facts(), look_fingerprint(public_url)
     names = [None, *(row["date"] for row in rows), None]
-    for earlier, row, later in zip(names, rows, names[2:], strict=False):
-        key, path = fingerprint(row), f"api/days/{row['date']}"
-        draft.add_once(f"{path}.json", key, partial(_day, reader, record.facts, row))
-        draft.add_once(f"{path}.csv", key, partial(_day_csv, draft, f"{path}.json"))
-        is_same = draft.has(f"days/{row['date']}/index.html", fingerprint((look, key, earlier, later)))
-        if not is_same:
-            made[f"{path}.json"] = json.loads(draft.read(f"{path}.json"))
-        yield None if is_same else row["date"]
+    for key, earlier, row, later in zip(keys, names, rows, names[2:], strict=False):
+        path = f"api/days/{row['date']}"
+        draft.once(f"{path}.json", key, partial(_day_json, reader, facts, row))
+        draft.once(f"{path}.csv", key, partial(_day_csv, draft, f"{path}.json"))
+        has_page = draft.has(f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}")
+        if not has_page or later is None:
+            objects.offer(f"{path}.json")
+        yield None if has_page else row["date"]
 
 
-def _day(reader: Reader, facts: Mapping[str, str], row: Row) -> bytes:
+def _day_json(reader: Reader, facts: Mapping[str, str], row: Row) -> bytes:
     return dump(pictured(reader, facts, row))
 
 
@@ -184,73 +205,35 @@ def _day_csv(draft: Draft, path: str) -> bytes:
     return points_csv(json.loads(draft.read(path)))
 
 
-def _finish(draft: Draft, made: dict[str, Any], dates: list[str], output: Output) -> BuildReport:
+def _finish(draft: Draft, objects: Objects, dates: list[str], output: Output) -> BuildReport:
     """Render everything that follows from the JSON objects, and publish."""
-    latest, url = made["api/latest.json"], (output.public_url or DEFAULT_URL).rstrip("/")
-    if days := made["api/days.json"]["days"]:
-        newest = f"api/days/{days[-1]['date']}.json"
-        made[newest] = json.loads(draft.read(newest))
-    made |= compatible(made)
-    assets = _assets()
+    latest = objects["api/latest.json"]
+    assets = pages_assets()
     names = {name: f"assets/{_fingerprinted(name, data)}" for name, data in assets.items()}
+    look = look_fingerprint(output.public_url)
+    settled = {f"{page}/index.html": f"{look} {draft.made_from[path]}" for page, path in SETTLED_PAGES.items()}
     rendered = pages.render_pages(
-        made,
+        objects,
         assets={name: f"/{path}" for name, path in names.items()},
         now_unix=latest["generated_at_unix"],
         public_url=output.public_url,
         days_to_render=dates,
+        carried=[page for page, key in settled.items() if draft.has(page, key)],
     )
     files = {
-        **{path: dump(value) for path, value in made.items() if draft.made_from.get(path) is None},
         **rendered,
-        **feeds(made, url),
+        **feeds(objects, (output.public_url or DEFAULT_URL).rstrip("/")),
         **{names[name]: data for name, data in assets.items()},
         "favicon.svg": assets["favicon.svg"],
-        **contract(url),
+        **contract((output.public_url or DEFAULT_URL).rstrip("/")),
     }
-    files |= _health_marks(made["api/status.json"])
     for path, data in files.items():
         draft.add(path, data)
+    draft.marks = _health_marks(objects["api/status.json"])
+    _keep_earlier_assets(draft, set(names.values()))
     sums = "".join(f"{draft.sha256(path)}  {path[5:]}\n" for path in draft.paths("data/"))
     draft.add("data/SHA256SUMS", sums.encode())
-    return _report(
-        draft, latest, dates, publish(output.site_dir, draft, _manifest(latest), keep=output.keep_releases)
-    )
-
-
-def _health_marks(status: Row) -> dict[str, bytes]:
-    """Return the empty files by which nginx answers `/health`; see deploy/README.md.
-
-    One for each hundred seconds until the site counts as stale: when builds stop, they run out.
-    """
-    until = status["next_due_at_unix"] + (STALE_RUNS - 1) * status["interval_seconds"]
-    fresh = range(status["generated_at_unix"] // 100, until // 100 + 1)
-    marks = [f"{HEALTH}fresh/{hundreds}" for hundreds in fresh]
-    return dict.fromkeys([*marks, *([f"{HEALTH}failing"] if status["status"] in SICK else [])], b"")
-
-
-def _manifest(latest: Row) -> Snapshot:
-    tip = latest["tip"]
-    name = f"{tip['height']}-{tip['hash'][:8]}" if tip else "empty"
-    moment = latest["generated_at"].replace("-", "").replace(":", "")
-    shared = (
-        "schema_version",
-        "generated_at",
-        "generated_at_unix",
-        "network",
-        "is_demo",
-        "algorithm_version",
-    )
-    return {
-        **{key: latest[key] for key in shared},
-        "build_id": f"{moment}-{name}",
-        **times("built_at", latest["generated_at_unix"]),
-        **{key: latest[key] for key in ("next_due_at", "next_due_at_unix")},
-        "tip": tip and {key: tip[key] for key in ("height", "hash")},
-    }
-
-
-def _report(draft: Draft, latest: Row, dates: list[str], folder: Path) -> BuildReport:
+    folder = publish(output.site_dir, draft, _manifest(latest), keep=output.keep_releases)
     return BuildReport(
         build_id=_manifest(latest)["build_id"],
         folder=folder,
@@ -260,6 +243,38 @@ def _report(draft: Draft, latest: Row, dates: list[str], folder: Path) -> BuildR
         bytes_made=sum(len(data) for data in draft.files.values()),
         days_rendered=len(dates),
     )
+
+
+def _keep_earlier_assets(draft: Draft, present: set[str]) -> None:
+    """Carry over what the pages of the release before load: one loaded just before the swap still works."""
+    for path, entry in draft.known.items():
+        if path.startswith("assets/") and path not in present and entry["made_from"] is None:
+            draft.carried.add(path)
+            draft.made_from[path] = "the release before"
+
+
+def _health_marks(status: Row) -> list[str]:
+    """Return the empty files by which nginx answers `/health`; see deploy/README.md.
+
+    One for each hundred seconds until the site counts as stale: when builds stop, they run out.
+    """
+    until = status["next_due_at_unix"] + (STALE_RUNS - 1) * status["interval_seconds"]
+    fresh = range(status["generated_at_unix"] // 100, until // 100 + 1)
+    marks = [f"{HEALTH}/fresh/{hundreds}" for hundreds in fresh]
+    return [*marks, *([f"{HEALTH}/failing"] if status["status"] in SICK else [])]
+
+
+def _manifest(latest: Row) -> Snapshot:
+    tip = latest["tip"]
+    name = f"{tip['height']}-{tip['hash'][:8]}" if tip else "empty"
+    moment = latest["generated_at"].replace("-", "").replace(":", "")
+    return {
+        **{key: latest[key] for key in HEAD_FIELDS},
+        "build_id": f"{moment}-{name}",
+        **times("built_at", latest["generated_at_unix"]),
+        **{key: latest[key] for key in ("next_due_at", "next_due_at_unix")},
+        "tip": tip and {key: tip[key] for key in ("height", "hash")},
+    }
 
 
 def fingerprint(facts: object) -> str:
@@ -273,14 +288,15 @@ def _fingerprinted(name: str, data: bytes) -> str:
 
 
 @cache
-def _assets() -> dict[str, bytes]:
+def pages_assets() -> dict[str, bytes]:
+    """Return the files that pages load, read once."""
     return pages.asset_files()
 
 
 def look_fingerprint(public_url: str | None) -> str:
     """Return a text that changes whenever a page would look different with the same numbers in it."""
     look = hashlib.sha256((public_url or "").encode())
-    for name, data in _assets().items():
+    for name, data in pages_assets().items():
         look.update(_fingerprinted(name, data).encode())
     templates = pages.environment().loader
     assert templates is not None  # noqa: S101 - the pages have one
@@ -288,7 +304,7 @@ def look_fingerprint(public_url: str | None) -> str:
         look.update(templates.get_source(pages.environment(), name)[0].encode())
     for module in (pages, charts):
         look.update(Path(str(module.__file__)).read_bytes())
-    return look.hexdigest()
+    return look.hexdigest()[:12]
 
 
 def describe_machine(site_dir: Path, database_path: Path) -> Snapshot:

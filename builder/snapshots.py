@@ -9,18 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from builder.notices import notices_of, status_of
-from builder.record import Context, Record, Row, Snapshot, head, times
+from builder.record import DAY_SECONDS, Context, Record, Row, Snapshot, head, midnight_unix, times
 
-PRICE_FIELDS = (
-    "price_usd",
-    "low_usd",
-    "high_usd",
-    "confidence",
-    "is_valid",
-    "reason",
-    "first_height",
-    "last_height",
-)
+PRICE_FIELDS = ("price_usd", "low_usd", "high_usd", "confidence", "is_valid", "reason", "first_height", "last_height")
 DAY_FIELDS = ("date", *PRICE_FIELDS, "blocks", "outputs", "points")
 EPISODE_RULE = (
     "A divergence starts with the first tick over the threshold and ends when it stays below four fifths "
@@ -61,12 +52,7 @@ def _tip(tip: Row | None, context: Context) -> Snapshot | None:
     if tip is None:
         return None
     age_seconds = max(0, context.now_unix - tip["time_unix"])
-    return {
-        "height": tip["height"],
-        "hash": tip["hash"],
-        **times("time", tip["time_unix"]),
-        "age_seconds": age_seconds,
-    }
+    return {"height": tip["height"], "hash": tip["hash"], **times("time", tip["time_unix"]), "age_seconds": age_seconds}
 
 
 def _exchange(row: Row | None, context: Context) -> Snapshot | None:
@@ -108,25 +94,20 @@ def _divergence(record: Record, exchange: Snapshot | None, context: Context) -> 
 def _next_due(record: Record, context: Context) -> Snapshot:
     started = record.runs[0]["started_at_unix"] if record.runs else 0
     due = started + context.interval_seconds
-    return times(
-        "next_due_at", due if due > context.now_unix else context.now_unix + context.interval_seconds
-    )
+    return times("next_due_at", due if due > context.now_unix else context.now_unix + context.interval_seconds)
 
 
 def window_row(price: Row) -> Snapshot:
     """Return the window price of a row of prices in the shape of a day, for `/api/window.json`."""
     blocks = price["window_last_height"] - price["window_first_height"] + 1
-    return {
-        **_price(price, "window_"),
-        "blocks": blocks,
-        **{k: price[f"window_{k}"] for k in ("outputs", "points")},
-    }
+    return {**_price(price, "window_"), "blocks": blocks, **{k: price[f"window_{k}"] for k in ("outputs", "points")}}
 
 
 def days(record: Record, context: Context) -> Snapshot:
-    """Return `/api/days.json`: one row a final day."""
+    """Return `/api/days.json`: one row a final day; as of the end of the newest."""
     rows = [{k: row[k] for k in (*DAY_FIELDS, *EXCHANGE_FIELDS)} for row in record.days]
-    return {**head(record.facts, context.now_unix), "days": rows}
+    as_of_unix = midnight_unix(rows[-1]["date"]) + DAY_SECONDS if rows else context.now_unix
+    return {**head(record.facts, as_of_unix), "days": rows}
 
 
 def episodes(record: Record, context: Context) -> Snapshot:
@@ -155,14 +136,10 @@ def status(record: Record, latest: Snapshot, context: Context) -> Snapshot:
     return {
         **head(record.facts, context.now_unix),
         "status": latest["status"],
-        "reasons": [
-            n for n in latest["notices"] if n["severity"] != "info" and n["code"] != "large_divergence"
-        ],
+        "reasons": [n for n in latest["notices"] if n["severity"] != "info" and n["code"] != "large_divergence"],
         "error": record.runs[0]["error"] if latest["status"] == "failing" and record.runs else None,
         "tip": latest["tip"],
-        "sources": [
-            _source(source, record.runs) for source in (record.runs[0]["sources"] if record.runs else ())
-        ],
+        "sources": [_source(source, record.runs) for source in (record.runs[0]["sources"] if record.runs else ())],
         "runs": [_run(row) for row in record.runs],
         **times("last_success_at", good["ended_at_unix"] if good else None),
         "last_error": failed["error"] if failed else None,
@@ -179,9 +156,7 @@ def _run(row: Row) -> Snapshot:
     return {
         **times("started_at", row["started_at_unix"]),
         **times("ended_at", row["ended_at_unix"]),
-        **{
-            k: row[k] for k in ("outcome", "blocks_added", "blocks_replaced", "tip_height", "source", "error")
-        },
+        **{k: row[k] for k in ("outcome", "blocks_added", "blocks_replaced", "tip_height", "source", "error")},
     }
 
 

@@ -48,7 +48,7 @@ SELECT p.height, p.hash, p.time_unix * 1000 AS time, p.algorithm_version,
 FROM (FROM now_prices WHERE height >= $first AND height < $end) AS p
 LEFT JOIN (
     SELECT DISTINCT ON (height) * FROM now_divergences
-    WHERE height >= $first AND height < $end AND leg IS NOT NULL ORDER BY height, time_unix
+    WHERE height >= $first AND height < $end ORDER BY height, time_unix
 ) AS d USING (height)
 ORDER BY height
 """
@@ -151,9 +151,7 @@ class Reader:
 
     def runs(self, limit: int = 30) -> list[Row]:
         """Return the last runs, newest first; `error` and `sources` as objects."""
-        rows = self._rows(
-            "FROM runs ORDER BY started_at_unix DESC, ended_at_unix DESC LIMIT $limit", limit=limit
-        )
+        rows = self._rows("FROM runs ORDER BY started_at_unix DESC, ended_at_unix DESC LIMIT $limit", limit=limit)
         return [_with_objects(row, "error", "sources") for row in rows]
 
     def last_run(self, *, failed: bool) -> Row | None:
@@ -197,7 +195,7 @@ class Reader:
 
     def fingerprint(self, table: str, key: str, first: int, end: int) -> str:
         """Return a short text that changes when any row of a table with first <= key < end does."""
-        sql = f"SELECT count(*) AS n, bit_xor(hash(t)) AS mix FROM {table} AS t WHERE {key} >= $first AND {key} < $end"  # noqa: S608, E501 - names from code
+        sql = f"SELECT count(*) AS n, bit_xor(hash(t)) AS mix FROM {table} AS t WHERE {key} >= $first AND {key} < $end"  # noqa: S608 - names from code
         row = self._rows(sql, first=first, end=end)[0]
         return f"{row['n']}-{row['mix'] or 0:x}"
 
