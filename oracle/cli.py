@@ -14,30 +14,45 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date, datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from threadpoolctl import threadpool_limits
 
+from builder import snapshots
+from builder.publish import current_release, rollback
+from builder.record import Context
+from builder.site import Output, build_site, describe_machine, gather, publish_failure
 from oracle import __version__
 from oracle.calculator import PriceCalculator
 from oracle.config import Settings, load_settings
 from oracle.core.eligible import BlockFacts
 from oracle.core.window import form_window, utc_date
-from oracle.errors import OracleError, RequestError
+from oracle.doctor import examine
+from oracle.errors import NoDataError, OracleError, RequestError, StoreError
 from oracle.estimate import estimate_spot, estimate_window
+from oracle.logs import get_logger, log_settings, logging_to
+from oracle.notify import deliver
+from oracle.reader import open_reader
 from oracle.reading import Range, find_range, read_files, read_range
+from oracle.run import RunResult, error_object, only_run, record
+from oracle.store import Store
 from oracle.wiring import calculator_of, limits_of, open_sources
 
 DOTENV = Path(".env")
+log = get_logger(__name__)
 
 
 def main() -> NoReturn:
     """Run the command; every error we raise becomes one sentence and its exit code."""
     try:
-        oracle.main(standalone_mode=False)
+        with threadpool_limits(1):  # our matrices are small: more threads only wait for each other
+            oracle.main(standalone_mode=False)
     except click.exceptions.Abort:
         _die("stopped", 130)
     except click.ClickException as error:
@@ -213,3 +228,187 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@oracle.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def build(*, as_json: bool) -> None:
+    """Run once: fetch what is new, price it, record it, and publish the site."""
+    settings = _settings()
+    with logging_to(settings), only_run(settings):
+        log_settings(settings)
+        with _progress("reading blocks") as progress:
+            result = record(settings, time.time, progress)
+        released = _publish(settings, result)
+        deliver(result.events, settings)
+    if as_json:
+        click.echo(json.dumps({"exit_code": result.exit_code, "released": released}))
+    elif released and sys.stdout.isatty():
+        click.echo(f"The site is at {settings.oracle_site_dir / 'public'}; look at it with: oracle preview")
+    if result.error:
+        raise result.error
+
+
+def _publish(settings: Settings, result: RunResult) -> str | None:
+    """Publish what the run found, or that it failed; nothing when the database cannot be used."""
+    if result.may_publish:
+        return _build_site(settings)
+    if isinstance(result.error, StoreError) or result.error is None:
+        return None
+    with _site_errors(settings):
+        return publish_failure(
+            _output(settings), error_object(result.error, settings)["error"], _context(settings)
+        ).build_id
+
+
+def _build_site(settings: Settings) -> str:
+    with _site_errors(settings), open_reader(settings.duckdb_path) as reader, _progress("drawing days") as progress:
+        report = build_site(reader, _output(settings), _context(settings), progress)
+    log.info("published", **asdict(report) | {"folder": str(report.folder)})
+    return report.build_id
+
+
+@contextmanager
+def _site_errors(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"the site cannot be written to {settings.oracle_site_dir}: {error}") from error
+
+
+def _output(settings: Settings) -> Output:
+    return Output(
+        settings.oracle_site_dir,
+        settings.oracle_public_url,
+        settings.oracle_keep_releases,
+        settings.oracle_publish_outputs,
+    )
+
+
+def _context(settings: Settings) -> Context:
+    return Context(
+        int(time.time()),
+        60 * settings.analysis_interval_minutes,
+        settings.oracle_divergence_threshold_percent,
+        settings.oracle_quote_max_age_seconds,
+        describe_machine(settings.oracle_site_dir, settings.duckdb_path),
+    )
+
+
+@oracle.command()
+def render() -> None:
+    """Publish the site again from the database, without asking any source."""
+    settings = _settings()
+    with logging_to(settings), only_run(settings):
+        click.echo(_build_site(settings))
+
+
+@oracle.command("rollback")
+@click.argument("release", required=False)
+def roll_back(release: str | None) -> None:
+    """Go back to the release before the present one, or to the one named."""
+    settings = _settings()
+    with only_run(settings):
+        click.echo(rollback(settings.oracle_site_dir, release).name)
+
+
+@oracle.command()
+@click.option("--port", default=8000, show_default=True, help="Port on 127.0.0.1.")
+def preview(port: int) -> None:
+    """Serve the finished files on 127.0.0.1 for a look; nginx is the real server."""
+    folder = current_release(_settings().oracle_site_dir)
+    if folder is None:
+        raise NoDataError("there is no site yet; make one with: oracle build")
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        raise RequestError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from error
+    click.echo(f"http://127.0.0.1:{port}/ (for a look; nginx is the real server; stop with Ctrl-C)")
+    with server:
+        server.serve_forever()
+
+
+@oracle.command()
+@click.option("--json", "as_json", is_flag=True, help="The whole status as one JSON object.")
+def status(*, as_json: bool) -> None:
+    """Say how the last runs went, from the database."""
+    settings = _settings()
+    with open_reader(settings.duckdb_path) as reader:
+        context = _context(settings)
+        rows = gather(reader, context.now_unix)
+        found = snapshots.status(rows, snapshots.latest(rows, context), context)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        tip, error = found["tip"], found["last_error"]
+        click.echo(f"{found['status']}: {'; '.join(map(str, found['reasons'])) or 'all is well'}")
+        click.echo(f"  tip {tip['height']}, {tip['age_seconds'] / 60:.0f} minutes old" if tip else "  no block yet")
+        click.echo(f"  last success {found['last_success_at']}, next build due {found['next_due_at']}")
+        if error:
+            click.echo(f"  last error {found['last_error_at']}: {error['message']}")
+    sys.exit(0 if found["status"] in ("ok", "degraded") else 1)
+
+
+@oracle.command("config")
+@click.option("--json", "as_json", is_flag=True, help="A list of objects on standard output.")
+def show_config(*, as_json: bool) -> None:
+    """Print each setting, where its value came from, and what is wrong; secrets are masked."""
+    settings = _settings()
+    if as_json:
+        click.echo(json.dumps([setting._asdict() for setting in settings.describe()]))
+        return
+    for setting in settings.describe():
+        click.echo(f"{setting.name}={setting.value}  # {setting.origin}")
+    for warning in settings.warnings:
+        click.echo(f"oracle: {warning}", err=True)
+
+
+@oracle.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def recover(*, as_json: bool) -> None:
+    """Merge the rows that failed runs left in DUCKDB_BACKUP_PATH into the database."""
+    settings = _settings()
+    backup = settings.duckdb_backup_path
+    if not backup.exists():
+        raise NoDataError(f"{backup} does not exist: there is nothing to recover")
+    with only_run(settings):
+        with Store(backup) as saved:
+            network = saved.network
+        with Store(settings.duckdb_path, network=network) as store:
+            added = store.merge_from(backup)
+        backup.unlink()
+    click.echo(
+        json.dumps(added)
+        if as_json
+        else ", ".join(f"{count} {table}" for table, count in added.items() if count) or "nothing was missing"
+    )
+
+
+@oracle.command()
+@click.option("--json", "as_json", is_flag=True, help="A list of findings on standard output.")
+def doctor(*, as_json: bool) -> None:
+    """Look at every source, the clock, disks, permissions, the quote and the database."""
+    settings = _settings()
+    sources = open_sources(settings, time.time, is_lasting=False, is_patient=False)
+    try:
+        findings = examine(
+            settings, sources.blocks.sources, sources.quotes, lambda: _query_ms(settings), time.time, dotenv=DOTENV
+        )
+    finally:
+        sources.blocks.close()
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            click.echo(f"{finding.level:4}  {finding.name}: {finding.message}")
+            if finding.advice:
+                click.echo(f"      {finding.advice}")
+    sys.exit(1 if any(finding.level == "bad" for finding in findings) else 0)
+
+
+def _query_ms(settings: Settings) -> float:
+    with open_reader(settings.duckdb_path) as reader:
+        started = time.perf_counter()
+        gather(reader, int(time.time()))
+        return 1000 * (time.perf_counter() - started)
