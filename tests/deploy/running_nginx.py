@@ -51,9 +51,7 @@ class Server:
         try:
             connection.request(method, target, body, {k.replace("_", "-"): v for k, v in headers.items()})
             response = connection.getresponse()
-            return Answer(
-                response.status, [(k.lower(), v) for k, v in response.getheaders()], response.read()
-            )
+            return Answer(response.status, [(k.lower(), v) for k, v in response.getheaders()], response.read())
         finally:
             connection.close()
 
@@ -98,16 +96,7 @@ http {{
 
 def command(prefix: Path, *options: str) -> list[str]:
     """Return the command that starts nginx from its configuration under `prefix`."""
-    return [
-        str(NGINX),
-        "-e",
-        f"{prefix}/start.log",
-        "-p",
-        str(prefix),
-        "-c",
-        str(prefix / "nginx.conf"),
-        *options,
-    ]
+    return [str(NGINX), "-e", f"{prefix}/start.log", "-p", str(prefix), "-c", str(prefix / "nginx.conf"), *options]
 
 
 def free_port() -> int:

@@ -62,9 +62,7 @@ def test_no_location_of_the_site_file_adds_a_header() -> None:
 
 
 @pytest.mark.parametrize(("method", "target", "status"), EVERY_KIND_OF_ANSWER)
-def test_every_kind_of_answer_carries_the_security_headers_once(
-    server: Server, method, target, status
-) -> None:
+def test_every_kind_of_answer_carries_the_security_headers_once(server: Server, method, target, status) -> None:
     answer = server.ask(target, method)
     assert answer.status == status
     assert {name: answer.headers.get(name) for name in SECURITY} == SECURITY
@@ -196,9 +194,7 @@ def test_nothing_is_compressed_at_the_time_of_the_request(server: Server) -> Non
 
 
 def test_both_twins_have_strong_etags_of_their_own(server: Server) -> None:
-    tags = {
-        server.ask("/api/latest.json", Accept_Encoding=how).headers["etag"] for how in ("gzip", "identity")
-    }
+    tags = {server.ask("/api/latest.json", Accept_Encoding=how).headers["etag"] for how in ("gzip", "identity")}
     assert len(tags) == 2
     assert not any(tag.startswith("W/") for tag in tags)
 
@@ -268,9 +264,7 @@ def test_a_compatible_spelling_gives_its_file(server: Server, target, file) -> N
     assert server.ask(target).body.decode() == COMPAT[file]
 
 
-@pytest.mark.parametrize(
-    "days", ["", "0", "2", "8", "-7", "07", "7.0", "7 ", "+7", "%37", "abc", "7/../../x", "3650"]
-)
+@pytest.mark.parametrize("days", ["", "0", "2", "8", "-7", "07", "7.0", "7 ", "+7", "%37", "abc", "7/../../x", "3650"])
 @pytest.mark.parametrize("path", ["historical", "comparison"])
 def test_other_days_are_refused_in_the_error_shape(server: Server, path, days) -> None:
     answer = server.ask(f"/api/prices/{path}?days={days.replace(' ', '%20')}")
@@ -448,9 +442,7 @@ def test_a_stopped_site_still_shows_its_last_pages(serve, tmp_path: Path) -> Non
     assert serve(stopped).ask("/").status == 200
 
 
-@pytest.mark.parametrize(
-    "target", ["/api/latest.json", "/health", "/metrics", "/api/prices/latest", "/data/days.csv"]
-)
+@pytest.mark.parametrize("target", ["/api/latest.json", "/health", "/metrics", "/api/prices/latest", "/data/days.csv"])
 def test_before_the_first_release_programs_are_told_so(serve, tmp_path: Path, target) -> None:
     answer = serve(tmp_path / "empty").ask(target)
     assert answer.status == 503

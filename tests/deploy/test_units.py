@@ -202,9 +202,7 @@ def test_wrong_options_are_one_sentence_and_exit_code_2(options: str) -> None:
 def test_cron_runs_the_same_program_as_often_as_the_timer() -> None:
     lines = (DEPLOY / "cron" / "onchain-oracle").read_text().splitlines()
     jobs = [line for line in lines if re.match(r"[*\d]", line)]
-    assert jobs[0].startswith(
-        "*/10 * * * * onchain-oracle cd /var/lib/onchain-oracle && " + PROGRAM + " build"
-    )
+    assert jobs[0].startswith("*/10 * * * * onchain-oracle cd /var/lib/onchain-oracle && " + PROGRAM + " build")
     assert len(jobs) == 1
 
 
