@@ -200,7 +200,8 @@ def _accuracy(snapshots: Mapping[str, Any]) -> Facts:
         snapshots["api/scorecard.json"],
         snapshots["api/latest.json"]["divergence"]["threshold_percent"],
     )
-    history = snapshots["api/history/all.json"]
+    is_young = len(snapshots["api/days.json"]["days"]) <= 30
+    history = snapshots[f"api/history/{'30d' if is_young else '1y'}.json"]
     spreads = {name: leg["distribution"] for name, leg in card["legs"].items()}
     return {
         "card": card,

@@ -96,7 +96,7 @@
         xaxis: { type: "date", range: [start * 1000, end * 1000], showgrid: false, ticks: "outside", ticklen: 5,
           tickcolor: colour["rule-strong"], hoverformat: "%a, %b %-d, %H:%M UTC", anchor: "y2",
           showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colour["rule-strong"],
-          tickformatstops: [{ dtickrange: [null, 8.64e7 - 1], value: "%H:%M\n%b %-d" }, { dtickrange: [8.64e7, 2.5e9], value: "%b %-d" },
+          tickformatstops: [{ dtickrange: [null, 8.64e7 - 1], value: "%b %-d, %H:%M" }, { dtickrange: [8.64e7, 2.5e9], value: "%b %-d" },
             { dtickrange: [2.5e9, null], value: "%b %Y" }] },
         yaxis: { domain: [146 / 436, 1], tickformat: "$,.0f", ticklabelposition: "inside top", gridcolor: colour.rule, zeroline: false, nticks: 6, tickfont },
         yaxis2: { domain: [0, 110 / 436], range: [-reach, reach], fixedrange: true, ticklabelposition: "inside top", gridcolor: colour.rule,

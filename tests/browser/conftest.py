@@ -1,0 +1,113 @@
+"""A real Chromium on the built files, served on loopback under the strict content policy."""
+
+from __future__ import annotations
+
+import http.server
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chromium import CHROMIUM, END_UNIX, HISTORIES, QUIET, Open, Opened, Site, build, serve
+from playwright.sync_api import Browser, sync_playwright
+
+
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Site]]:
+    """Sites by name, each built and served once."""
+    running: dict[str, tuple[Site, http.server.ThreadingHTTPServer]] = {}
+
+    def site(name: str) -> Site:
+        if name not in running:
+            running[name] = serve(build(tmp_path_factory.mktemp(name), **HISTORIES.get(name, {})))
+        return running[name][0]
+
+    yield site
+    for _, server in running.values():
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not Path(CHROMIUM).is_file():
+        pytest.skip("no chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+def open_in(
+    browser: Browser, site: Site, path: str, *, phone: bool = False, now_unix: int | None = END_UNIX + 5, **options: Any
+) -> Opened:
+    """Open a path of a site in a fresh context; the clock stands at `now_unix` (None: the real one)."""
+    size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 900}
+    page = browser.new_context(viewport=size, **options).new_page()  # type: ignore[arg-type]
+    made = Opened(page, site)
+    page.on("console", lambda said: made.complaints.append(f"{said.type}: {said.text}"))
+    page.on("pageerror", lambda error: made.complaints.append(f"error: {error}"))
+    page.on("request", lambda request: made.asked.append(request.url))
+    if now_unix is not None:
+        page.clock.install(time=now_unix)
+    page.goto(site.url + path, wait_until="load")
+    return made
+
+
+@pytest.fixture
+def open_page(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Open]:
+    """Open a page of one's own: `open_page("/", site="far", phone=True)`."""
+    made: list[Opened] = []
+
+    def opened(path: str, site: str | Site = "usual", **options: Any) -> Opened:
+        made.append(open_in(browser, sites(site) if isinstance(site, str) else site, path, **options))
+        return made[-1]
+
+    yield opened
+    for one in made:
+        one.page.context.close()
+
+
+@pytest.fixture(scope="session")
+def visited(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Callable[[str], Opened]]:
+    """Pages of the usual site that many tests look at and none changes."""
+    made: dict[str, Opened] = {}
+
+    def opened(path: str) -> Opened:
+        if path not in made:
+            made[path] = open_in(browser, sites("usual"), path)
+            made[path].page.wait_for_load_state("networkidle")
+        return made[path]
+
+    yield opened
+    for one in made.values():
+        one.page.context.close()
+
+
+def come_alive(opened: Opened, shown: str = "7d") -> Opened:
+    """Wait until Plotly has taken over from the drawn chart."""
+    opened.page.clock.run_for(50)  # the idle callback
+    opened.page.wait_for_selector(f'#history-plot[data-shown="{shown}"]')
+    return opened
+
+
+@pytest.fixture
+def live(open_page: Open) -> Open:
+    """Open a dashboard of one's own, alive."""
+    return lambda path="/", shown="7d", **options: come_alive(open_page(path, **options), shown)
+
+
+@pytest.fixture(scope="session")
+def _alive(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Opened]:
+    opened = come_alive(open_in(browser, sites("usual"), "/", color_scheme="light"))
+    yield opened
+    opened.page.context.close()
+
+
+@pytest.fixture
+def dashboard(_alive: Opened) -> Opened:
+    """The living dashboard that tests share, put back to the last seven days."""
+    _alive.page.evaluate("delete document.getElementById('history-plot').dataset.shown")
+    _alive.page.click('[data-range="7d"]')
+    return come_alive(_alive)

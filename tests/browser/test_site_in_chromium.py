@@ -1,0 +1,418 @@
+"""The built site in a real browser: what a person sees, clicks and downloads."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from chromium import END_UNIX, Open, Opened, Site, serve
+
+pytestmark = pytest.mark.browser
+
+DAY = "/days/2025-10-08/"
+PATHS = ["/", "/comparison/", "/history/", DAY, "/accuracy/", "/method/", "/api/", "/status/", "/404.html"]
+GRACE_SECONDS = 600
+Live = Open
+Visited = Callable[[str], Opened]
+
+
+def latest(site: Site) -> Any:
+    return json.loads((site.folder / "api/latest.json").read_bytes())
+
+
+def serious(opened: Opened) -> list[str]:
+    found = Axe().run(opened.page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
+
+
+def download(opened: Opened, selector: str) -> tuple[str, bytes]:
+    with opened.page.expect_download() as waiting:
+        opened.page.locator(selector).first.click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
+def plotted(opened: Opened, expression: str) -> Any:
+    return opened.page.evaluate(f"document.querySelector('.live').{expression}")
+
+
+# Every page
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_says_nothing_on_the_console(visited: Visited, path: str) -> None:
+    assert visited(path).complaints == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_asks_nobody_else(visited: Visited, path: str) -> None:
+    assert visited(path).outside() == []
+
+
+def test_a_phone_never_scrolls_sideways_on_the_dashboard(open_page: Open) -> None:
+    page = open_page("/", phone=True, now_unix=None).page
+    page.locator("#history-plot").scroll_into_view_if_needed()
+    page.wait_for_selector("#history-plot[data-shown]")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("path", PATHS[2:])
+def test_a_phone_never_scrolls_sideways(visited: Visited, path: str) -> None:
+    page = visited(path).page
+    page.set_viewport_size({"width": 390, "height": 844})
+    width = page.evaluate("document.documentElement.scrollWidth")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert width == 390
+
+
+@pytest.mark.parametrize("path", PATHS[2:])
+def test_axe_finds_nothing_serious(visited: Visited, path: str) -> None:
+    assert serious(visited(path)) == []
+
+
+@pytest.mark.parametrize("path", ["/history/", DAY])
+def test_axe_finds_nothing_serious_in_the_dark(visited: Visited, path: str) -> None:
+    opened = visited(path)
+    opened.page.emulate_media(color_scheme="dark")
+    found = serious(opened)
+    opened.page.emulate_media(color_scheme="light")
+    assert found == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_has_one_main_heading(visited: Visited, path: str) -> None:
+    assert visited(path).page.locator("h1").count() == 1
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_link_to_a_file_of_the_site_leads_somewhere(visited: Visited, path: str) -> None:
+    opened = visited(path)
+    links = opened.page.eval_on_selector_all("a[href^='/']", "links => links.map((a) => a.getAttribute('href'))")
+    mapped = ("/api/prices/", "/api/v1/")  # by nginx
+    lost = [link for link in set(links) if not link.startswith(mapped) and not opened.site.file(link).is_file()]
+    assert lost == []
+
+
+# The dashboard
+
+
+def test_plotly_takes_over_from_the_drawn_chart(dashboard: Opened) -> None:
+    assert dashboard.page.locator(".live .main-svg").first.is_visible()
+    assert dashboard.page.locator(".drawn").is_hidden()
+
+
+def test_plotly_works_in_silence_under_the_strict_policy(dashboard: Opened) -> None:
+    assert dashboard.complaints == []
+    assert dashboard.outside() == []
+
+
+def test_axe_finds_nothing_serious_once_plotly_is_there(dashboard: Opened) -> None:
+    assert serious(dashboard) == []
+
+
+def test_axe_finds_nothing_serious_once_plotly_is_there_in_the_dark(live: Live) -> None:
+    assert serious(live(color_scheme="dark")) == []
+
+
+def test_the_first_view_without_plotly_is_below_80_kilobytes(open_page: Open) -> None:
+    opened = open_page("/", now_unix=None)
+    plotly = opened.page.get_attribute("#history-plot", "data-plotly")
+    asked = {url.removeprefix(opened.site.url) for url in opened.asked}
+    files = [opened.site.file(path) for path in asked if path != plotly and not path.startswith("/api/")]
+    twins = [file.with_name(f"{file.name}.gz") for file in files]
+    sizes = [(twin if twin.is_file() else file).stat().st_size for file, twin in zip(files, twins, strict=True)]
+    assert sum(sizes) < 80_000
+
+
+def test_the_dashboard_json_is_below_60_kilobytes_compressed(sites: Callable[[str], Site]) -> None:
+    folder = sites("usual").folder / "api"
+    names = ["latest.json", "history/7d.json.gz", "episodes.json"]
+    assert sum((folder / name).stat().st_size for name in names) < 60_000
+
+
+def test_the_numbers_on_the_page_are_the_numbers_in_the_file(visited: Visited) -> None:
+    opened = visited("/")
+    shown = [opened.page.get_attribute(f"#{name}", "value") for name in ("spot-price", "exchange-price", "difference")]
+    file = latest(opened.site)
+    assert [float(value or "nan") for value in shown] == [
+        file["spot"]["price_usd"],
+        file["exchange"]["price_usd"],
+        file["divergence"]["headline_percent"],
+    ]
+
+
+def test_the_chart_shows_both_prices_the_band_and_the_difference(dashboard: Opened) -> None:
+    names = plotted(dashboard, "data.map((trace) => [trace.name, trace.line && trace.line.dash])")
+    assert ["On-chain", None] in names
+    assert ["Exchange", "5px,4px"] in names
+    assert plotted(dashboard, "data[0].fill") == "toself"
+    assert ["Difference", None] in names
+
+
+@pytest.mark.parametrize("name", ["24h", "30d", "1y", "all"])
+def test_a_range_is_shown_and_stands_in_the_address(dashboard: Opened, name: str) -> None:
+    dashboard.page.click(f'[data-range="{name}"]')
+    dashboard.page.wait_for_selector(f'#history-plot[data-shown="{name}"]')
+    assert dashboard.page.url.endswith(f"/?range={name}")
+    assert dashboard.page.get_attribute(f'[data-range="{name}"]', "aria-current") == "true"
+    assert dashboard.page.get_attribute('.take a[href^="/api/history/"]', "href") == f"/api/history/{name}.json"
+
+
+def test_an_address_with_a_range_opens_it(live: Live) -> None:
+    opened = live("/?range=24h", shown="24h")
+    assert opened.page.inner_text("#chart-title") == "The last 24 hours"
+
+
+def test_an_unknown_range_in_the_address_is_the_usual_one(live: Live) -> None:
+    assert live("/?range=5y").page.inner_text("#chart-title") == "The last 7 days"
+
+
+def test_going_back_returns_to_the_range_before(dashboard: Opened) -> None:
+    dashboard.page.click('[data-range="24h"]')
+    dashboard.page.wait_for_selector('#history-plot[data-shown="24h"]')
+    dashboard.page.go_back()
+    dashboard.page.wait_for_selector('#history-plot[data-shown="7d"]')
+    assert dashboard.page.inner_text("#chart-title") == "The last 7 days"
+
+
+def test_hovering_shows_prices_height_confidence_and_difference_together(dashboard: Opened) -> None:
+    dashboard.page.locator("#history-plot").scroll_into_view_if_needed()
+    box = dashboard.page.locator(".live .nsewdrag").first.bounding_box()
+    assert box is not None
+    dashboard.page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5)
+    dashboard.page.mouse.move(box["x"] + box["width"] * 0.61, box["y"] + box["height"] * 0.5)
+    dashboard.page.clock.run_for(500)
+    dashboard.page.wait_for_selector(".hoverlayer .legend")
+    said = dashboard.page.text_content(".hoverlayer") or ""
+    pattern = (
+        r"UTC.*On-chain.*\$\d\d,\d{3}.*block \d{3},\d{3}, confidence 0\.\d\d.*Exchange.*\$\d\d,\d{3}.*Difference.*%"
+    )
+    assert re.search(pattern, said), said
+    assert dashboard.complaints == []
+
+
+def test_dragging_zooms_and_the_price_axis_follows(dashboard: Opened) -> None:
+    dashboard.page.locator("#history-plot").scroll_into_view_if_needed()
+    box = dashboard.page.locator(".live .nsewdrag").first.bounding_box()
+    assert box is not None
+    before = plotted(dashboard, "_fullLayout.yaxis.range")
+    y = box["y"] + box["height"] * 0.5
+    dashboard.page.mouse.move(box["x"] + box["width"] * 0.70, y)
+    dashboard.page.mouse.down()
+    dashboard.page.mouse.move(box["x"] + box["width"] * 0.80, y + 3, steps=4)
+    dashboard.page.mouse.up()
+    dashboard.page.clock.run_for(1000)
+    dashboard.page.wait_for_function(f"document.querySelector('.live')._fullLayout.yaxis.range[0] !== {before[0]}")
+    low, high = plotted(dashboard, "_fullLayout.xaxis.range.map((t) => new Date(t + 'Z').getTime() / 1000)")
+    assert 12 * 3600 < high - low < 24 * 3600
+
+
+def test_invalid_prices_are_hollow(live: Live) -> None:
+    opened = live(site="low")
+    assert plotted(opened, "data.filter((t) => t.mode === 'markers')[0].y.filter((v) => v !== null).length") > 0
+
+
+def test_episodes_and_both_limits_are_marked(dashboard: Opened) -> None:
+    kinds = plotted(dashboard, "layout.shapes.map((shape) => shape.type)")
+    assert sorted(kinds) == ["line", "line", "rect"]
+
+
+# Downloads
+
+
+def test_the_live_chart_is_saved_as_a_png(dashboard: Opened) -> None:
+    name, data = download(dashboard, '[data-png="history"]')
+    assert name == "history.png"
+    assert data.startswith(b"\x89PNG")
+    assert int.from_bytes(data[16:20]) == 2400
+
+
+@pytest.mark.parametrize("path", ["/history/", DAY, "/accuracy/", "/method/"])
+def test_a_drawn_chart_is_saved_as_a_png(visited: Visited, path: str) -> None:
+    opened = visited(path)
+    _, data = download(opened, "[data-png]")
+    assert data.startswith(b"\x89PNG")
+    assert len(data) > 8_000
+    assert opened.complaints == []
+
+
+def test_lines_to_copy_name_the_address_the_page_came_from(visited: Visited) -> None:
+    opened = visited("/")
+    text = opened.page.locator("[data-copy]").first.text_content()
+    assert text == f"SELECT * FROM read_parquet('{opened.site.url}/data/prices.parquet');"
+
+
+def test_copying_says_so(open_page: Open) -> None:
+    page = open_page("/api/", permissions=["clipboard-read", "clipboard-write"]).page
+    page.locator(".copy").first.click()
+    page.wait_for_selector("text=Copied")
+    assert "curl -s http" in page.evaluate("navigator.clipboard.readText()")
+
+
+# Without scripts, on a phone, in the dark, on paper
+
+
+def test_the_first_screen_reads_without_javascript(open_page: Open) -> None:
+    page = open_page("/", java_script_enabled=False, now_unix=None).page
+    assert page.locator("#spot-price").is_visible()
+    assert page.locator(".drawn > svg").is_visible()
+    assert page.locator(".ranges").is_hidden()
+    assert page.locator("[data-png]").first.is_hidden()
+
+
+def test_the_first_screen_of_a_phone_holds_all_three_numbers(open_page: Open) -> None:
+    page = open_page("/", phone=True, java_script_enabled=False, now_unix=None).page
+    bottoms = [page.locator(f"#{name}").bounding_box() for name in ("spot-price", "exchange-price", "difference")]
+    assert all(box is not None and box["y"] + box["height"] < 844 for box in bottoms)
+
+
+def background(page: Any) -> str:
+    return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+
+
+def test_light_and_dark_follow_the_system(open_page: Open) -> None:
+    light, dark = (background(open_page("/404.html", color_scheme=scheme).page) for scheme in ("light", "dark"))
+    assert light == "rgb(253, 253, 251)"
+    assert dark == "rgb(14, 17, 22)"
+
+
+def test_the_switch_turns_the_theme_and_is_remembered(open_page: Open) -> None:
+    page = open_page("/404.html", color_scheme="light").page
+    page.click(".theme")
+    assert background(page) == "rgb(14, 17, 22)"
+    page.reload()
+    assert background(page) == "rgb(14, 17, 22)"
+
+
+def test_the_live_chart_changes_its_colours_with_the_theme(live: Live) -> None:
+    opened = live(color_scheme="light")
+    opened.page.click(".theme")
+    opened.page.wait_for_function("document.querySelector('.live').layout.paper_bgcolor === 'rgb(14, 17, 22)'")
+
+
+def test_paper_gets_the_numbers_and_not_the_controls(open_page: Open) -> None:
+    page = open_page("/").page
+    page.emulate_media(media="print")
+    assert page.locator("#spot-price").is_visible()
+    assert page.locator(".top nav").is_hidden()
+    assert page.locator(".ranges").is_hidden()
+
+
+def test_the_keyboard_reaches_the_content_first(open_page: Open) -> None:
+    page = open_page("/").page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    assert page.locator(".skip").is_visible()
+
+
+def test_a_table_sorts_by_a_column(open_page: Open) -> None:
+    page = open_page("/history/").page
+    page.click("th >> text=On-chain")
+    prices = page.eval_on_selector_all(
+        "tbody tr", "rows => rows.map((row) => Number(row.cells[1].textContent.replace(/[^0-9]/g, '')))"
+    )
+    assert prices == sorted(prices, reverse=True)
+    assert page.locator("th >> nth=1").get_attribute("aria-sort") == "descending"
+
+
+# What a reader must know
+
+
+def test_a_large_divergence_is_announced(open_page: Open) -> None:
+    text = open_page("/", site="far").page.inner_text(".notice.loud")
+    assert text.startswith("Large divergence detected: +3.2%")
+    assert "for 3 h" in text
+
+
+def test_low_confidence_is_announced(open_page: Open) -> None:
+    page = open_page("/", site="low").page
+    assert "Low confidence in the spot price" in page.inner_text(".notices")
+    assert page.locator(".hero.doubt").is_visible()
+
+
+def test_a_missing_exchange_price_is_announced(open_page: Open) -> None:
+    page = open_page("/", site="alone").page
+    assert "No exchange price" in page.inner_text(".notices")
+    assert page.inner_text("#exchange-price") == "None"
+
+
+def test_simulated_data_is_announced(visited: Visited) -> None:
+    assert "Simulated data" in visited("/").page.inner_text(".notices")
+
+
+@pytest.mark.parametrize("path", ["/", "/history/", "/accuracy/", "/method/", "/api/", "/status/"])
+def test_an_empty_database_is_a_calm_page(open_page: Open, path: str) -> None:
+    opened = open_page(path, site="empty", phone=True)
+    assert opened.page.locator("h1").is_visible()
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 390
+    assert opened.complaints == []
+
+
+def test_axe_finds_nothing_serious_on_an_empty_dashboard(open_page: Open) -> None:
+    assert serious(open_page("/", site="empty")) == []
+
+
+def test_axe_finds_nothing_serious_among_the_warnings(open_page: Open) -> None:
+    assert serious(open_page("/", site="far")) == []
+
+
+def test_a_page_in_time_is_not_called_stale(visited: Visited) -> None:
+    assert visited("/").page.locator("#stale").is_hidden()
+
+
+def test_an_open_page_turns_stale_by_its_own_clock(open_page: Open) -> None:
+    opened = open_page("/")
+    due = latest(opened.site)["next_due_at_unix"]
+    opened.page.clock.run_for((due + GRACE_SECONDS + 20 - END_UNIX) * 1000)
+    assert opened.page.inner_text("#stale").startswith("Stale. The next update was due 10 min ago")
+
+
+def test_a_page_that_was_old_when_it_came_is_stale_at_once(open_page: Open) -> None:
+    assert open_page("/", now_unix=END_UNIX + 86_400).page.locator("#stale").is_visible()
+
+
+def test_ages_go_on_counting(open_page: Open) -> None:
+    opened = open_page("/")
+    opened.page.clock.run_for(600_000)
+    assert "quoted 13 min ago" in opened.page.inner_text(".prices")
+
+
+# Refreshing
+
+
+@pytest.fixture
+def changing(sites: Callable[[str], Site], tmp_path: Path) -> Iterator[Site]:
+    """A copy of the usual site whose files a test may change."""
+    folder = tmp_path / "site"
+    shutil.copytree(sites("usual").folder, folder)
+    site, server = serve(folder)
+    yield site
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_unchanged_site_costs_a_header(open_page: Open, changing: Site) -> None:
+    opened = open_page("/", site=changing)
+    with opened.page.expect_response("**/api/latest.json"):
+        opened.page.clock.run_for(61_000)
+    with opened.page.expect_response("**/api/latest.json"):
+        opened.page.clock.run_for(61_000)
+    assert [status for path, status in changing.asked if path == "/api/latest.json"] == [200, 304]
+
+
+def test_new_numbers_appear_without_a_reload(open_page: Open, changing: Site) -> None:
+    opened = open_page("/", site=changing)
+    opened.page.evaluate("window.same = true")
+    old = opened.page.get_attribute("#spot-price", "value") or ""
+    page, newest = changing.folder / "index.html", changing.folder / "api/latest.json"
+    page.write_text(page.read_text().replace(old, "123456.78").replace(str(END_UNIX), str(END_UNIX + 60)))
+    newest.write_text(newest.read_text().replace(str(END_UNIX), str(END_UNIX + 60)))
+    opened.page.clock.run_for(61_000)
+    opened.page.wait_for_selector('#spot-price[value="123456.78"]')
+    assert opened.page.evaluate("window.same") is True
+    assert opened.complaints == []
