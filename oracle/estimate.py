@@ -77,9 +77,8 @@ def estimate_spot(blocks: Sequence[BlockFacts], guide: Estimate, limits: Limits)
         points.prices_usd[late],
         guide.price_usd,
         guide_confidence=guide.confidence,
-        threshold=limits.confidence_threshold,
     )
-    if spot.price_usd is None or not spot.is_valid:
+    if spot.price_usd is None:
         return spot
     is_valid, reason = limits.judge(spot.price_usd, spot.confidence, None)
     return replace(spot, is_valid=is_valid, reason=reason)

@@ -8,42 +8,37 @@ docs/algorithm.md has the formulas, docs/accuracy.md how often it is right.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from oracle.core.histogram import EDGES, count_amounts
+from oracle.core.interval import Floats
 from oracle.core.params import PARAMETERS as P
 from oracle.core.params import SPIKES
 from oracle.core.price import WindowPrice
+from oracle.core.stencil import SPIKE_BINS, SPIKE_WEIGHTS
 from oracle.core.window import Window
 
-Floats = NDArray[np.float64]
+Verdict = tuple[bool, str | None]
 
 NEAR = 0.05  # what "near the market" means
-STRENGTHS = (0.1, 0.3, 1.0)  # of the spikes, as shares of the published stencil's: weak, usual, strong
+STRENGTHS = np.array([0.1, 0.3, 1.0])  # of the spikes, as shares of the published stencil's: weak, usual, strong
 ODDS_AGAINST = 0.3  # a chain without round dollars, against one with them, before any amount is seen
-SMOOTH_BINS = 25  # standard deviation of the smoothing that makes the story without spikes
-FLOOR_SHARE = 0.05  # of that story: even over all bins, so that no amount is impossible
-MAX_MISFIT = 9.0  # three standard deviations: spikes shall not count as wildness
+# The story without spikes: smoothed by this standard deviation, plus an even share, so that nothing is impossible;
+# no bin counts as wilder than three standard deviations, for it may be a spike.
+SMOOTH_BINS, EVEN_SHARE, MAX_MISFIT = 25, 0.05, 9.0
 
 _SLIDES = np.arange(-176, 246)  # $760,000 down to $3,000: an octave beyond what the method can answer
 _PRICES_USD = 100 / EDGES[P.price_origin_bin + _SLIDES]
-_SPIKE_BINS = (
-    P.slide_origin_bin - P.first_kept_bin + _SLIDES[:, None] + np.array(list(SPIKES))
-)  # (prices, spikes): bins counted from the first kept
+_BINS = P.slide_origin_bin + _SLIDES[:, None] + SPIKE_BINS - P.first_kept_bin  # (prices, spikes)
 _KEPT_BINS = P.last_kept_bin + 1 - P.first_kept_bin
-_IS_KEPT = (_SPIKE_BINS >= 0) & (_SPIKE_BINS < _KEPT_BINS)
-_WEIGHTS = np.array([weight for weight, _ in SPIKES.values()])
+_IS_KEPT = (_BINS >= 0) & (_BINS < _KEPT_BINS)
 _AMOUNTS = np.flatnonzero(np.diff([usd for _, usd in SPIKES.values()], prepend=0))  # first spike of each amount
 _BELL = np.exp(-0.5 * (np.arange(-4 * SMOOTH_BINS, 4 * SMOOTH_BINS + 1) / SMOOTH_BINS) ** 2)
-_BELL_KEPT = np.convolve(np.ones(_KEPT_BINS), _BELL, "same")
 
 
 def window_confidence(window: Window, price: WindowPrice) -> float:
     """Return how likely a window's price is within 5% of the market, 0..1; 0 when there is no price."""
-    if price.price_usd is None:
-        return 0.0
     counts = count_amounts(window.value_sats[~window.is_round])[P.first_kept_bin : P.last_kept_bin + 1]
-    if not counts.any():
+    if price.price_usd is None or not counts.any():
         return 0.0
     support = _log_support(counts)
     top = max(0.0, float(support.max()))
@@ -59,30 +54,21 @@ def _log_support(counts: Floats) -> Floats:
     speaks most for a price is not heard: one amount that someone repeats is no pattern.
     """
     total = counts.sum()
-    smooth = np.convolve(counts, _BELL, "same") / _BELL_KEPT + FLOOR_SHARE * total / _KEPT_BINS
+    smooth = np.convolve(counts, _BELL, "same") / np.convolve(np.ones(_KEPT_BINS), _BELL, "same")
+    smooth += EVEN_SHARE * total / _KEPT_BINS
     smooth *= total / smooth.sum()
     misfit = np.minimum((counts - smooth) ** 2 / smooth, MAX_MISFIT)
     wildness = max(1.0, float(np.average(misfit, weights=smooth)))
-    bins = np.clip(_SPIKE_BINS, 0, _KEPT_BINS - 1)
-    expected = np.array(STRENGTHS)[:, None, None] * _WEIGHTS * total
-    gain = np.where(_IS_KEPT, counts[bins] * np.log1p(expected / smooth[bins]) - expected, 0.0)
+    bins = np.clip(_BINS, 0, _KEPT_BINS - 1)
+    expected = STRENGTHS[:, None, None] * SPIKE_WEIGHTS * total
+    gain = _IS_KEPT * (counts[bins] * np.log1p(expected / smooth[bins]) - expected)
     amounts = np.add.reduceat(gain, _AMOUNTS, axis=2)
     return np.asarray((amounts.sum(axis=2) - np.maximum(amounts.max(axis=2), 0.0)) / wildness)
 
 
-def judge(
-    price_usd: float | None,
-    confidence: float,
-    threshold: float = 0.3,
-    min_price_usd: float = 10_000,
-    max_price_usd: float = 500_000,
-) -> tuple[bool, str | None]:
+def judge(price_usd: float, confidence: float, threshold: float, min_usd: float, max_usd: float) -> Verdict:
     """Return whether a price is to be believed, and if not the reason in words."""
-    if price_usd is None:
-        return False, "there is no price"
-    if not min_price_usd <= price_usd <= max_price_usd:
-        bounds = f"${min_price_usd:,.0f} to ${max_price_usd:,.0f}"
-        return False, f"${price_usd:,.0f} lies outside the believable range of {bounds}"
-    if not confidence >= threshold:
-        return False, f"confidence {confidence:.2f} is below the threshold of {threshold:.2f}"
-    return True, None
+    if not min_usd <= price_usd <= max_usd:
+        return False, f"${price_usd:,.0f} lies outside the believable ${min_usd:,.0f} to ${max_usd:,.0f}"
+    is_sure = confidence >= threshold
+    return is_sure, None if is_sure else f"confidence {confidence:.2f} is below the threshold of {threshold:.2f}"

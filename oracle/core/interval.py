@@ -7,18 +7,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-REPLICATES = 200
-SEED = 937665
-COVERED = (0.025, 0.975)
-Z95 = 1.96
-BIN_LOG = 0.0005  # of the histogram in which medians are looked up
-REACH_LOG = 0.05  # of the points that make the price, around the rough price
+REPLICATES, SEED, COVERED, Z95 = 100, 937665, (0.025, 0.975), 1.96
+REACH_LOG, BINS = 0.05, 200  # the points that make the price: how far from the rough price; bins for medians
 RUN_BLOCKS = 12  # so many make one sample of where the market stood
 # What resampling cannot see: the method looks for the most frequent price around a guess on a grid 1.2% wide,
 # not for the mean, and misses it by this share of how far the market moved, and by this much. Found on half
 # of the real days; docs/accuracy.md has the other half.
-MOVE_SHARE = 0.85
-GRID_LOG = 0.0035
+MOVE_SHARE, GRID_LOG = 0.85, 0.0035
 
 
 def resample_blocks(blocks: int) -> Floats:
@@ -26,8 +21,7 @@ def resample_blocks(blocks: int) -> Floats:
 
     The legacy generator is used because its stream is frozen: the same input gives the same bytes for ever.
     """
-    generator = np.random.RandomState(SEED)
-    return generator.multinomial(blocks, np.full(blocks, 1 / blocks), REPLICATES).astype(np.float64)
+    return np.random.RandomState(SEED).multinomial(blocks, np.full(blocks, 1 / blocks), REPLICATES).astype(float)
 
 
 def window_interval(
@@ -44,27 +38,24 @@ def window_interval(
         rough_usd: the rough price, around which the points count.
         price_usd: the window's price.
     """
-    counts = _counts(heights - heights[0], np.log(point_prices_usd / rough_usd))
+    counts = count_by_block(heights - heights[0], np.log(point_prices_usd / rough_usd), REACH_LOG, BINS)
     blocks = len(counts)
-    sums = np.cumsum(np.concatenate((np.zeros((1, counts.shape[1])), counts)), axis=0)
     run = min(RUN_BLOCKS, 1 + blocks // RUN_BLOCKS)
     sampling = _medians(resample_blocks(blocks) @ counts).std()
-    moved = _medians(sums[run:] - sums[:-run]).std()
+    moved = _medians(np.lib.stride_tricks.sliding_window_view(counts, run, axis=0).sum(axis=-1)).std()
     single = REACH_LOG / np.sqrt(counts.sum())  # each point by itself: tells where there are few blocks
-    error = float(np.sqrt(sampling**2 + (MOVE_SHARE * moved) ** 2 + single**2 + GRID_LOG**2))
+    error = np.sqrt(sampling**2 + (MOVE_SHARE * moved) ** 2 + single**2 + GRID_LOG**2)
     return price_usd * float(np.exp(-Z95 * error)), price_usd * float(np.exp(Z95 * error))
 
 
-def _counts(block: NDArray[np.integer], offset: Floats) -> Floats:
-    """Return how many points each block has in each bin of log price."""
-    bins = round(2 * REACH_LOG / BIN_LOG)
-    near = np.abs(offset) < REACH_LOG
-    cells = block[near].astype(np.int64) * bins + ((offset[near] + REACH_LOG) / BIN_LOG).astype(np.int64)
+def count_by_block(block: NDArray[np.number], offset: Floats, reach: float, bins: int) -> Floats:
+    """Return how many points each block, from 0 to the last one, has in each bin of log price within reach."""
     blocks = int(block[-1]) + 1
-    return np.bincount(cells, minlength=blocks * bins).reshape(blocks, bins).astype(np.float64)
+    limits = ((-0.5, blocks - 0.5), (-reach, reach))
+    return np.asarray(np.histogram2d(block, offset, bins=(blocks, bins), range=limits)[0])
 
 
 def _medians(counts: Floats) -> Floats:
     """Return the log price that halves each row of counts; rows without any are left out."""
     sums = np.cumsum(counts[counts.any(axis=1)], axis=1)
-    return np.asarray(np.argmax(sums >= sums[:, -1:] / 2, axis=1) * BIN_LOG)
+    return np.asarray(np.argmax(sums >= sums[:, -1:] / 2, axis=1) * (2 * REACH_LOG / BINS))
