@@ -30,9 +30,10 @@ from builder.record import Context
 from builder.site import Output, build_site, describe_machine, gather, publish_failure
 from oracle import __version__
 from oracle.calculator import PriceCalculator
+from oracle.chain import utc_date
 from oracle.config import Settings, load_settings
 from oracle.core.eligible import BlockFacts
-from oracle.core.window import form_window, utc_date
+from oracle.core.window import form_window
 from oracle.doctor import examine
 from oracle.errors import NoDataError, OracleError, RequestError, StoreError
 from oracle.estimate import estimate_spot, estimate_window

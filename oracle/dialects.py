@@ -16,6 +16,7 @@ import numpy as np
 
 from oracle.core.block import OP_RETURN, Rule, first_broken_rule
 from oracle.core.eligible import is_round_btc, is_within_limits
+from oracle.core.params import PARAMETERS as P
 from oracle.core.params import SATS_PER_BTC
 from oracle.core.window import Window
 from oracle.errors import RequestError
@@ -109,21 +110,20 @@ def read_transactions(transactions: Sequence[Json]) -> tuple[Window, Counter[Rul
 
 
 def _broken_rule(dialect: Dialect, inputs: list[Json], outputs: list[Json], where: str, seen: set[str]) -> Rule | None:
-    coinbase = None
-    parents, largest_witness = [], 0
+    parents, is_coinbase, largest_witness = [], False, 0
     for n, vin in enumerate(inputs):
         at = f"{where}: vin[{n}]"
         if dialect.is_coinbase(vin, at):
-            coinbase = Rule.COINBASE
+            is_coinbase = True
             continue
         parents.append(_get(vin, "txid", at))
         items = vin.get(dialect.witness_key) or []
         largest_witness = max(largest_witness, sum(len(_hex_bytes(item, at)) for item in items))
     op_returns = [dialect.starts_with_op_return(vout, f"{where}: vout[{n}]") for n, vout in enumerate(outputs)]
-    rule = first_broken_rule(len(inputs), len(outputs), coinbase, any(op_returns), largest_witness)
-    if rule is None and not seen.isdisjoint(parents):
-        return Rule.SAME_WINDOW
-    return rule
+    is_wrong = is_coinbase or any(op_returns) or largest_witness > P.max_witness_bytes
+    if len(inputs) > P.max_inputs or len(outputs) != P.outputs or is_wrong:
+        return first_broken_rule(len(inputs), len(outputs), is_coinbase, any(op_returns))
+    return Rule.SAME_WINDOW if not seen.isdisjoint(parents) else None
 
 
 def _dialect_of(outputs: list[Json], where: str, before: Dialect | None) -> Dialect:

@@ -7,8 +7,8 @@ from datetime import date
 
 import numpy as np
 
+from oracle.chain import midnight_unix
 from oracle.compare import Comparison, compare, exchange_mean
-from oracle.core.window import midnight_unix
 from oracle.episodes import RECENT_TICKS, Episode, Moment, next_episode
 from oracle.rows import Row, divergence_row, sample_row
 from oracle.sources import Quote

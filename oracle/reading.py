@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from oracle.chain import day_range, recent_range, verify_continuity
 from oracle.core.block import Block, parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
-from oracle.core.window import day_range, recent_range, verify_continuity
 from oracle.core.wire import HEADER_BYTES, parse_header
 from oracle.errors import BlockNotFoundError, NoDataError, ParseError, RequestError
 from oracle.sources import BlockSource

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+from oracle.chain import MEDIAN_BLOCKS, mediantime
 from oracle.compare import Comparison
 from oracle.core.eligible import BlockFacts
 from oracle.core.spot import SpotPrice
-from oracle.core.window import MEDIAN_BLOCKS, mediantime
 from oracle.estimate import Estimate
 from oracle.sources import Quote
 

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 
 from oracle.calculator import PriceCalculator
+from oracle.chain import day_range, utc_date, verify_continuity
 from oracle.compare import Comparison
 from oracle.core.block import parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids
 from oracle.core.params import PARAMETERS
-from oracle.core.window import day_range, form_window, utc_date, verify_continuity
+from oracle.core.window import form_window
 from oracle.episodes import Episode
 from oracle.errors import BlockNotFoundError, NoDataError, NotFinalError, ReorgTooDeepError, SourceError
 from oracle.estimate import Limits, estimate_spot, estimate_window

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from oracle.chain import recent_range
 from oracle.core.block import parse_block
 from oracle.core.eligible import RecentTxids, digest_block
 from oracle.core.price import WindowPrice, price_window
-from oracle.core.window import form_window, recent_range
+from oracle.core.window import form_window
 from oracle.simulate import header_hash
 from oracle.sources import ChainTip
 from oracle.sources.blkfiles import BlkFilesSource

@@ -1,29 +1,29 @@
 """A whole block from its bytes, verified, with what the price rules need of each transaction.
 
-The loop over transactions is the hot path of the product: it moves a position over the bytes and builds no
-object for an input or an output, except the previous txids and values of the few that may become eligible.
-Reads past the end surface as IndexError, so each byte is bounded without a check of its own.
+`_read_transactions` is the hot path of the product: one loop moves a position over the bytes and builds no
+object for an input or an output, except the prevouts of the transactions that may become eligible. Reads past
+the end surface as IndexError, so each byte is bounded without a check of its own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from operator import eq
 
-from oracle.core.params import PARAMETERS
-from oracle.core.wire import HEADER_BYTES, Header, parse_header, read_compact_size, sha256d
+import numpy as np
+from numpy.typing import NDArray
+
+from oracle.core.params import PARAMETERS as P
+from oracle.core.wire import HEADER_BYTES, Header, parse_header, read_compact_size
 from oracle.errors import ParseError, VerificationError
 
-MIN_INPUT_BYTES = 41  # previous output 36, script size 1, sequence 4
-MIN_OUTPUT_BYTES = 9  # value 8, script size 1
-MIN_TRANSACTION_BYTES = 60
+MIN_TRANSACTION_BYTES, MIN_INPUT_BYTES, MIN_OUTPUT_BYTES = 60, 41, 9
 OP_RETURN = 0x6A
-COINBASE_PREVOUT = bytes(32) + b"\xff\xff\xff\xff"
-_LARGE_WITNESS = PARAMETERS.max_witness_bytes
-_MAX_INPUTS, _OUTPUTS = PARAMETERS.max_inputs, PARAMETERS.outputs
+NO_TXID = bytes(32)
+COINBASE_PREVOUT = NO_TXID + b"\xff\xff\xff\xff"
 
 
 class Rule(StrEnum):
@@ -37,24 +37,21 @@ class Rule(StrEnum):
     SAME_WINDOW = "spends_same_window"
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """A transaction that passes every rule a block can decide alone."""
-
-    parents: list[bytes]  # previous txids, internal order
-    values_sats: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Block:
-    """A parsed and verified block; txids in internal order, chain order."""
+    """A parsed and verified block, everything in chain order.
+
+    A payment is a transaction that passes every rule a block can decide alone: its parents are the txids that
+    its inputs spend, and its two values stand side by side in `payment_sats`. Txids are in internal order.
+    """
 
     header: Header
     size_bytes: int
-    txids: list[bytes]
-    outputs: int
-    payments: list[Payment]
-    left_out: Counter[Rule]
+    outputs: int = 0
+    txids: list[bytes] = field(default_factory=list)
+    payment_parents: list[list[bytes]] = field(default_factory=list)
+    payment_sats: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    left_out: Counter[Rule] = field(default_factory=Counter)
 
 
 def parse_block(data: bytes, *, expected_hash: str | None = None, height: int | str | None = None) -> Block:
@@ -71,31 +68,23 @@ def parse_block(data: bytes, *, expected_hash: str | None = None, height: int | 
     """
     name = height if height is not None else expected_hash
     header = parse_header(data, block=name)
-    _verify_header(header, expected_hash, name)
-    reader = _TransactionReader(data)
-    try:
-        reader.read_all()
-    except IndexError:
-        raise ParseError("the bytes end in the middle", block=name, offset=len(data)) from None
-    except ValueError as error:
-        raise ParseError(str(error), block=name, offset=reader.position) from None
-    _verify_merkle_root(header, reader.txids, name)
-    return Block(header, len(data), reader.txids, reader.outputs, reader.payments, reader.left_out)
-
-
-def _verify_header(header: Header, expected_hash: str | None, name: int | str | None) -> None:
     if expected_hash is not None and header.hash != expected_hash:
         raise VerificationError(f"its hash is {header.hash}, not {expected_hash}", block=name, offset=0)
     if int(header.hash, 16) > header.target:
         raise VerificationError("its hash does not meet the target in its bits", block=name, offset=0)
-
-
-def _verify_merkle_root(header: Header, txids: list[bytes], name: int | str | None) -> None:
-    root, is_mutated = merkle_root(txids)
+    block = Block(header, len(data))
+    try:
+        _read_transactions(data, block)
+    except IndexError:
+        raise ParseError("the bytes end in the middle", block=name, offset=len(data)) from None
+    except ParseError as error:
+        raise ParseError(error.problem, block=name, offset=error.offset) from None
+    root, is_mutated = merkle_root(block.txids)
     if root[::-1].hex() != header.merkle_root:
         raise VerificationError("its transactions do not give the merkle root", block=name, offset=36)
     if is_mutated:  # CVE-2012-2459: doubled transactions give the same root as the true block
         raise VerificationError("its merkle tree repeats transactions", block=name, offset=36)
+    return block
 
 
 def merkle_root(leaves: list[bytes]) -> tuple[bytes, bool]:
@@ -110,145 +99,108 @@ def merkle_root(leaves: list[bytes]) -> tuple[bytes, bool]:
     return level[0], is_mutated
 
 
-class _TransactionReader:
-    """Moves once over a block's transactions; `position` is where it stands when something is wrong."""
+def first_broken_rule(inputs: int, outputs: int, is_coinbase: bool, has_op_return: bool) -> Rule:
+    """Return the first rule of step 2 that a transaction breaks which is no payment; the last is the witness."""
+    if inputs > P.max_inputs:
+        return Rule.INPUTS
+    if outputs != P.outputs:
+        return Rule.OUTPUTS
+    if is_coinbase:
+        return Rule.COINBASE
+    return Rule.OP_RETURN if has_op_return else Rule.WITNESS
 
-    __slots__ = ("data", "left_out", "outputs", "payments", "position", "txids")
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = HEADER_BYTES
-        self.txids: list[bytes] = []
-        self.outputs = 0
-        self.payments: list[Payment] = []
-        self.left_out: Counter[Rule] = Counter()
+def _count(data: bytes, position: int, min_bytes: int) -> tuple[int, int]:
+    """Read how many things follow; a count that cannot fit is refused before anything loops over it."""
+    count, behind = read_compact_size(data, position)
+    if not 0 < count * min_bytes <= len(data) - behind:
+        problem = "nothing where something must be" if not count else f"{count} things do not fit into the bytes"
+        raise ParseError(problem, offset=position)
+    return count, behind
 
-    def read_all(self) -> None:
-        transactions = self._count("transaction", MIN_TRANSACTION_BYTES)
-        seen: set[bytes] = set()
-        for _ in range(transactions):
-            self._read_transaction(seen)
-        if self.position != len(self.data):
-            raise ValueError(f"{len(self.data) - self.position} bytes are left over")
 
-    def _count(self, thing: str, min_bytes: int) -> int:
-        count, position = read_compact_size(self.data, self.position)
-        if count == 0:
-            raise ValueError(f"it has no {thing}")
-        if count * min_bytes > len(self.data) - position:
-            raise ValueError(f"{count} {thing}s do not fit into the bytes that follow")
-        self.position = position
-        return count
-
-    def _read_transaction(self, seen: set[bytes]) -> None:
-        data, start = self.data, self.position
-        self.position = body = start + 4
+def _read_transactions(data: bytes, block: Block) -> None:  # noqa: PLR0912, PLR0915 - the hot path is one loop
+    max_inputs, max_witness_bytes = P.max_inputs, P.max_witness_bytes
+    txids, seen, left_out = block.txids, set[bytes](), block.left_out
+    values_at: list[int] = []  # where the values of payments stand
+    all_outputs = 0
+    transactions, position = _count(data, HEADER_BYTES, MIN_TRANSACTION_BYTES)
+    for _ in range(transactions):
+        start = position
+        body = position = start + 4
         is_segwit = data[body] == 0
         if is_segwit:
             if data[body + 1] != 1:
-                raise ValueError("a transaction has no input, or an unknown flag")
-            self.position = body = body + 2
-        inputs = self._count("input", MIN_INPUT_BYTES)
-        parents, coinbase = self._read_inputs(inputs)
-        outputs = self._count("output", MIN_OUTPUT_BYTES)
-        values_sats, has_op_return = self._read_outputs(outputs)
-        witness = end = self.position
-        largest_witness = 0
-        if is_segwit:
-            largest_witness = self._read_witnesses(inputs)
-            end = self.position
-            if end - witness == inputs:
-                raise ValueError("a transaction announces a witness and has none")
-        if end + 4 > len(data):
-            raise IndexError
-        self.position = end + 4
-        self.outputs += outputs
-        bare = data[start : end + 4]
-        if is_segwit:
-            bare = data[start : start + 4] + data[body:witness] + data[end : end + 4]
-        txid = sha256d(bare)
-        self.txids.append(txid)
-        seen.add(txid)
-        rule = first_broken_rule(inputs, outputs, coinbase, has_op_return, largest_witness)
-        if rule is None and not seen.isdisjoint(parents):
-            rule = Rule.SAME_WINDOW
-        if rule is None:
-            self.payments.append(Payment(parents, values_sats))
-        else:
-            self.left_out[rule] += 1
-
-    def _read_inputs(self, inputs: int) -> tuple[list[bytes], Rule | None]:
-        data, position = self.data, self.position
-        parents: list[bytes] = []
-        rule = None
-        keep = inputs <= _MAX_INPUTS
+                raise ParseError("a transaction has no input, or an unknown flag", offset=body)
+            body = position = start + 6
+        inputs = data[position]
+        position += 1
+        if not 0 < inputs < 0xFD:
+            inputs, position = _count(data, body, MIN_INPUT_BYTES)
+        is_small = inputs <= max_inputs
+        parents = []
         for _ in range(inputs):
-            if keep:
-                parent = data[position : position + 32]
-                parents.append(parent)
-                if parent == COINBASE_PREVOUT[:32] and data[position : position + 36] == COINBASE_PREVOUT:
-                    rule = Rule.COINBASE
+            if is_small:
+                parents.append(data[position : position + 32])
             size = data[position + 36]
-            if size < 0xFD:
-                position += 41 + size
-            else:
-                size, position = read_compact_size(data, position + 36)
-                position += size + 4
-        self.position = position
-        return parents, rule
-
-    def _read_outputs(self, outputs: int) -> tuple[tuple[int, int], bool]:
-        data, position = self.data, self.position
-        first = position
+            position += 41 + size
+            if size >= 0xFD:
+                size, position = read_compact_size(data, position - size - 5)
+                position += 4 + size
+        outputs = data[position]
+        position += 1
+        if not 0 < outputs < 0xFD:
+            outputs, position = _count(data, position - 1, MIN_OUTPUT_BYTES)
+        all_outputs += outputs
+        first_output = position
         has_op_return = False
         for _ in range(outputs):
-            value_at = position
+            last_output = position
             size = data[position + 8]
-            if size < 0xFD:
-                position += 9
-            else:
-                size, position = read_compact_size(data, position + 8)
+            position += 9
+            if size >= 0xFD:
+                size, position = read_compact_size(data, position - 1)
             if size and data[position] == OP_RETURN:
                 has_op_return = True
             position += size
-        self.position = position
-        pair = (
-            int.from_bytes(data[first : first + 8], "little"),
-            int.from_bytes(data[value_at : value_at + 8], "little"),
-        )
-        return pair, has_op_return
-
-    def _read_witnesses(self, inputs: int) -> int:
-        data, position = self.data, self.position
-        largest = 0
-        for _ in range(inputs):
-            items = data[position]
-            position += 1
-            if items >= 0xFD:
-                items, position = read_compact_size(data, position - 1)
-            total = 0
-            for _ in range(items):
-                size = data[position]
+        witness, largest_witness = position, 0
+        if is_segwit:
+            for _ in range(inputs):
+                items, total = data[position], 0
                 position += 1
-                if size >= 0xFD:
-                    size, position = read_compact_size(data, position - 1)
-                position += size
-                total += size
-            largest = max(largest, total)
-        self.position = position
-        return largest
-
-
-def first_broken_rule(
-    inputs: int, outputs: int, coinbase: Rule | None, has_op_return: bool, largest_witness: int
-) -> Rule | None:
-    """Return the first rule of step 2 that a transaction breaks, the spends within the window aside."""
-    if inputs > _MAX_INPUTS:
-        return Rule.INPUTS
-    if outputs != _OUTPUTS:
-        return Rule.OUTPUTS
-    if coinbase:
-        return coinbase
-    if has_op_return:
-        return Rule.OP_RETURN
-    return Rule.WITNESS if largest_witness > _LARGE_WITNESS else None
+                if items >= 0xFD:
+                    items, position = read_compact_size(data, position - 1)
+                for _ in range(items):
+                    size = data[position]
+                    position += 1
+                    if size >= 0xFD:
+                        size, position = read_compact_size(data, position - 1)
+                    position += size
+                    total += size
+                if total > largest_witness:  # noqa: PLR1730 - max() costs a call
+                    largest_witness = total
+            if position - witness == inputs:
+                raise ParseError("a transaction announces a witness and has none", offset=witness)
+        position += 4
+        if position > len(data):
+            raise IndexError
+        if is_segwit:
+            bare = data[start : start + 4] + data[body:witness] + data[position - 4 : position]
+        else:
+            bare = data[start:position]
+        txid = sha256(sha256(bare).digest()).digest()
+        txids.append(txid)
+        seen.add(txid)
+        is_coinbase = NO_TXID in parents and COINBASE_PREVOUT in data[body:first_output]
+        if not is_small or outputs != 2 or is_coinbase or has_op_return or largest_witness > max_witness_bytes:
+            left_out[first_broken_rule(inputs, outputs, is_coinbase, has_op_return)] += 1
+        elif not seen.isdisjoint(parents):
+            left_out[Rule.SAME_WINDOW] += 1
+        else:
+            block.payment_parents.append(parents)
+            values_at += first_output, last_output
+    block.outputs = all_outputs
+    value_bytes = np.frombuffer(data, np.uint8)[np.array(values_at, np.int64)[:, None] + np.arange(8)]
+    block.payment_sats = value_bytes.view("<u8").reshape(-1)
+    if position != len(data):
+        raise ParseError(f"{len(data) - position} bytes are left over", offset=position)

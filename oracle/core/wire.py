@@ -13,8 +13,8 @@ from oracle.errors import ParseError
 
 HEADER_BYTES = 80
 MAX_COMPACT_SIZE = 0x0200_0000  # Core's MAX_SIZE: nothing serialised is larger
-
 _HEADER = struct.Struct("<i32s32sIII")
+_SHORTEST = (0xFD, 0x10000, 0x1_0000_0000)
 
 
 def sha256d(data: bytes) -> bytes:
@@ -26,21 +26,20 @@ def read_compact_size(data: bytes, position: int) -> tuple[int, int]:
     """Return a compact size and the position behind it.
 
     Raises:
-        IndexError: the bytes end first (the caller knows of which block).
-        ValueError: a longer encoding than needed, or more than any message can hold.
+        IndexError: the bytes end first.
+        ParseError: a longer encoding than needed, or more than any message can hold.
     """
     first = data[position]
     if first < 0xFD:
         return first, position + 1
-    width = 1 << (first - 0xFC)
-    end = position + 1 + width
+    end = position + 1 + (1 << (first - 0xFC))
     if end > len(data):
         raise IndexError
     size = int.from_bytes(data[position + 1 : end], "little")
-    if size < (0xFD, 0x10000, 0x1_0000_0000)[first - 0xFD]:
-        raise ValueError("a count is not in its shortest form")
+    if size < _SHORTEST[first - 0xFD]:
+        raise ParseError("a count is not in its shortest form", offset=position)
     if size > MAX_COMPACT_SIZE:
-        raise ValueError(f"a count of {size} is larger than any block")
+        raise ParseError(f"a count of {size} is larger than any block", offset=position)
     return size, end
 
 
@@ -74,13 +73,6 @@ def parse_header(data: bytes, *, block: int | str | None = None) -> Header:
     """
     if len(data) < HEADER_BYTES:
         raise ParseError(f"a header has {HEADER_BYTES} bytes, here are {len(data)}", block=block, offset=len(data))
-    version, prev_hash, merkle_root, time_unix, bits, nonce = _HEADER.unpack_from(data)
-    return Header(
-        version=version,
-        prev_hash=prev_hash[::-1].hex(),
-        merkle_root=merkle_root[::-1].hex(),
-        time_unix=time_unix,
-        bits=bits,
-        nonce=nonce,
-        hash=sha256d(data[:HEADER_BYTES])[::-1].hex(),
-    )
+    version, prev, root, time_unix, bits, nonce = _HEADER.unpack_from(data)
+    block_hash = sha256d(data[:HEADER_BYTES])[::-1].hex()
+    return Header(version, prev[::-1].hex(), root[::-1].hex(), time_unix, bits, nonce, block_hash)

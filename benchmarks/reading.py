@@ -1,0 +1,83 @@
+"""What reading blocks costs, as ratios in one run: `python -m benchmarks.reading [--blocks N]`.
+
+- reading: raw blocks of 3,000 transactions each to verified eligible outputs
+- hashing: the double SHA-256 of the same transactions and merkle trees alone
+- pricing: the price from some 65,000 eligible outputs
+
+Machines are shared and noisy: each block is read and hashed in turns, and of each the fastest of a few rounds
+counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+from collections.abc import Callable
+from hashlib import sha256
+
+from oracle.core.block import merkle_root, parse_block
+from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
+from oracle.core.price import price_window
+from oracle.core.window import form_window
+from oracle.simulate import SimulatedChain, SimulationSettings
+
+TARGET_READING, TARGET_PRICING, OUTPUTS = 3.0, 1 / 20, 65_000
+
+
+def hash_all(transactions: list[bytes]) -> None:
+    """Hash transactions and their merkle tree, and nothing else."""
+    merkle_root([sha256(sha256(data).digest()).digest() for data in transactions])
+
+
+def seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What reading blocks costs, as ratios in one run")
+    parser.add_argument("--blocks", type=int, default=144)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    chain = SimulatedChain(SimulationSettings(transactions_per_block=3000))
+    recent = RecentTxids()
+    facts: list[BlockFacts] = []
+    reading = parsing = hashing = 0.0
+    transactions = size_bytes = 0
+    for height in range(chain.settings.first_height, chain.settings.first_height + options.blocks):
+        raw = chain.block(height)
+        stripped = [transaction.stripped for transaction in chain.transactions(height)]
+        block = parse_block(raw)
+        times = []
+        gc.disable()
+        for _ in range(options.rounds):
+            parse, digest = seconds(lambda raw=raw: parse_block(raw)), RecentTxids()
+            rest = seconds(lambda block=block, height=height, digest=digest: digest_block(block, height, digest))
+            times.append((parse, rest, seconds(lambda stripped=stripped: hash_all(stripped))))
+        gc.enable()
+        parse, rest, hashes = (min(column) for column in zip(*times, strict=True))
+        reading, parsing, hashing = reading + parse + rest, parsing + parse, hashing + hashes
+        facts.append(digest_block(block, height, recent))
+        transactions, size_bytes = transactions + len(block.txids), size_bytes + len(raw)
+    needed = next((n for n in range(1, len(facts)) if sum(len(f.value_sats) for f in facts[:n]) > OUTPUTS), len(facts))
+    window = form_window(facts[:needed])
+    pricing = min(seconds(lambda: price_window(window)) for _ in range(options.rounds))
+    blocks = options.blocks
+    print(f"{blocks} simulated blocks, {transactions:,} transactions, {size_bytes / 1e6:.0f} MB")
+    print(
+        f"reading   {1e3 * reading / blocks:7.2f} ms a block   {reading / hashing:6.2f} x hashing  (target {TARGET_READING})"
+    )
+    print(
+        f"  parsing and verifying {parsing / reading:.0%} of it, digesting to eligible outputs {1 - parsing / reading:.0%}"
+    )
+    print(f"hashing   {1e3 * hashing / blocks:7.2f} ms a block     1.00 x hashing")
+    share = pricing / (144 * reading / blocks)
+    print(
+        f"pricing   {1e3 * pricing:7.2f} ms for {len(window.value_sats):,} outputs  {share:.4f} x reading 144 blocks  (target {TARGET_PRICING})"
+    )
+
+
+if __name__ == "__main__":
+    main()
