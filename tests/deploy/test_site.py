@@ -8,8 +8,11 @@ import hashlib
 import io
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -362,6 +365,26 @@ def test_past_days_keep_their_etags_over_builds(rebuilt) -> None:
     etag = server.ask(target).headers["etag"]
     build_site(Reader(connection), output, Context(add_block(connection)))
     assert server.ask(target, If_None_Match=etag).status == 304
+
+
+def test_readers_during_builds_get_whole_answers_and_never_an_error(rebuilt) -> None:
+    server, (connection, output, _) = rebuilt
+    targets = ["/api/latest.json", "/api/days.json", "/", "/data/prices.parquet", "/health"]
+    is_over = threading.Event()
+
+    def read_on() -> set[tuple[int, bool]]:
+        seen: set[tuple[int, bool]] = set()
+        while not is_over.is_set():
+            answers = [server.ask(target) for target in targets]
+            seen |= {(it.status, it.body.endswith((b"}\n", b"</html>", b"</html>\n", b"PAR1"))) for it in answers}
+        return seen
+
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read_on) for _ in range(2)]
+        for _ in range(4):  # more than are kept, so that old releases are made over, too
+            build_site(Reader(connection), replace(output, keep_releases=2), Context(add_block(connection, 60)))
+        is_over.set()
+    assert set().union(*(reader.result() for reader in readers)) == {(200, True)}
 
 
 def stylesheets(server: Server) -> set[str]:
