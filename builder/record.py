@@ -18,6 +18,12 @@ DAY_SECONDS = 86_400
 TICKS_SECONDS = 7 * DAY_SECONDS
 
 
+NO_ROWS = dict.fromkeys(("blocks", "prices", "days", "exchange_samples", "episodes"), 0) | {
+    "first_height": None,
+    "last_height": None,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a build knows besides the record: the time, the settings that show, the machine."""
@@ -45,7 +51,7 @@ class Record:
     last_good_run: Row | None = None
     last_failed_run: Row | None = None
     gaps: Sequence[Row] = ()
-    counts: Row = field(default_factory=dict)
+    counts: Row = field(default_factory=lambda: dict(NO_ROWS))
 
 
 def iso(time_unix: int) -> str:

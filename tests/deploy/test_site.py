@@ -430,6 +430,32 @@ def test_a_failed_run_turns_health_to_503_with_the_error_in_the_status(rebuilt) 
     check(status, response_schema("/health", "503"))
 
 
+@pytest.fixture(scope="module")
+def failed_at_once(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The site of a first run that failed: there is no data yet."""
+    folder = tmp_path_factory.mktemp("failed")
+    publish_failure(Output(folder / "site"), ERROR, Context(int(time.time())))
+    with running(folder / "prefix", folder / "site") as server:
+        yield server
+
+
+@pytest.mark.parametrize("page", ["/", "/status/", "/history/", "/accuracy/", "/method/", "/api/"])
+def test_after_a_first_run_that_failed_every_page_is_there(failed_at_once: Server, page) -> None:
+    assert failed_at_once.ask(page).status == 200
+
+
+@pytest.mark.parametrize("name", ["latest", "status", "days", "episodes", "scorecard", "manifest"])
+def test_after_a_first_run_that_failed_the_json_fits_its_schema(failed_at_once: Server, name) -> None:
+    value = json_of(failed_at_once, f"/api/{name}.json")
+    check(value, response_schema(f"/api/{name}.json", "200"))
+
+
+def test_after_a_first_run_that_failed_health_says_why(failed_at_once: Server) -> None:
+    answer = failed_at_once.ask("/health")
+    assert answer.status == 503
+    assert json.loads(answer.body)["error"] == ERROR
+
+
 def test_the_next_good_run_turns_health_to_200_again(rebuilt) -> None:
     server, (connection, output, now_unix) = rebuilt
     publish_failure(output, ERROR, Context(now_unix + 60))
