@@ -60,9 +60,7 @@ class Pane:
         parts, pen_is_down = [], False
         for x, value in places:
             if value is not None:
-                parts.append(
-                    f"{'L' if pen_is_down else 'M'}{x:g} {self.y(value):g}{'' if pen_is_down else 'h0'}"
-                )
+                parts.append(f"{'L' if pen_is_down else 'M'}{x:g} {self.y(value):g}{'' if pen_is_down else 'h0'}")
             pen_is_down = value is not None
         return path(kind, "".join(parts))
 
@@ -94,9 +92,7 @@ class Pane:
 
     def over_grid(self, values: Iterable[float], label: str, *shapes: str) -> str:
         """The shapes over thin lines at the values, which are named on top in the format `label`."""
-        marks = [
-            (self.top + self.y(v), label.format(v).replace("-", MINUS).replace("+0%", "0%")) for v in values
-        ]
+        marks = [(self.top + self.y(v), label.format(v).replace("-", MINUS).replace("+0%", "0%")) for v in values]
         lines = "".join(f'<line class="grid" x2="100%" y1="{y:g}" y2="{y:g}"/>' for y, _ in marks)
         words = "".join(f'<text class="tick" y="{y - 5:g}">{name}</text>' for y, name in marks)
         return lines + self.drawn(*shapes) + words
@@ -178,15 +174,11 @@ def rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
-def drawn_rows(
-    rows: Sequence[Row], x: Scale, gap_seconds: float = GAP_SECONDS
-) -> Iterator[tuple[float, Row]]:
+def drawn_rows(rows: Sequence[Row], x: Scale, gap_seconds: float = GAP_SECONDS) -> Iterator[tuple[float, Row]]:
     """Places and rows worth drawing: the last row of each of MAX_COLUMNS places, an empty one at each gap."""
     for row, after in zip_longest(rows, rows[1:]):
         here = x(row["time_unix"])
-        if after is None or int(here * MAX_COLUMNS / WIDTH) != int(
-            x(after["time_unix"]) * MAX_COLUMNS / WIDTH
-        ):
+        if after is None or int(here * MAX_COLUMNS / WIDTH) != int(x(after["time_unix"]) * MAX_COLUMNS / WIDTH):
             yield here, row
         if after is not None and after["time_unix"] - row["time_unix"] > gap_seconds:
             yield here, row
@@ -249,9 +241,7 @@ def days_chart(days: Sequence[Row]) -> Markup:
     return svg(
         330,
         pane.over_grid(
-            ticks(*span),
-            "${:,.0f}",
-            *_two_lines(pane, drawn, "low_usd", "high_usd", "exchange_mean_usd", "price_usd"),
+            ticks(*span), "${:,.0f}", *_two_lines(pane, drawn, "low_usd", "high_usd", "exchange_mean_usd", "price_usd")
         ),
         pane.hollow(drawn, "price_usd"),
         pane.axis(time_ticks(x.low, x.high)),

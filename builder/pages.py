@@ -196,10 +196,7 @@ def _histogram(day: Snapshot) -> Facts:
 
 
 def _accuracy(snapshots: Mapping[str, Any]) -> Facts:
-    card, limit = (
-        snapshots["api/scorecard.json"],
-        snapshots["api/latest.json"]["divergence"]["threshold_percent"],
-    )
+    card, limit = (snapshots["api/scorecard.json"], snapshots["api/latest.json"]["divergence"]["threshold_percent"])
     is_young = len(snapshots["api/days.json"]["days"]) <= 30
     history = snapshots[f"api/history/{'30d' if is_young else '1y'}.json"]
     spreads = {name: leg["distribution"] for name, leg in card["legs"].items()}
@@ -234,7 +231,7 @@ def usd(value: float | None) -> str:
 
 def signed_usd(value: float) -> str:
     """A difference in dollars with its sign: `+$130`."""
-    return (MINUS if value < 0 else "+") + (f"${abs(value):,.0f}" if abs(value) >= 10 else usd(abs(value)))
+    return (MINUS if value < 0 else "+") + (f"${abs(value):,.0f}" if abs(value) >= 1 else usd(abs(value)))
 
 
 def percent(value: float | None) -> str:
@@ -285,13 +282,9 @@ FILTERS = {
     "clock": _time("%H:%M"),
     "iso": _time("%Y-%m-%dT%H:%M:%SZ"),
     "weekday": _time("%A, %B %-d, %Y"),
-    "calendar_place": lambda day: divmod(
-        int(day.strftime("%j")) - 1 + day.replace(month=1, day=1).weekday(), 7
-    ),
+    "calendar_place": lambda day: divmod(int(day.strftime("%j")) - 1 + day.replace(month=1, day=1).weekday(), 7),
     "as_date": date.fromisoformat,
-    "by_year": lambda days: [(year, list(its)) for year, its in groupby(days, lambda day: day["date"][:4])][
-        ::-1
-    ],
+    "by_year": lambda days: [(year, list(its)) for year, its in groupby(days, lambda day: day["date"][:4])][::-1],
     "noon": noon,
     "sentence": lambda text: text[:1].upper() + text[1:].rstrip(".") + ".",
     "pretty": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
@@ -302,8 +295,6 @@ FILTERS = {
 def environment() -> Environment:
     """The template environment: an undefined name is an error, everything is escaped."""
     loader = FileSystemLoader(_folder("templates", "templates"))
-    made = Environment(
-        loader=loader, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    made = Environment(loader=loader, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     made.filters.update(FILTERS)
     return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.resources
+import json
 from pathlib import Path
 
 import duckdb
@@ -25,7 +26,7 @@ POINT_USD = np.array([5, 10, 15, 20, 25, 30, 40, 50, 100, 150, 200, 300, 500, 10
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables of the shipped migrations."""
     for file in sorted(importlib.resources.files("oracle.sql").iterdir(), key=lambda f: f.name):
-        if file.name.endswith(".sql"):
+        if file.name[:3].isdigit() and file.name.endswith(".sql"):
             connection.execute(file.read_text(encoding="utf-8"))
 
 
@@ -36,6 +37,7 @@ def make_history(
     seed: int = 1,
     end_unix: int = END_UNIX,
     outputs_per_block: int = 60,
+    recent_outputs_per_block: int | None = None,
     exchange: bool = True,
     percent_off: float = 0.0,
     last_spot_is_valid: bool = True,
@@ -48,6 +50,7 @@ def make_history(
         seed: the same seed gives the same rows.
         end_unix: the moment the record ends.
         outputs_per_block: eligible outputs; zero leaves the outputs table empty.
+        recent_outputs_per_block: the same for the last 300 blocks, 460 is what real ones have.
         exchange: whether there is an exchange price at all.
         percent_off: how far the spot price lies from the exchange in the last three hours (an open episode when > 2).
         last_spot_is_valid: false gives the last six hours a low confidence.
@@ -59,7 +62,9 @@ def make_history(
     heights = np.arange(900_000, 900_000 + n)
     times = np.sort(end_unix - 300 - rng.integers(0, 100, n) - (np.arange(n)[::-1] * BLOCK_SECONDS))
     true_usd = 60_000 * np.exp(np.cumsum(rng.normal(0, 0.0015, n)))
-    hashes = np.array([hashlib.sha256(f"simulated {seed} {h}".encode()).hexdigest() for h in range(heights[0] - 1, heights[-1] + 1)])
+    hashes = np.array(
+        [hashlib.sha256(f"simulated {seed} {h}".encode()).hexdigest() for h in range(heights[0] - 1, heights[-1] + 1)]
+    )
     _facts(connection, end_unix, days)
     _blocks(connection, rng, heights, times, hashes, outputs_per_block)
     spot = true_usd * (1 + rng.normal(0, 0.0012, n))
@@ -71,7 +76,9 @@ def make_history(
     _prices(connection, rng, heights, times, hashes[1:], spot, window, invalid)
     _days(connection, rng, heights, times, hashes[1:], true_usd, exchange)
     if outputs_per_block:
-        _outputs(connection, rng, heights, true_usd, outputs_per_block)
+        recent = min(n, 300) if recent_outputs_per_block else 0
+        _outputs(connection, rng, heights[: n - recent], true_usd[: n - recent], outputs_per_block)
+        _outputs(connection, rng, heights[n - recent :], true_usd[n - recent :], recent_outputs_per_block or 0)
     _ticks(connection, rng, heights, times, true_usd, spot, window, invalid, end_unix, exchange)
     _episodes(connection, heights, times, end_unix, percent_off)
     _runs(connection, end_unix, int(heights[-1]) if n else None)
@@ -85,23 +92,26 @@ def add_block(connection: duckdb.DuckDBPyConnection, seconds_later: int = 600) -
     name = hashlib.sha256(f"simulated added {height + 1}".encode()).hexdigest()
     for table, key in (("blocks", "time_unix"), ("prices", "time_unix")):
         connection.execute(
-            f"INSERT INTO {table} SELECT * REPLACE (height + 1 AS height, ? AS hash, ? AS {key}) FROM {table} WHERE height = ?",
+            f"INSERT INTO {table} SELECT * REPLACE (height + 1 AS height, ? AS hash, ? AS {key}) "
+            f"FROM {table} WHERE height = ?",
             [name, now, height],
         )
-    connection.execute("INSERT INTO outputs SELECT * REPLACE (height + 1 AS height) FROM outputs WHERE height = ?", [height])
     connection.execute(
-        "INSERT INTO exchange_samples SELECT * REPLACE (? AS sampled_at_unix, ? AS quoted_at_unix) FROM exchange_samples "
-        "ORDER BY sampled_at_unix DESC LIMIT 1",
+        "INSERT INTO outputs SELECT * REPLACE (height + 1 AS height) FROM outputs WHERE height = ?", [height]
+    )
+    connection.execute(
+        "INSERT INTO exchange_samples SELECT * REPLACE (? AS sampled_at_unix, ? AS quoted_at_unix) "
+        "FROM exchange_samples ORDER BY rowid DESC LIMIT 1",
         [now + 60, now],
     )
     connection.execute(
         "INSERT INTO divergences SELECT * REPLACE (? AS time_unix, height + 1 AS height) FROM divergences "
-        "ORDER BY time_unix DESC LIMIT 1",
+        "ORDER BY rowid DESC LIMIT 1",
         [now + 60],
     )
     connection.execute(
-        "INSERT INTO runs SELECT * REPLACE (? AS started_at_unix, ? AS ended_at_unix, tip_height + 1 AS tip_height) FROM runs "
-        "ORDER BY started_at_unix DESC LIMIT 1",
+        "INSERT INTO runs SELECT * REPLACE (? AS started_at_unix, ? AS ended_at_unix, "
+        "tip_height + 1 AS tip_height) FROM runs ORDER BY rowid DESC LIMIT 1",
         [now + 60, now + 62],
     )
     return int(now + 65)
@@ -188,7 +198,7 @@ def _days(connection, rng, heights, times, hashes, true_usd, exchange) -> None:
     whole = np.arange(day[0] + 1, day[-1]) if len(day) else np.zeros(0, dtype=int)
     first = np.searchsorted(day, whole, "left")
     last = np.searchsorted(day, whole, "right") - 1
-    mean = np.array([true_usd[a : b + 1].mean() for a, b in zip(first, last)])
+    mean = np.array([true_usd[a : b + 1].mean() for a, b in zip(first, last, strict=True)])
     n = len(whole)
     _insert(
         connection,
@@ -304,7 +314,8 @@ def _episodes(connection, heights, times, end_unix, percent_off) -> None:
 def _runs(connection, end_unix, tip_height) -> None:
     if tip_height is None:
         return
-    source = '[{"source": "simulated", "url": "simulated:", "is_reachable": true, "latency_ms": 0.4, "version": null, "network": "simulated", "is_synced": true, "tip_height": %d, "advice": []}]'
+    probe = {"source": "simulated", "url": "simulated:", "is_reachable": True, "latency_ms": 0.4, "version": None}
+    probe |= {"network": "simulated", "is_synced": True, "tip_height": tip_height, "advice": []}
     n = 12
     ends = [end_unix - 55 - 600 * k for k in range(n)][::-1]
     _insert(
@@ -319,6 +330,6 @@ def _runs(connection, end_unix, tip_height) -> None:
             "tip_height": [tip_height - k for k in range(n)][::-1],
             "source": _constant(n, "simulated"),
             "error": _constant(n, None, pa.string()),
-            "sources": _constant(n, source % tip_height),
+            "sources": _constant(n, json.dumps([probe])),
         },
     )

@@ -80,11 +80,11 @@
         { ...bandOf(time, columns.spot_low_usd, columns.spot_high_usd), fill: "toself", fillcolor: colour["onchain-tint"],
           line: { width: 0 }, hoverinfo: "skip" },
         { x: time, y: columns.spot_usd, name: "On-chain", customdata: about, line: { color: colour.onchain, width: 2 },
-          hovertemplate: "%{y:$,.0f}<br>block %{customdata[0]:,}, confidence %{customdata[1]:.2f}%{customdata[2]}<extra>On-chain</extra>" },
-        { x: time, y: columns.exchange_usd, name: "Exchange", line: { color: colour.exchange, width: 1.8, dash: "5px,4px" },
+          hovertemplate: "%{y:$,.0f} (block %{customdata[0]:,}, confidence %{customdata[1]:.2f}%{customdata[2]})<extra>On-chain</extra>" },
+        { x: time, y: columns.exchange_usd, name: "Exchange", line: { color: colour.exchange, width: 1.6, dash: "3px,5px" },
           hovertemplate: "%{y:$,.0f}<extra>Exchange</extra>" },
         { x: time, y: invalid, mode: "markers", hoverinfo: "skip",
-          marker: { size: 7, color: colour.paper, line: { color: colour.onchain, width: 1.5 } } },
+          marker: { size: history.step_seconds ? 5 : 7, color: colour.paper, line: { color: colour.onchain, width: 1.5 } } },
         { x: time, y: columns.divergence_percent, yaxis: "y2", name: "Difference", line: { color: colour.ink, width: 1.4 },
           hovertemplate: "%{y:+.2f}%<extra>Difference</extra>" },
       ].map((trace) => ({ mode: "lines", connectgaps: false, showlegend: false, ...trace })),
@@ -114,7 +114,7 @@
     };
   }
 
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"] };
+  const config = { responsive: true, displaylogo: false, modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
 
   async function draw() {
     if (!shown) return;
@@ -175,7 +175,7 @@
     if (button.dataset.png !== "history" || !shown) return oracle.picture(drawn.querySelector("svg"), title);
     const { data, layout } = figure(shown);
     const [headline, words] = [document.getElementById("chart-title").textContent, plot.hasAttribute("data-demo") ? " (simulated)" : ""];
-    Object.assign(layout, { title: { text: `On-chain and exchange price: ${headline.toLowerCase()}${words}`, x: 0.02, font: { size: 18 } },
+    Object.assign(layout, { title: { text: `On-chain and exchange price: ${headline.toLowerCase()}${words}`, x: 0.02, font: { size: 18, weight: 600, color: layout.hoverlabel.font.color } },
       margin: { l: 24, r: 24, t: 56, b: 40 }, height: 640 });
     return window.Plotly.toImage({ data, layout }, { format: "png", width: 1200, height: 640, scale: 2 });
   };

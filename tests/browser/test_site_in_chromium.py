@@ -149,7 +149,7 @@ def test_the_numbers_on_the_page_are_the_numbers_in_the_file(visited: Visited) -
 def test_the_chart_shows_both_prices_the_band_and_the_difference(dashboard: Opened) -> None:
     names = plotted(dashboard, "data.map((trace) => [trace.name, trace.line && trace.line.dash])")
     assert ["On-chain", None] in names
-    assert ["Exchange", "5px,4px"] in names
+    assert ["Exchange", "3px,5px"] in names
     assert plotted(dashboard, "data[0].fill") == "toself"
     assert ["Difference", None] in names
 
