@@ -110,3 +110,8 @@ class Objects(Mapping[str, Any]):
 def dump(value: Any) -> bytes:
     """Return JSON without spaces, and one line end."""
     return (json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode()
+
+
+def fingerprint(facts: object) -> str:
+    """Return a short text that changes with plain values."""
+    return hashlib.blake2b(repr(facts).encode(), digest_size=10).hexdigest()

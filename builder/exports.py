@@ -18,11 +18,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from builder.draft import Draft
+from builder.draft import Draft, fingerprint
+from builder.history import Settled
 from builder.record import DAY_SECONDS, Row
 from oracle.core.params import ALGORITHM_VERSION
 from oracle.reader import Reader
 
+MAGIC = b"PAR1"
 FORMAT = "1"  # goes into the fingerprints: raise it when a column changes
 CLOSED_BLOCKS, DEPTH_BLOCKS = (4032, 200)  # closed parts end at multiples of four weeks of blocks, well below the tip
 CLOSED_SECONDS, DEPTH_SECONDS = 28 * DAY_SECONDS, 2 * DAY_SECONDS
@@ -94,12 +96,14 @@ WORDS = ("hash", "algorithm_version", "spot_reason", "window_reason")
 CSV_WITHOUT = ("hash", "algorithm_version")  # a third of the bytes; the Parquet file has them
 
 
-def export_all(draft: Draft, reader: Reader, days: Sequence[Row], days_key: str, *, with_outputs: bool = False) -> None:
-    """Add all files below `data/` to the draft; `days_key` changes when a day does."""
-    _export_prices(draft, reader)
+def export_all(
+    draft: Draft, reader: Reader, days: Sequence[Row], settled: Settled, *, with_outputs: bool = False
+) -> None:
+    """Add all files below `data/` to the draft."""
+    _export_prices(draft, reader, settled)
     _export_exchange(draft, reader)
-    draft.once("data/days.parquet", days_key, lambda: to_parquet(_days(days)))
-    draft.once("data/days.csv", days_key, lambda: to_csv(_days(days)))
+    draft.once("data/days.parquet", settled.days_key, lambda: to_parquet(_days(days)))
+    draft.once("data/days.csv", settled.days_key, lambda: to_csv(_days(days)))
     if with_outputs:
         _export_outputs(draft, reader)
 
@@ -109,27 +113,32 @@ def _days(days: Sequence[Row]) -> pa.Table:
     return _typed(pa.table({name: [row[name] for row in rows] for name in DAYS}), DAYS)
 
 
-def _export_prices(draft: Draft, reader: Reader) -> None:
+def _export_prices(draft: Draft, reader: Reader, settled: Settled) -> None:
     tip = reader.tip()
     end = tip["height"] + 1 if tip else 0
     closed_end = max(0, end - DEPTH_BLOCKS) // CLOSED_BLOCKS * CLOSED_BLOCKS
-    key = _key(reader, "now_prices", "height", closed_end)
+    key = _key(closed_end, reader.closed_blocks(closed_end))
 
     def rows(first: int, end: int) -> pa.Table:
         return _typed(reader.price_rows(first, end), PRICES)
 
     draft.once("data/closed/prices.parquet", key, lambda: to_parquet(rows(0, closed_end)))
     draft.once("data/closed/prices.csv", key, lambda: to_csv(rows(0, closed_end)))
-    newest = rows(closed_end, end)
-    draft.add("data/prices.parquet", append_parquet(draft.read("data/closed/prices.parquet"), newest))
-    draft.add("data/prices.csv", draft.read("data/closed/prices.csv") + to_csv(newest, header=False))
+    closed = draft.read("data/closed/prices.parquet")
+    draft.add("data/prices.parquet", append_parquet(closed, rows(closed_end, end)))
+
+    def csv() -> bytes:
+        newest = rows(closed_end, settled.last_height + 1)
+        return draft.read("data/closed/prices.csv") + to_csv(newest, header=False)
+
+    draft.once("data/prices.csv", settled.key, csv)
 
 
 def _export_exchange(draft: Draft, reader: Reader) -> None:
     newest = reader.exchange()
     end = newest["sampled_at_unix"] + 1 if newest else 0
     closed_end = max(0, end - DEPTH_SECONDS) // CLOSED_SECONDS * CLOSED_SECONDS
-    key = _key(reader, "exchange_samples", "sampled_at_unix", closed_end)
+    key = _key(closed_end, reader.closed_samples(closed_end))
 
     def rows(first: int, end: int) -> pa.Table:
         return _typed(reader.exchange_rows(first, end), EXCHANGE)
@@ -140,10 +149,9 @@ def _export_exchange(draft: Draft, reader: Reader) -> None:
 
 
 def _export_outputs(draft: Draft, reader: Reader) -> None:
-    for first, end in reader.months():
-        path = f"data/outputs/{datetime.fromtimestamp(first, UTC):%Y-%m}.parquet"
-        key = f"{FORMAT}-{reader.fingerprint('now_blocks', 'time_unix', first, end)}"
-        draft.once(path, key, partial(_outputs, reader, first, end))
+    for month in reader.months():
+        path = f"data/outputs/{datetime.fromtimestamp(month['first_unix'], UTC):%Y-%m}.parquet"
+        draft.once(path, _key(month), partial(_outputs, reader, month["first_unix"], month["end_unix"]))
 
 
 def _outputs(reader: Reader, first_unix: int, end_unix: int) -> bytes:
@@ -158,8 +166,8 @@ def read_prices(draft: Draft) -> pa.Table:
     return pq.read_table(pa.BufferReader(draft.read("data/prices.parquet")), columns=columns)
 
 
-def _key(reader: Reader, table: str, column: str, end: int) -> str:
-    return f"{FORMAT}-{ALGORITHM_VERSION}-{end}-{reader.fingerprint(table, column, 0, end)}"
+def _key(*facts: object) -> str:
+    return fingerprint((FORMAT, ALGORITHM_VERSION, *facts))
 
 
 def schema_of(columns: Columns) -> pa.Schema:
@@ -178,30 +186,34 @@ def _typed(table: pa.Table, columns: Columns) -> pa.Table:
 
 def to_parquet(table: pa.Table) -> bytes:
     """Return a Parquet file."""
-    return _write(table, b"PAR1")
+    return bytes(_write(table, MAGIC).to_pybytes())
 
 
 def append_parquet(closed: bytes, table: pa.Table) -> bytes:
     """Return a Parquet file with the row groups of a closed one, byte for byte, and one more."""
     whole = _write(table, _without_footer(closed))
     footer = pq.read_metadata(io.BytesIO(closed))
-    footer.append_row_groups(pq.read_metadata(io.BytesIO(whole)))
+    footer.append_row_groups(pq.read_metadata(pa.BufferReader(whole)))
     written = io.BytesIO()
     footer.write_metadata_file(written)
-    return _without_footer(whole) + written.getvalue()[len(b"PAR1") :]
+    return b"".join((_without_footer(whole), written.getbuffer()[len(MAGIC) :]))
 
 
-def _write(table: pa.Table, before: bytes) -> bytes:
+def _write(table: pa.Table, before: bytes | memoryview) -> pa.Buffer:
     # No dictionaries: nearly every value is a new one. Row groups are written after what comes before them.
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, table.schema, compression="zstd", use_dictionary=False) as writer:
-        sink.write(before[len(b"PAR1") :])  # the writer has begun with these four bytes itself
+    split = {field.name: "BYTE_STREAM_SPLIT" for field in table.schema if pa.types.is_floating(field.type)}
+    with pq.ParquetWriter(
+        sink, table.schema, compression="zstd", use_dictionary=False, column_encoding=split
+    ) as writer:
+        sink.write(before[len(MAGIC) :])  # the writer has begun with these four bytes itself
         writer.write_table(table, row_group_size=max(1, table.num_rows))
-    return bytes(sink.getvalue().to_pybytes())
+    return sink.getvalue()
 
 
-def _without_footer(parquet: bytes) -> bytes:
-    return parquet[: -8 - int.from_bytes(parquet[-8:-4], "little")]
+def _without_footer(parquet: bytes | pa.Buffer) -> memoryview:
+    view = memoryview(parquet)
+    return view[: -8 - int.from_bytes(view[-8:-4], "little")]
 
 
 def to_csv(table: pa.Table, *, header: bool = True) -> bytes:

@@ -11,6 +11,8 @@ import gzip
 import os
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ GZIP_SUFFIXES = {".html", ".json", ".css", ".js", ".svg", ".csv", ".txt", ".xml"
 GZIP_FROM_BYTES = 1000
 GZIP_BELOW_BYTES = 8_000_000  # beyond: whole-history CSV, whose small twin is the Parquet file
 GZIP_LEVEL = 6
+WRITERS = 4  # most of writing a file is waiting for the disk to have it
 
 
 def current_release(site_dir: Path) -> Path | None:
@@ -100,29 +103,31 @@ def write_release(folder: Path, draft: Draft, manifest: Snapshot, found: Mapping
         manifest: without its list of files.
         found: the files of that old release by path, as in its manifest.
     """
-    paths = draft.paths()
-    entries = [
-        _write(folder, draft, path) if path in draft.files else _carry(folder, draft, path, found) for path in paths
-    ]
+    kept = {path for path in draft.carried - draft.files.keys() if found.get(path) == draft.known[path]}
+    for path in draft.carried - draft.files.keys() - kept:
+        _carry(folder, draft, path)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        made = dict(zip(draft.files, pool.map(partial(_write, folder, draft), draft.files), strict=True))
+    entries = [made.get(path) or _entry(draft, path) for path in draft.paths()]
+    for path in found.keys() - draft.carried - draft.files.keys():
+        _clear(folder / path)
     draft.add(MANIFEST, dump({**manifest, "files": entries}))
     _write(folder, draft, MANIFEST)
-    for path in found.keys() - set(paths):
-        _clear(folder / path)
     shutil.rmtree(folder / HEALTH, ignore_errors=True)
     for mark in draft.marks:
         _place(folder, mark).touch()
 
 
-def _carry(folder: Path, draft: Draft, path: str, found: Mapping[str, Any]) -> Snapshot:
-    entry = {**draft.known[path], "made_from": draft.made_from.get(path)}
-    there = found.get(path)
-    if there and (there["sha256"], there["gzip_bytes"]) == (entry["sha256"], entry["gzip_bytes"]):
-        return entry
+def _entry(draft: Draft, path: str) -> Mapping[str, Any]:
+    known, made_from = draft.known[path], draft.made_from.get(path)
+    return known if known["made_from"] == made_from else {**known, "made_from": made_from}
+
+
+def _carry(folder: Path, draft: Draft, path: str) -> None:
     source, target = (draft.current or folder) / path, _place(folder, path)
     _link(source, target)
-    if entry["gzip_bytes"]:
+    if draft.known[path]["gzip_bytes"]:
         _link(_twin(source), _twin(target))
-    return entry
 
 
 def _link(source: Path, target: Path) -> None:
@@ -137,7 +142,7 @@ def _link(source: Path, target: Path) -> None:
 def _write(folder: Path, draft: Draft, path: str) -> Snapshot:
     target, data = _place(folder, path), draft.files[path]
     _write_flushed(target, data)
-    packed = compress(target.suffix, data)
+    packed = None if path == MANIFEST else compress(target.suffix, data)
     if packed:
         _write_flushed(_twin(target), packed)
     return {

@@ -25,10 +25,10 @@ import pyarrow
 from builder import charts, pages, snapshots
 from builder.compat import COMPATIBLE, make_compatible
 from builder.contract import contract
-from builder.draft import Draft, Objects, dump
+from builder.draft import Draft, Objects, dump, fingerprint
 from builder.exports import FORMAT, export_all, read_prices
 from builder.feeds import feeds
-from builder.history import LONG_RANGES, SHORT_RANGES, Columns, columns_of, long_history, short_history
+from builder.history import LONG_RANGES, SHORT_RANGES, Columns, Settled, columns_of, long_history, settle, short_history
 from builder.notices import STALE_RUNS, mark_failed
 from builder.picture import pictured, points_csv
 from builder.publish import HEALTH, current_release, publish
@@ -38,8 +38,6 @@ from oracle.core.params import ALGORITHM_VERSION
 from oracle.reader import Reader
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-HOUR_SECONDS = 3600
-RECENT_TICKS = 300  # of more than a day: a reorg below them is not survived by the record either
 SICK = ("stale", "failing")
 OBJECTS = [
     *(f"api/{name}.json" for name in ("latest", "status", "episodes", "days", "scorecard", "window")),
@@ -103,7 +101,8 @@ def publish_failure(output: Output, error: Row, context: Context) -> BuildReport
         for path in [path for path in OBJECTS if path in draft.known]:
             objects.offer(path)
     else:
-        _make_objects(draft, objects, Record(), context, [])
+        nothing = Record()
+        _make_objects(draft, objects, nothing, context, settle(nothing, context.now_unix, ""))
     latest, status = mark_failed(objects["api/latest.json"], objects["api/status.json"], error, context)
     objects.make("api/latest.json", None, lambda: latest)
     objects.make("api/status.json", None, lambda: status)
@@ -112,9 +111,10 @@ def publish_failure(output: Output, error: Row, context: Context) -> BuildReport
 
 def _build(reader: Reader, output: Output, context: Context, progress: Progress | None, draft: Draft) -> BuildReport:
     record, objects = gather(reader, context.now_unix), Objects(draft)
-    keys = [fingerprint(row) for row in record.days]
-    export_all(draft, reader, record.days, fingerprint(keys), with_outputs=output.with_outputs)
-    _make_objects(draft, objects, record, context, keys)
+    keys = [_key(row) for row in record.days]
+    settled = settle(record, context.now_unix, _key(record.facts, context.threshold_percent, keys))
+    export_all(draft, reader, record.days, settled, with_outputs=output.with_outputs)
+    _make_objects(draft, objects, record, context, settled)
     _make_window(objects, reader, record)
     dates = []
     for done, date in enumerate(_make_days(draft, objects, reader, keys, output.public_url), 1):
@@ -126,6 +126,8 @@ def _build(reader: Reader, output: Output, context: Context, progress: Progress 
 
 def gather(reader: Reader, now_unix: int) -> Record:
     """Read what every build reads, whatever has changed."""
+    counts = reader.counts()
+    has_gaps = counts["blocks"] and counts["last_height"] - counts["first_height"] + 1 > counts["blocks"]
     return Record(
         facts=reader.facts(),
         tip=reader.tip(),
@@ -138,47 +140,41 @@ def gather(reader: Reader, now_unix: int) -> Record:
         runs=reader.runs(),
         last_good_run=reader.last_run(failed=False),
         last_failed_run=reader.last_run(failed=True),
-        gaps=reader.gaps(),
-        counts=reader.counts(),
+        gaps=reader.gaps() if has_gaps else (),
+        counts=counts,
     )
 
 
-def _make_objects(draft: Draft, objects: Objects, record: Record, context: Context, day_keys: list[str]) -> None:
+def _make_objects(draft: Draft, objects: Objects, record: Record, context: Context, settled: Settled) -> None:
     """Make the JSON files but for those of single days, all of the record as it is now."""
     latest = snapshots.latest(record, context)
     objects.make("api/latest.json", None, lambda: latest)
     objects.make("api/status.json", None, lambda: snapshots.status(record, latest, context))
     objects.make("api/episodes.json", None, lambda: snapshots.episodes(record, context))
+    objects.make("api/days.json", settled.days_key, lambda: snapshots.days(record, context))
     for name in SHORT_RANGES:
         objects.make(f"api/history/{name}.json", None, partial(short_history, name, record, context))
 
-    days_key = fingerprint((record.facts, context.threshold_percent, day_keys))
-    objects.make("api/days.json", days_key, lambda: snapshots.days(record, context))
-    hour_unix = context.now_unix // HOUR_SECONDS * HOUR_SECONDS
-    settled_ticks = [row for row in record.ticks if row["time_unix"] < hour_unix]
-    newest = settled_ticks[-1] if settled_ticks else record.tip or {"height": -1}
-    settled = fingerprint((days_key, hour_unix, newest, settled_ticks[-RECENT_TICKS:]))
-
     @cache
     def blocks() -> Columns:
-        return columns_of(read_prices(draft), newest["height"])
+        return columns_of(read_prices(draft), settled.last_height)
 
     for name in LONG_RANGES:
         path = f"api/history/{name}.json"
-        objects.make(path, settled, partial(_long_history, name, record, blocks, hour_unix))
-    objects.make("api/scorecard.json", settled, lambda: scorecard(record, blocks(), hour_unix))
-    make_compatible(objects, settled)
+        objects.make(path, settled.key, partial(_long_history, name, record, blocks, settled))
+    objects.make("api/scorecard.json", settled.key, lambda: scorecard(record, blocks(), settled.hour_unix))
+    make_compatible(objects, settled.key)
 
 
-def _long_history(name: str, record: Record, blocks: Callable[[], Columns], hour_unix: int) -> Snapshot:
-    return long_history(name, record, blocks(), hour_unix)
+def _long_history(name: str, record: Record, blocks: Callable[[], Columns], settled: Settled) -> Snapshot:
+    return long_history(name, record, blocks(), settled)
 
 
 def _make_window(objects: Objects, reader: Reader, record: Record) -> None:
     price = record.price
     if price and reader.block(price["window_first_height"]):
         row = snapshots.window_row(price)
-        objects.make("api/window.json", fingerprint(price), lambda: pictured(reader, record.facts, row))
+        objects.make("api/window.json", _key(price), lambda: pictured(reader, record.facts, row))
 
 
 def _make_days(
@@ -277,9 +273,8 @@ def _manifest(latest: Row) -> Snapshot:
     }
 
 
-def fingerprint(facts: object) -> str:
-    """Return a short text that changes with plain values and with the form of the files made from them."""
-    return hashlib.blake2b(repr((FORMAT, ALGORITHM_VERSION, facts)).encode(), digest_size=10).hexdigest()
+def _key(*facts: object) -> str:
+    return fingerprint((FORMAT, ALGORITHM_VERSION, *facts))
 
 
 def _fingerprinted(name: str, data: bytes) -> str:
@@ -293,6 +288,7 @@ def pages_assets() -> dict[str, bytes]:
     return pages.asset_files()
 
 
+@cache
 def look_fingerprint(public_url: str | None) -> str:
     """Return a text that changes whenever a page would look different with the same numbers in it."""
     look = hashlib.sha256((public_url or "").encode())

@@ -81,8 +81,18 @@ SELECT count(*) AS blocks, min(height) AS first_height, max(height) AS last_heig
 FROM now_blocks
 """
 _MONTHS = """
-SELECT DISTINCT epoch(month)::BIGINT AS first, epoch(month + INTERVAL 1 MONTH)::BIGINT AS end
-FROM (SELECT date_trunc('month', make_timestamp(time_unix * 1000000)) AS month FROM now_blocks) ORDER BY first
+SELECT epoch(month)::BIGINT AS first_unix, epoch(month + INTERVAL 1 MONTH)::BIGINT AS end_unix, count(*) AS blocks,
+    arg_max(hash, height) AS last_hash
+FROM (SELECT *, date_trunc('month', make_timestamp(time_unix * 1000000)) AS month FROM now_blocks)
+GROUP BY month ORDER BY month
+"""
+_CLOSED_BLOCKS = """
+SELECT (SELECT hash FROM now_blocks WHERE height = $end - 1) AS last_hash,
+    (SELECT count(*) FROM now_prices WHERE height < $end) AS prices,
+    (SELECT count(exchange_usd) FROM now_divergences WHERE height < $end) AS comparisons
+"""
+_CLOSED_SAMPLES = """
+SELECT count(*) AS samples, max(sampled_at_unix) AS last_unix FROM exchange_samples WHERE sampled_at_unix < $end
 """
 _GAPS = """
 SELECT previous + 1 AS first_height, height - 1 AS last_height
@@ -189,15 +199,20 @@ class Reader:
             is_round=np.asarray(outputs["is_round"]),
         )
 
-    def months(self) -> list[tuple[int, int]]:
-        """Return start and end of each UTC month that has blocks, oldest first."""
-        return [(row["first"], row["end"]) for row in self._rows(_MONTHS)]
+    def months(self) -> list[Row]:
+        """Return start and end of each UTC month that has blocks, how many, and the last hash; oldest first."""
+        return self._rows(_MONTHS)
 
-    def fingerprint(self, table: str, key: str, first: int, end: int) -> str:
-        """Return a short text that changes when any row of a table with first <= key < end does."""
-        sql = f"SELECT count(*) AS n, bit_xor(hash(t)) AS mix FROM {table} AS t WHERE {key} >= $first AND {key} < $end"  # noqa: S608 - names from code
-        row = self._rows(sql, first=first, end=end)[0]
-        return f"{row['n']}-{row['mix'] or 0:x}"
+    def closed_blocks(self, end_height: int) -> Row:
+        """Return what tells one history of the blocks below a height from another, without reading it.
+
+        The last hash stands for the whole chain before it; the counts for what may be filled in later.
+        """
+        return self._rows(_CLOSED_BLOCKS, end=end_height)[0]
+
+    def closed_samples(self, end_unix: int) -> Row:
+        """Return the like for the exchange samples before a time."""
+        return self._rows(_CLOSED_SAMPLES, end=end_unix)[0]
 
     def price_rows(self, first_height: int, end_height: int) -> pa.Table:
         """Return the published per-block rows of heights from first to below end; times in ms."""
