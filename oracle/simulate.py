@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import struct
 import threading
+import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from io import BytesIO
 from itertools import count, islice
 from typing import NamedTuple
 
@@ -22,14 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.core.block import merkle_root
-from oracle.core.wire import sha256d
+from oracle.core.wire import HEADER_BYTES, sha256d
 from oracle.sources import Quote
 
 REGTEST_BITS = 0x207FFFFF
 NO_HASH = "0" * 64
-HEADER_SIZE = 80
 DAY_SECONDS = 86_400
-QUOTE_SECONDS = 300
 
 Int64s = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -37,6 +35,8 @@ Rng = np.random.Generator
 
 
 # --- The wire format ----------------------------------------
+
+VERSION, SEGWIT, LOCK_TIME, SEQUENCE = b"\x02\0\0\0", b"\0\1", bytes(4), b"\xfd\xff\xff\xff"
 
 
 class Transaction(NamedTuple):
@@ -62,10 +62,18 @@ def _with_size(content: bytes) -> bytes:
     return compact_size(len(content)) + content
 
 
+def _with_count(items: Sequence[bytes]) -> bytes:
+    return compact_size(len(items)) + b"".join(items)
+
+
+def _transaction(inputs: Sequence[bytes], outputs: Sequence[bytes], witness: bytes) -> Transaction:
+    content = _with_count(inputs) + _with_count(outputs)
+    stripped = VERSION + content + LOCK_TIME
+    return Transaction(stripped, VERSION + SEGWIT + content + witness + LOCK_TIME if witness else stripped)
+
+
 def serialize_transaction(
-    inputs: Sequence[tuple[bytes, bytes]],
-    outputs: Sequence[tuple[int, bytes]],
-    witnesses: Sequence[Sequence[bytes]] = (),
+    inputs: list[tuple[bytes, bytes]], outputs: list[tuple[int, bytes]], witnesses: Sequence[Sequence[bytes]] = ()
 ) -> Transaction:
     """Serialise a version 2 transaction; legacy when no witness is given.
 
@@ -74,15 +82,11 @@ def serialize_transaction(
         outputs: (value_sats, output script) each.
         witnesses: the witness items of every input, or nothing at all.
     """
-    parts = [b"\x02\0\0\0", compact_size(len(inputs))]
-    parts += [outpoint + _with_size(script) + b"\xfd\xff\xff\xff" for outpoint, script in inputs]
-    parts.append(compact_size(len(outputs)))
-    parts += [struct.pack("<q", value_sats) + _with_size(script) for value_sats, script in outputs]
-    stripped = b"".join((*parts, bytes(4)))
-    if not witnesses:
-        return Transaction(stripped, stripped)
-    stacks = [compact_size(len(items)) + b"".join(map(_with_size, items)) for items in witnesses]
-    return Transaction(stripped, b"".join((stripped[:4], b"\0\1", stripped[4:-4], *stacks, bytes(4))))
+    return _transaction(
+        [outpoint + _with_size(script) + SEQUENCE for outpoint, script in inputs],
+        [struct.pack("<q", value_sats) + _with_size(script) for value_sats, script in outputs],
+        b"".join(_with_count([_with_size(item) for item in items]) for items in witnesses),
+    )
 
 
 def coinbase_transaction(height: int, others: Sequence[Transaction] = (), tag: bytes = b"") -> Transaction:
@@ -110,9 +114,7 @@ def build_header(prev_hash: str, root: bytes, time_unix: int, bits: int = REGTES
     return next(header for header in headers if int.from_bytes(sha256d(header), "little") <= target)
 
 
-def build_block(
-    prev_hash: str, time_unix: int, transactions: Sequence[Transaction], bits: int = REGTEST_BITS
-) -> bytes:
+def build_block(prev_hash: str, time_unix: int, transactions: Sequence[Transaction], bits: int = REGTEST_BITS) -> bytes:
     """Return a block of these transactions, the coinbase first among them; `prev_hash` in display order."""
     return build_header(prev_hash, _root(transactions), time_unix, bits) + _body(transactions)
 
@@ -122,38 +124,12 @@ def _root(transactions: Sequence[Transaction]) -> bytes:
 
 
 def _body(transactions: Sequence[Transaction]) -> bytes:
-    return compact_size(len(transactions)) + b"".join([transaction.raw for transaction in transactions])
+    return _with_count([transaction.raw for transaction in transactions])
 
 
 def header_hash(header: bytes) -> str:
     """Return the block hash of a header, or of a block that starts with it, in display order."""
-    return sha256d(header[:HEADER_SIZE])[::-1].hex()
-
-
-def blocks_carrying(
-    heights: Iterable[int],
-    times_unix: Iterable[int],
-    value_sats: Iterable[int],
-    *,
-    prev_hash: str = NO_HASH,
-    last_height: int = 0,
-) -> Iterator[bytes]:
-    """Yield linked blocks whose eligible outputs are these rows; a height without rows is an empty block.
-
-    The rows are in chain order and stay so. A block with an odd number of rows gets one output of 1 sat,
-    which the method drops. Empty blocks go on up to `last_height`, stamped ten minutes after their parent.
-    """
-    rows: dict[int, tuple[int, list[int]]] = {}
-    for height, time_unix, value in zip(heights, times_unix, value_sats, strict=True):
-        rows.setdefault(int(height), (int(time_unix), []))[1].append(int(value))
-    time_unix = 0
-    for height in range(min(rows), max(*rows, last_height) + 1):
-        time_unix, values = rows.get(height, (time_unix + 600, []))
-        pairs = zip(values[::2], [*values[1::2], 1], strict=False)
-        payments = [payment_transaction(pair, b"%d/%d" % (height, i)) for i, pair in enumerate(pairs)]
-        block = build_block(prev_hash, time_unix, [coinbase_transaction(height, payments), *payments])
-        prev_hash = header_hash(block)
-        yield block
+    return sha256d(header[:HEADER_BYTES])[::-1].hex()
 
 
 # --- The market and the clock -------------------------------
@@ -166,7 +142,7 @@ class SimulationSettings:
     """What a simulated chain follows from.
 
     `payment_fraction` is the share of transactions that pay a round dollar amount (0.0: no signal, all else
-    alike); `transactions_per_block` is a mean.
+    alike); `transactions_per_block` is a mean. Each of `forks` is (height, salt): from there on blocks are others.
     """
 
     seed: int = 21
@@ -176,29 +152,29 @@ class SimulationSettings:
     payment_fraction: float = 0.25
     start_price_usd: float = 84_000.0
     annual_volatility: float = 0.55
+    forks: tuple[tuple[int, int], ...] = ()
 
 
 class SimulatedMarket:
-    """Price and block arrivals of a chain, a day at a time, each from its own seed."""
+    """Price and block arrivals of a chain, drawn a day at a time, each from its own seed."""
 
     def __init__(self, settings: SimulationSettings) -> None:
         self.settings = settings
-        self._log_prices: list[Floats] = []
-        self._arrivals: list[Int64s] = []
-        self._blocks_before = [0]
+        self._log_prices = [float(np.log(settings.start_price_usd))]  # one a minute
+        self._arrivals_unix = [settings.start_unix]
+        self._drawn_until_unix = settings.start_unix
         self._lock = threading.RLock()
 
     def market_price_usd(self, time_unix: float) -> float:
         """Return the true price of one bitcoin at any time; before the start it is the start price."""
-        day, second = divmod(max(0.0, time_unix - self.settings.start_unix), DAY_SECONDS)
-        self._live_until(int(day))
-        minute, rest = divmod(second / 60, 1)
-        before, after = self._log_prices[int(day)][int(minute) : int(minute) + 2]
+        self._draw_until(time_unix)
+        minute, rest = divmod(max(0.0, time_unix - self.settings.start_unix) / 60, 1)
+        before, after = self._log_prices[int(minute) : int(minute) + 2]
         return float(np.exp(before + rest * (after - before)))
 
     def quote(self, time_unix: float) -> Quote:
         """Return the newest exchange quote at a time: whole dollars, a new one every five minutes."""
-        quoted_at_unix = int(time_unix) // QUOTE_SECONDS * QUOTE_SECONDS
+        quoted_at_unix = int(time_unix) // 300 * 300
         noise = np.random.default_rng((self.settings.seed, 2, quoted_at_unix)).standard_normal()
         price_usd = self.market_price_usd(quoted_at_unix) * (1 + 0.0003 * float(noise))
         currencies = {name: float(round(price_usd * rate)) for name, rate in EXCHANGE_RATES.items()}
@@ -206,45 +182,30 @@ class SimulatedMarket:
 
     def height_at(self, time_unix: float) -> int:
         """Return the height of the newest block that has arrived; one below the first when none has."""
-        day = int(time_unix - self.settings.start_unix) // DAY_SECONDS
-        if time_unix < self.settings.start_unix:
-            return self.settings.first_height - 1
-        self._live_until(day)
-        arrived = self._blocks_before[day] + int(np.searchsorted(self._arrivals[day], time_unix, "right"))
-        return self.settings.first_height + arrived - 1
+        self._draw_until(time_unix)
+        return self.settings.first_height - 1 + bisect_right(self._arrivals_unix, time_unix)
 
     def arrival_unix(self, height: int) -> int:
         """Return when a block was found."""
-        index = height - self.settings.first_height
-        while self._blocks_before[-1] <= index:
-            self._live_until(len(self._arrivals))
-        day = bisect_right(self._blocks_before, index) - 1
-        return int(self._arrivals[day][index - self._blocks_before[day]])
+        while height - self.settings.first_height >= len(self._arrivals_unix):
+            self._draw_until(self._drawn_until_unix)
+        return self._arrivals_unix[height - self.settings.first_height]
 
-    def _live_until(self, last_day: int) -> None:
+    def _draw_until(self, time_unix: float) -> None:
         with self._lock:
-            for day in range(len(self._log_prices), last_day + 1):
-                midnight = self.settings.start_unix + day * DAY_SECONDS
-                rng = np.random.default_rng((self.settings.seed, 1, midnight))
-                self._log_prices.append(self._price_path(rng))
-                arrivals = _arrival_seconds(rng) if day else np.append(0, _arrival_seconds(rng))
-                self._arrivals.append(midnight + arrivals)
-                self._blocks_before.append(self._blocks_before[-1] + len(arrivals))
+            while self._drawn_until_unix <= max(time_unix, self.settings.start_unix):
+                self._draw_day(np.random.default_rng((self.settings.seed, 1, self._drawn_until_unix)))
+                self._drawn_until_unix += DAY_SECONDS
 
-    def _price_path(self, rng: Rng) -> Floats:
-        """Draw 1441 log prices, midnight to midnight: calm and wild days, fat-tailed minutes."""
-        opening = self._log_prices[-1][-1] if self._log_prices else np.log(self.settings.start_price_usd)
-        minute_deviation = self.settings.annual_volatility / np.sqrt(365 * 1440)
+    def _draw_day(self, rng: Rng) -> None:
+        """Draw calm and wild days, fat-tailed minutes; blocks 600 s apart, some days with a gap of two hours."""
         wildness = np.exp(0.45 * rng.standard_normal() - 0.45**2)
-        steps = wildness * minute_deviation * rng.standard_t(4, 1440) / np.sqrt(2)
-        return np.asarray(opening + np.append(0, np.cumsum(steps)))
-
-
-def _arrival_seconds(rng: Rng) -> Int64s:
-    """Draw a day's block times: a Poisson process, 600 s apart, now and then with a gap of two hours."""
-    seconds = np.unique(rng.integers(1, DAY_SECONDS, rng.poisson(144)))
-    gap_start = rng.integers(0, DAY_SECONDS) if rng.random() < 0.12 else DAY_SECONDS
-    return seconds[(seconds < gap_start) | (seconds > gap_start + 7200)]
+        minute_deviation = wildness * self.settings.annual_volatility / np.sqrt(365 * 1440)
+        steps = minute_deviation * rng.standard_t(4, 1440) / np.sqrt(2)
+        self._log_prices += (self._log_prices[-1] + np.cumsum(steps)).tolist()
+        seconds = np.unique(rng.integers(1, DAY_SECONDS, rng.poisson(144)))
+        is_in_gap = np.abs(seconds - rng.integers(0, 8 * DAY_SECONDS)) < 3600
+        self._arrivals_unix += (self._drawn_until_unix + seconds[~is_in_gap]).tolist()
 
 
 # --- Values: round dollars, round bitcoin, everything else ---
@@ -252,19 +213,16 @@ def _arrival_seconds(rng: Rng) -> Int64s:
 # All weights below are fitted to the 66,647 eligible outputs of mainnet blocks 937,665..937,808.
 # What is neither round dollars nor round bitcoin, log10(BTC): normal distributions around -5.0, -4.5 .. 1.0
 # at the price of those blocks; at a higher price people move less bitcoin.
-BACKGROUND_WEIGHTS = np.array([330, 211, 523, 1116, 1536, 1368, 1113, 534, 395, 197, 189, 21, 51])
-BACKGROUND_DEVIATION = 0.33
-BACKGROUND_PRICE_USD = 68_150
+BACKGROUND_WEIGHTS = (330, 211, 523, 1116, 1536, 1368, 1113, 534, 395, 197, 189, 21, 51)
+BACKGROUND_DEVIATION, BACKGROUND_PRICE_USD = 0.33, 68_150
 ROUND_BTC_FRACTION = 0.17
 ROUND_BTC_DIGITS = (10, 10, 10, 10, 12, 15, 15, 20, 20, 20, 25, 30, 30, 30, 40, 50, 50, 50, 60, 70, 80, 90)
 ROUND_BTC_SATS = (100, 1000, 1000, 1000, 10**4, 10**4, 10**4, 10**4, 10**5, 10**5, 10**6, 10**6, 10**7)
 # fmt: off
-DOLLARS, DOLLAR_WEIGHTS = np.array((
-    (1, 5, 7, 10, 15, 20, 25, 30, 35, 40, 50, 60, 70, 80, 100, 120, 150, 200, 250, 300, 350, 400, 500, 600,
-     700, 800, 1000, 1500, 2000, 3000, 5000, 10000),
-    (81, 275, 92, 653, 263, 655, 315, 442, 106, 239, 929, 169, 108, 123, 1009, 96, 275, 413, 127, 307, 85,
-     142, 341, 70, 73, 46, 294, 62, 138, 53, 67, 34),
-))
+DOLLARS = np.array([1, 5, 7, 10, 15, 20, 25, 30, 35, 40, 50, 60, 70, 80, 100, 120, 150, 200, 250, 300, 350, 400,
+                    500, 600, 700, 800, 1000, 1500, 2000, 3000, 5000, 10000])
+DOLLAR_WEIGHTS = (81, 275, 92, 653, 263, 655, 315, 442, 106, 239, 929, 169, 108, 123, 1009, 96, 275, 413, 127, 307, 85,
+                  142, 341, 70, 73, 46, 294, 62, 138, 53, 67, 34)
 # fmt: on
 LIMIT_SATS = (999, 1000, 1001, 10**13 - 1, 10**13, 10**13 + 1)
 PAYMENT_DELAYS_SECONDS = (60, 300, 600, 1200, 2400)
@@ -280,250 +238,160 @@ def draw_values(rng: Rng, total: int, pay_at: Int64s, prices_usd: Floats, paymen
         prices_usd: the prices at which payers convert.
         payment_fraction: the share of `pay_at` that are round dollars.
     """
-    centre = -5 + 0.5 * _choose(rng, np.arange(len(BACKGROUND_WEIGHTS)), total, BACKGROUND_WEIGHTS)
-    values = 10 ** (8 + centre + BACKGROUND_DEVIATION * rng.standard_normal(total))
-    values *= BACKGROUND_PRICE_USD / prices_usd[0]
+    centres = 8 - 5 + 0.5 * _choose(rng, BACKGROUND_WEIGHTS, total)
+    values = 10 ** (centres + BACKGROUND_DEVIATION * rng.standard_normal(total)) * BACKGROUND_PRICE_USD / prices_usd[0]
     size = len(pay_at)
-    coins = _choose(rng, DOLLARS, size, DOLLAR_WEIGHTS) / rng.choice(prices_usd, size)
-    dollars = 1e8 * coins * np.exp(_slippage(rng, size))
+    coins = DOLLARS[_choose(rng, DOLLAR_WEIGHTS, size)] / rng.choice(prices_usd, size)
+    # payers miss the round amount, most by little; some send more, with fees on top
+    fees = rng.exponential(0.006, size) * (rng.random(size) < 0.08)
+    dollars = 1e8 * coins * np.exp(0.001 * rng.standard_normal(size) + fees)
     bitcoins = rng.choice(ROUND_BTC_DIGITS, size) * rng.choice(ROUND_BTC_SATS, size)
-    limits = rng.choice(LIMIT_SATS, size)
     kind = rng.random(size)
     is_kind = [kind < payment_fraction, kind > 0.999, kind > 0.999 - ROUND_BTC_FRACTION]
-    values[pay_at] = np.select(is_kind, [dollars, limits, bitcoins], values[pay_at])
+    values[pay_at] = np.select(is_kind, [dollars, rng.choice(LIMIT_SATS, size), bitcoins], values[pay_at])
     return np.asarray(np.rint(np.maximum(values, 330)), np.int64)
 
 
-def _slippage(rng: Rng, size: int) -> Floats:
-    """Draw by how much payers miss the round amount: most by little, some send more, with fees on top."""
-    fees = rng.exponential(0.006, size) * (rng.random(size) < 0.08)
-    return np.asarray(0.001 * rng.standard_normal(size) + fees)
-
-
-def _choose(rng: Rng, options: Int64s, size: int, weights: Sequence[float] | Int64s) -> Int64s:
-    shares = np.array(weights) / np.sum(np.array(weights))
-    return np.asarray(rng.choice(options, size, p=shares))
+def _choose(rng: Rng, weights: Sequence[float], size: int) -> Int64s:
+    """Draw so many indices of `weights`."""
+    return np.asarray(np.searchsorted(np.cumsum(weights), rng.random(size) * np.sum(weights), "right"))
 
 
 # --- Transactions -------------------------------------------
 
-InputSizes = tuple[int, tuple[int, ...]]
+
+def _input(script_size: int, *item_sizes: int) -> tuple[bytes, bytes]:
+    """Make what follows an input's outpoint, and its witness; "simulated" stands where signatures would."""
+    script, *items = [_with_size((b"simulated " * 80)[:size]) for size in (script_size, *item_sizes)]
+    return script + SEQUENCE, _with_count(items)
 
 
-class Shape(NamedTuple):
-    """A kind of transaction: its weight, how many inputs and outputs, and what is special about it."""
-
-    weight: float
-    inputs: tuple[int, int]
-    outputs: tuple[int, int]
-    spends_recent: bool = False
-    has_op_return: bool = False
-    witness: tuple[tuple[int, int], ...] = ()
-
-
-PAYMENT = Shape(26, (1, 5), (2, 2))
-SHAPES = (
-    PAYMENT,
-    Shape(36, (1, 3), (2, 2), spends_recent=True),
-    Shape(10, (1, 3), (1, 1)),
-    Shape(8, (1, 3), (3, 40)),
-    Shape(10, (1, 2), (2, 3), has_op_return=True),
-    Shape(2, (6, 40), (1, 2)),
-    Shape(0.3, (41, 260), (1, 2)),
-    Shape(3, (1, 1), (2, 2), witness=((495, 505),)),
-    Shape(3, (1, 2), (2, 2), witness=((245, 255), (247, 253))),
-    Shape(6, (1, 1), (1, 2), witness=((64, 64), (200, 700), (33, 33))),
-)
-# bytes of input script and witness items: p2wpkh, p2tr, p2sh-p2wpkh, p2wsh 2 of 3, p2pkh
-INPUTS: tuple[InputSizes, ...] = ((0, (71, 33)), (0, (64,)), (23, (72, 33)), (0, (0, 72, 72, 105)), (107, ()))
-INPUT_WEIGHTS = (50, 20, 10, 5, 15)
-# start, random bytes, end of an output script: p2wpkh, p2tr, p2pkh, p2sh, p2wsh, empty
-OUTPUT_STARTS = (b"\0\x14", b"\x51\x20", b"\x76\xa9\x14", b"\xa9\x14", b"\0\x20", b"")
-OUTPUT_SIZES = (20, 32, 20, 20, 32, 0)
-OUTPUT_ENDS = (b"", b"", b"\x88\xac", b"\x87", b"", b"")
-OUTPUT_WEIGHTS = (50, 20, 13, 13, 3.5, 0.5)
+LEGACY = _input(107)
+# witnesses around the limit of 500 bytes, alone and in sum
+LARGE_INPUTS = [_input(0, size) for size in range(495, 506)] + [_input(0, 250, size) for size in range(200, 601, 5)]
+# p2pkh, p2wpkh, p2tr, p2sh-p2wpkh, p2wsh 2 of 3
+INPUTS = (LEGACY, _input(0, 71, 33), _input(0, 64), _input(23, 72, 33), _input(0, 0, 72, 72, 105), *LARGE_INPUTS)
+INPUT_WEIGHTS = (15, 45, 20, 10, 5, *[5 / len(LARGE_INPUTS)] * len(LARGE_INPUTS))
+# an output script's size and start, random bytes, end: OP_RETURN, p2wpkh, p2tr, p2pkh, p2sh, p2wsh, empty
+OP_RETURN = 0
+OUTPUT_STARTS = [bytes.fromhex(x) for x in ("166a14", "160014", "225120", "1976a914", "17a914", "220020", "00")]
+OUTPUT_SIZES = (20, 20, 32, 20, 20, 32, 0)
+OUTPUT_ENDS = (b"", b"", b"", b"\x88\xac", b"\x87", b"", b"")
+OUTPUT_WEIGHTS = (5, 48, 19, 12, 12, 3.5, 0.5)
+# of transactions: have two outputs; of inputs: spend a coin of the last 300 blocks
+PAIR_FRACTION, RECENT_FRACTION = 0.6, 0.28
 
 
-def draw_transactions(
-    rng: Rng,
-    shapes: Sequence[Shape],
-    *,
-    size: int,
-    coins: Sequence[bytes],
-    values_of: Callable[[int, Int64s], Int64s],
-) -> list[Transaction]:
-    """Draw transactions.
-
-    Args:
-        rng: where all chance comes from.
-        shapes: what there is to choose from.
-        size: how many transactions.
-        coins: recent txids that some of them spend.
-        values_of: draws output values from their number and the indices of possible payments.
-    """
-    which = _choose(rng, np.arange(len(shapes)), size, [shape.weight for shape in shapes])
-    n_in = _draw_counts(rng, np.array([shape.inputs for shape in shapes])[which])
-    n_out = _draw_counts(rng, np.array([shape.outputs for shape in shapes])[which])
-    pay_at = np.cumsum(n_out) - n_out + rng.integers(0, np.minimum(n_out, 2))
-    values = values_of(int(n_out.sum()), pay_at)
-    scripts = _choose(rng, np.arange(len(OUTPUT_STARTS)), len(values), OUTPUT_WEIGHTS)
-    outputs = zip(values.tolist(), scripts.tolist(), strict=True)
-    kinds = _choose(rng, np.arange(len(INPUTS)), size, INPUT_WEIGHTS)
-    read = BytesIO(rng.bytes(900 * int(n_in.sum()) + 32 * len(values))).read
-    drawn = zip(which.tolist(), kinds.tolist(), n_in.tolist(), n_out.tolist(), strict=True)
-    return [
-        _transaction(
-            rng, read, shapes[i], [INPUTS[kind]] * inputs, list(islice(outputs, number)), coins=coins
-        )
-        for i, kind, inputs, number in drawn
-    ]
+def _draw_outpoints(rng: Rng, size: int, coins: Sequence[bytes]) -> Iterator[bytes]:
+    """Draw what inputs spend: 36 bytes each, most of them a coin that nobody knows."""
+    ink, choices = rng.bytes(33 * size), max(1, int(len(coins) / RECENT_FRACTION))
+    for i, coin in enumerate(rng.integers(choices, size=size).tolist()):
+        yield coins[coin] + bytes(4) if coin < len(coins) else ink[33 * i : 33 * i + 33] + bytes(3)
 
 
-def _draw_counts(rng: Rng, bounds: Int64s) -> Int64s:
-    """Draw a whole number within each (low, high) row, low ones more often."""
-    low, high = bounds.T
-    return np.asarray(low + (high - low + 1) * rng.random(len(low)) ** 2.5, np.int64)
+def _draw_outputs(rng: Rng, values_sats: Int64s) -> Iterator[bytes]:
+    """Draw the scripts that values are sent to."""
+    kinds, ink = _choose(rng, OUTPUT_WEIGHTS, len(values_sats)), rng.bytes(32 * len(values_sats))
+    packed = np.where(kinds == OP_RETURN, 0, values_sats).astype("<i8").tobytes()
+    for i, kind in enumerate(kinds.tolist()):
+        script = OUTPUT_STARTS[kind] + ink[32 * i : 32 * i + OUTPUT_SIZES[kind]] + OUTPUT_ENDS[kind]
+        yield packed[8 * i : 8 * i + 8] + script
 
 
-def _transaction(
-    rng: Rng,
-    read: Callable[[int], bytes],
-    shape: Shape,
-    sizes: list[InputSizes],
-    values: list[tuple[int, int]],
-    *,
-    coins: Sequence[bytes],
-) -> Transaction:
-    if shape.witness:
-        sizes = [(0, tuple(int(rng.integers(low, high + 1)) for low, high in shape.witness)) for _ in sizes]
-    elif len(sizes) > 2:
-        sizes[-1] = INPUTS[-1]  # a legacy input among segwit ones
-    inputs = [(read(33) + bytes(3), read(script)) for script, _ in sizes]
-    if shape.spends_recent and coins:
-        inputs[0] = (coins[int(rng.integers(len(coins)))] + bytes(4), inputs[0][1])
-    outputs = [(value, OUTPUT_STARTS[i] + read(OUTPUT_SIZES[i]) + OUTPUT_ENDS[i]) for value, i in values]
-    if shape.has_op_return:
-        outputs[-1] = (0, b"\x6a\x14" + read(20))
-    witnesses = [[read(item) for item in items] for _, items in sizes]
-    return serialize_transaction(inputs, outputs, witnesses if any(witnesses) else ())
+def _payment(kind: tuple[bytes, bytes], outpoints: Sequence[bytes], outputs: Sequence[bytes]) -> Transaction:
+    kinds = [kind] * (len(outpoints) - 1) + [LEGACY if len(outpoints) > 2 else kind]  # one legacy input among others
+    inputs = [outpoint + script for outpoint, (script, _) in zip(outpoints, kinds, strict=True)]
+    return _transaction(inputs, outputs, b"" if kind is LEGACY else b"".join([witness for _, witness in kinds]))
 
 
 # --- The chain ----------------------------------------------
 
 
 class SimulatedChain(SimulatedMarket):
-    """A chain that grows as it is asked for, from its settings and the headers that are known already."""
+    """A chain that grows as it is asked for, from its settings and the headers that are known already.
 
-    def __init__(
-        self, settings: SimulationSettings, headers: bytes = b"", forks: tuple[tuple[int, int], ...] = ()
-    ) -> None:
+    `known` holds the headers that have been given or made so far, from the first on; `heights` those of their
+    hashes. A first run asks for all headers, then for each block: bodies are kept, packed, not drawn twice.
+    """
+
+    def __init__(self, settings: SimulationSettings, known: Iterable[bytes] = ()) -> None:
         super().__init__(settings)
-        self._forks = forks
-        self._headers = bytearray(headers)
-        self._heights: dict[str, int] = {}
-        self.transactions = lru_cache(32)(self._draw_block)
+        self.known = list(known)
+        self.heights = {header_hash(header): i for i, header in enumerate(self.known, settings.first_height)}
+        self._bodies = lru_cache(3000)(self._draw_body)  # 25 kB each
         self._sources = lru_cache(600)(self._draw_sources)
 
     def forked(self, from_height: int, salt: int) -> SimulatedChain:
         """Return a chain of the same market that shares all blocks below a height and none from there on."""
-        shared = self.headers(self.settings.first_height, from_height - 1)
-        return SimulatedChain(self.settings, b"".join(shared), (*self._forks, (from_height, salt)))
-
-    def block(self, height: int) -> bytes:
-        """Return one block as on the wire."""
-        return self.header(height) + _body(self.transactions(height))
-
-    def header(self, height: int) -> bytes:
-        """Return the 80 bytes of a block's header."""
-        return self.headers(height, height)[0]
-
-    def headers(self, first_height: int, last_height: int) -> list[bytes]:
-        """Return the headers of an inclusive range of heights."""
-        self._grow(last_height)
-        starts = [
-            HEADER_SIZE * (height - self.settings.first_height) for height in (first_height, last_height)
-        ]
-        return [
-            bytes(self._headers[at : at + HEADER_SIZE]) for at in range(starts[0], starts[1] + 1, HEADER_SIZE)
-        ]
-
-    @property
-    def known_headers(self) -> int:
-        """How many headers have been made or given."""
-        return len(self._headers) // HEADER_SIZE
+        settings = replace(self.settings, forks=(*self.settings.forks, (from_height, salt)))
+        return SimulatedChain(settings, self.headers(self.settings.first_height, from_height - 1))
 
     def is_consistent(self) -> bool:
-        """Whether the first and the last known header commit to the bodies that these settings make."""
-        ends = (self.settings.first_height, self.settings.first_height + self.known_headers - 1)
-        return all(self.header(height)[36:68] == _root(self.transactions(height)) for height in ends)
+        """Whether the last known header commits to the body that these settings make."""
+        height = self.settings.first_height + len(self.known) - 1
+        return bool(self.known) and self.known[-1][36:68] == self._bodies(height)[0]
+
+    def headers(self, first_height: int, last_height: int) -> list[bytes]:
+        """Return the 80-byte headers of an inclusive range of heights."""
+        lowest = self.settings.first_height
+        with self._lock:
+            for height in range(lowest + len(self.known), last_height + 1):
+                prev_hash = next(reversed(self.heights), NO_HASH)
+                self.known.append(build_header(prev_hash, self._bodies(height)[0], self._stamp(height)))
+                self.heights[header_hash(self.known[-1])] = height
+        return self.known[first_height - lowest : last_height - lowest + 1]
 
     def block_hash(self, height: int) -> str:
         """Return a block's hash in display order."""
-        return header_hash(self.header(height))
+        return header_hash(self.headers(height, height)[0])
 
-    def height_of(self, block_hash: str) -> int | None:
-        """Return the height of a block of this chain; None when it has not made such a block."""
-        with self._lock:
-            for height in range(len(self._heights), self.known_headers):
-                self._heights[self.block_hash(self.settings.first_height + height)] = height
-        index = self._heights.get(block_hash)
-        return None if index is None else self.settings.first_height + index
-
-    def time_unix(self, height: int) -> int:
-        """Return the time in a block's header: about when it was found, out of order now and then."""
-        return int.from_bytes(self.header(height)[68:72], "little")
-
-    def _grow(self, last_height: int) -> None:
-        with self._lock:
-            for height in range(self.settings.first_height + self.known_headers, last_height + 1):
-                prev_hash = header_hash(bytes(self._headers[-HEADER_SIZE:])) if self._headers else NO_HASH
-                self._headers += build_header(
-                    prev_hash, _root(self.transactions(height)), self._stamp(height)
-                )
+    def block(self, height: int) -> bytes:
+        """Return one block as on the wire."""
+        return self.headers(height, height)[0] + zlib.decompress(self._bodies(height)[1])
 
     def _stamp(self, height: int) -> int:
         """Return a new header's time: a miner's clock, but later than the median of the eleven before."""
-        if height == self.settings.first_height:
-            return self.settings.start_unix
+        recent = sorted(int.from_bytes(header[68:72], "little") for header in self.known[-11:])
         rng = self._rng(height, 5)
         late = rng.integers(0, 30) if rng.random() < 0.985 else rng.integers(-120, 1500)
-        recent = struct.iter_unpack("<68xI8x", self._headers[-11 * HEADER_SIZE :])
-        times = sorted(time_unix for (time_unix,) in recent)
-        return max(self.arrival_unix(height) - int(late), int(times[len(times) // 2]) + 1)
+        arrival_unix = self.arrival_unix(height)
+        return max(arrival_unix - int(late), recent[len(recent) // 2] + 1) if recent else arrival_unix
 
-    def _draw_block(self, height: int) -> list[Transaction]:
+    def _draw_body(self, height: int) -> tuple[bytes, bytes]:
+        transactions = self.transactions(height)
+        return _root(transactions), zlib.compress(_body(transactions), 1)
+
+    def transactions(self, height: int) -> list[Transaction]:
+        """Draw a block's transactions."""
         payments = self._sources(height)
         if payments:
             rng = self._rng(height, 4)
             mean = self.settings.transactions_per_block - len(payments)
             size = int(mean * np.exp(0.6 * rng.standard_normal() - 0.18))
-            lags = (0, 1, rng.integers(2, 30), rng.integers(30, 400))
-            parents = [max(height - int(lag), self.settings.first_height) for lag in lags]
+            parents = [max(height - lag, self.settings.first_height) for lag in (0, *rng.integers(1, 300, 3).tolist())]
             coins = [coin.txid for parent in parents for coin in self._sources(parent)]
-            payments = payments + self._draw(rng, height, SHAPES, size, coins)
-        return [coinbase_transaction(height, payments, b"%d" % self._salt(height)), *payments]
+            payments = payments + self._draw(rng, height, size, coins)
+        return [coinbase_transaction(height, payments, self._rng(height, 6).bytes(4)), *payments]
 
     def _draw_sources(self, height: int) -> list[Transaction]:
         """Draw a block's first payments: nothing recent is spent by them, they are what others spend."""
         rng = self._rng(height, 3)
-        size = max(4, self.settings.transactions_per_block // 6) if rng.random() > 0.004 else 0
-        return self._draw(rng, height, (PAYMENT,), size, ())
+        is_empty_block = rng.random() < 0.004
+        return self._draw(rng, height, 0 if is_empty_block else max(4, self.settings.transactions_per_block // 6))
 
-    def _draw(
-        self, rng: Rng, height: int, shapes: Sequence[Shape], size: int, coins: Sequence[bytes]
-    ) -> list[Transaction]:
-        arrival_unix = self.arrival_unix(height)
-        prices_usd = np.array(
-            [self.market_price_usd(arrival_unix - delay) for delay in PAYMENT_DELAYS_SECONDS]
-        )
-
-        def values_of(total: int, pay_at: Int64s) -> Int64s:
-            return draw_values(rng, total, pay_at, prices_usd, self.settings.payment_fraction)
-
-        return draw_transactions(rng, shapes, size=size, coins=coins, values_of=values_of)
+    def _draw(self, rng: Rng, height: int, size: int, coins: Sequence[bytes] = ()) -> list[Transaction]:
+        """Draw so many transactions; some of them spend one of `coins`, given by their txids."""
+        now_unix = self.arrival_unix(height)
+        prices_usd = np.array([self.market_price_usd(now_unix - delay) for delay in PAYMENT_DELAYS_SECONDS])
+        ins = np.minimum(1 + rng.pareto(1.6, size), 260).astype(np.int64)
+        outs = np.minimum(1 + rng.pareto(1.0, size), 40).astype(np.int64)
+        outs[rng.random(size) < PAIR_FRACTION] = 2
+        pay_at = np.cumsum(outs) - outs + rng.integers(0, np.minimum(outs, 2))
+        values_sats = draw_values(rng, int(outs.sum()), pay_at, prices_usd, self.settings.payment_fraction)
+        outpoints, outputs = _draw_outpoints(rng, int(ins.sum()), coins), _draw_outputs(rng, values_sats)
+        drawn = zip(_choose(rng, INPUT_WEIGHTS, size).tolist(), ins.tolist(), outs.tolist(), strict=True)
+        return [_payment(INPUTS[i], list(islice(outpoints, n)), list(islice(outputs, m))) for i, n, m in drawn]
 
     def _rng(self, height: int, stream: int) -> Rng:
-        return np.random.default_rng((self.settings.seed, stream, height, self._salt(height)))
-
-    def _salt(self, height: int) -> int:
-        return next((salt for start, salt in reversed(self._forks) if height >= start), 0)
+        salt = next((salt for start, salt in reversed(self.settings.forks) if height >= start), 0)
+        return np.random.default_rng((self.settings.seed, stream, height, salt))

@@ -17,7 +17,7 @@ from oracle.sources.esplora import EsploraSource
 from oracle.sources.failover import FailoverSource
 from oracle.sources.http import RetryPolicy
 from oracle.sources.quotes import MempoolQuotes
-from oracle.sources.simulated import SimulatedQuotes, SimulatedSource
+from oracle.sources.simulated import SimulatedSource
 from oracle.tick import TickRules
 
 Clock = Callable[[], float]
@@ -51,7 +51,7 @@ def open_sources(settings: Settings, clock: Clock, *, is_lasting: bool = True, i
             now=clock, state_path=state if is_kept else None, history_days=SITE_DAYS if is_kept else WINDOW_DAYS
         )
         whole_chain = simulated.tip().height - simulated.chain.settings.first_height + 1
-        return Sources(FailoverSource([simulated]), SimulatedQuotes(simulated.chain, now=clock), max(1, whole_chain))
+        return Sources(FailoverSource([simulated]), simulated, max(1, whole_chain))
     mempool_retry = _retry(settings, settings.oracle_mempool_retry_delays_seconds, is_patient)
     rpc_retry = _retry(settings, settings.oracle_rpc_retry_delays_seconds, is_patient)
     password = settings.bitcoin_rpc_password
