@@ -27,11 +27,11 @@ import duckdb
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from made_history import END_UNIX, add_block, make_history
+from made_history import END_UNIX, add_block, make_history  # noqa: E402 - found by the line above
 
-from builder.record import Context
-from builder.site import Output, build_site
-from oracle.reader import open_reader
+from builder.record import Context  # noqa: E402
+from builder.site import Output, build_site  # noqa: E402
+from oracle.reader import open_reader  # noqa: E402
 
 LIMIT = 1.2
 
