@@ -41,7 +41,7 @@ from oracle.logs import get_logger, log_settings, logging_to
 from oracle.notify import deliver
 from oracle.reader import open_reader
 from oracle.reading import Range, find_range, read_files, read_range
-from oracle.run import RunResult, error_object, only_run, record
+from oracle.run import Run, error_object, only_run, record
 from oracle.store import Store
 from oracle.wiring import calculator_of, limits_of, open_sources
 
@@ -250,7 +250,7 @@ def build(*, as_json: bool) -> None:
         raise result.error
 
 
-def _publish(settings: Settings, result: RunResult) -> str | None:
+def _publish(settings: Settings, result: Run) -> str | None:
     """Publish what the run found, or that it failed; nothing when the database cannot be used."""
     if result.may_publish:
         return _build_site(settings)
@@ -393,9 +393,7 @@ def doctor(*, as_json: bool) -> None:
     settings = _settings()
     sources = open_sources(settings, time.time, is_lasting=False, is_patient=False)
     try:
-        findings = examine(
-            settings, sources.blocks.sources, sources.quotes, lambda: _query_ms(settings), time.time, dotenv=DOTENV
-        )
+        findings = examine(settings, sources.blocks.sources, sources.quotes, lambda: _query_ms(settings), time.time)
     finally:
         sources.blocks.close()
     if as_json:

@@ -51,6 +51,31 @@ class Estimate:
     is_valid: bool
     reason: str | None
 
+    @property
+    def rough_usd(self) -> int | None:
+        """The rough price in whole dollars."""
+        return self.price.rough_price_usd
+
+    @property
+    def outputs(self) -> int:
+        """How many eligible outputs there are."""
+        return self.price.outputs
+
+    @property
+    def points(self) -> int:
+        """How many price points they give."""
+        return len(self.price.points.prices_usd)
+
+    @property
+    def first_height(self) -> int:
+        """Height of the window's first block."""
+        return self.window.first_height
+
+    @property
+    def last_height(self) -> int:
+        """Height of the window's last block."""
+        return self.window.last_height
+
 
 def estimate_window(window: Window, calculator: WindowPricer, limits: Limits) -> Estimate:
     """Price a window and say how sure the price is."""

@@ -10,8 +10,9 @@ import numpy as np
 from oracle.chain import midnight_unix
 from oracle.compare import Comparison, compare, exchange_mean
 from oracle.episodes import RECENT_TICKS, Episode, Moment, next_episode
-from oracle.rows import Row, divergence_row, sample_row
-from oracle.sources import Quote
+from oracle.errors import SourceError
+from oracle.rows import Row, sample_row
+from oracle.sources import Quote, QuoteSource
 from oracle.store import Batch, Store
 
 DAY_SECONDS = 86_400
@@ -29,10 +30,15 @@ class MarketRules:
 
 
 class Market:
-    """The exchange side of one tick; adds its rows to the tick's batch."""
+    """The exchange side of one tick; adds its rows to the tick's batch.
 
-    def __init__(self, store: Store, batch: Batch, rules: MarketRules, since_unix: int) -> None:
-        self._rules, self._batch = rules, batch
+    `quote_problem` is why there is no quote when asking for it failed: the tick goes on without.
+    """
+
+    def __init__(
+        self, store: Store, batch: Batch, quotes: QuoteSource | None, rules: MarketRules, since_unix: int
+    ) -> None:
+        self._rules, self._batch, self._quotes = rules, batch, quotes
         samples = store.samples(since_unix)
         self._times = [row["sampled_at_unix"] for row in samples]
         self._prices = [row["price_usd"] if not row["is_stale"] else np.nan for row in samples]
@@ -42,36 +48,47 @@ class Market:
         self._open = {row["kind"]: Episode(**row) for row in store.open_episodes()}
         self.changed: list[Episode] = []  # started or ended in this tick
         self.comparison: Comparison | None = None
+        self.quote_problem: SourceError | None = None
+        self.quote_is_stale = False
 
-    def is_stale(self, quote: Quote, time_unix: int) -> bool:
-        """Tell whether a quote is too old to warn of anything."""
-        return time_unix - quote.quoted_at_unix > self._rules.quote_max_age_seconds
-
-    def compare(
-        self, time_unix: int, height: int, quote: Quote | None, price: Row | None, window_span_unix: tuple[int, int]
-    ) -> None:
-        """Record a quote and set the prices as of a block beside it; a recorded moment stays as it is."""
+    def compare(self, time_unix: int, price: Row | None, window_span_unix: tuple[int, int], *, is_now: bool) -> None:
+        """Record the quote of a moment and set the prices beside it; a recorded moment stays as it is."""
         if any(moment.time_unix == time_unix for moment in self._moments["divergence"][-1:]):
             return
-        is_fresh = quote is not None and not self.is_stale(quote, time_unix)
-        if quote is not None and time_unix not in self._times[-1:]:
-            self._times.append(time_unix)
-            self._prices.append(quote.price_usd if is_fresh else np.nan)
-            self._batch.add("exchange_samples", sample_row(quote, time_unix, is_stale=not is_fresh))
+        quote = self._ask(None if is_now else time_unix)
+        fresh_usd = self._record(quote, time_unix) if quote else None
         if price is None:
             return
         is_recent = time_unix - price["time_unix"] < SPOT_MAX_AGE_SECONDS
         self.comparison = compare(
             spot_usd=price["spot_usd"] if price["spot_is_valid"] and is_recent else None,
             window_usd=price["window_usd"] if price["window_is_valid"] else None,
-            exchange_usd=quote.price_usd if quote is not None and is_fresh else None,
+            exchange_usd=fresh_usd,
             exchange_mean_usd=self.mean(*window_span_unix),
             threshold_percent=self._rules.divergence_threshold_percent,
         )
-        row = divergence_row(self.comparison, time_unix, height)
+        row = {"time_unix": time_unix, "height": price["height"], **asdict(self.comparison)}
         self._batch.add("divergences", row)
         self._remember(row, price["window_confidence"])
         self._follow_episodes()
+
+    def _ask(self, time_unix: int | None) -> Quote | None:
+        if self._quotes is None or self.quote_problem is not None:
+            return None
+        try:
+            return self._quotes.latest() if time_unix is None else self._quotes.at(time_unix)
+        except SourceError as error:
+            self.quote_problem = error
+            return None
+
+    def _record(self, quote: Quote, time_unix: int) -> float | None:
+        """Add a sample; return its price unless the quote is too old to warn of anything."""
+        self.quote_is_stale = time_unix - quote.quoted_at_unix > self._rules.quote_max_age_seconds
+        if time_unix not in self._times[-1:]:
+            self._times.append(time_unix)
+            self._prices.append(np.nan if self.quote_is_stale else quote.price_usd)
+            self._batch.add("exchange_samples", sample_row(quote, time_unix, is_stale=self.quote_is_stale))
+        return None if self.quote_is_stale else quote.price_usd
 
     def _remember(self, row: Row, confidence: float | None) -> None:
         at = row["time_unix"], row["height"]
@@ -91,11 +108,8 @@ class Market:
         """Return the exchange's mean and close of a UTC day, None where the samples do not tell."""
         midnight = midnight_unix(day)
         end = midnight + DAY_SECONDS - 1
-        close = [
-            price
-            for time_unix, price in zip(self._times, self._prices, strict=True)
-            if end - CLOSE_REACH_SECONDS < time_unix <= end and np.isfinite(price)
-        ]
+        samples = zip(self._times, self._prices, strict=True)
+        close = [price for at, price in samples if end - CLOSE_REACH_SECONDS < at <= end and np.isfinite(price)]
         return {"exchange_mean_usd": self.mean(midnight, end), "exchange_close_usd": close[-1] if close else None}
 
     def _follow_episodes(self) -> None:

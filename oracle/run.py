@@ -7,8 +7,8 @@ take them. What an administrator does about each is in docs/operations.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from filelock import FileLock, Timeout
 
 from oracle.config import Settings
 from oracle.episodes import Episode
-from oracle.errors import BusyError, OracleError, SourceError, SourceUnavailableError, StoreError
+from oracle.errors import BusyError, OracleError, RequestError, SourceError, SourceUnavailableError, StoreError
 from oracle.logs import get_logger
 from oracle.notify import Event
+from oracle.reading import Progress
 from oracle.rows import run_row
 from oracle.store import Batch, Store
-from oracle.tick import Progress, TickReport, run_tick
+from oracle.tick import TickReport, run_tick
 from oracle.wiring import Clock, calculator_of, open_sources, tick_rules_of
 
 LAST_PRICE_MAX_AGE_SECONDS = 3_600  # while a node hangs, a price this old still serves
@@ -32,18 +33,6 @@ UNAVAILABLE_CODES = {
     "electrs": "ELECTRS_UNAVAILABLE",
 }
 log = get_logger(__name__)
-
-
-@dataclass
-class RunResult:
-    """How a run went; `may_publish` says whether the record may be shown as the newest there is."""
-
-    network: str = "unknown"
-    exit_code: int = 0
-    may_publish: bool = True
-    report: TickReport | None = None
-    error: OracleError | None = None
-    events: list[Event] = field(default_factory=list)
 
 
 @contextmanager
@@ -67,180 +56,171 @@ def only_run(settings: Settings) -> Iterator[None]:
         lock.release()
 
 
-def record(settings: Settings, clock: Clock, progress: Progress | None = None) -> RunResult:
-    """Run one tick into the database and deal with what fails.
+def record(settings: Settings, clock: Clock, progress: Progress | None = None) -> Run:
+    """Run one tick into the database, deal with what fails, and return how it went.
 
     Raises:
-        SettingsError: a setting names something that cannot be used; nothing was done.
+        RequestError: a setting names something that cannot be used; nothing was done.
     """
-    result = RunResult()
-    started_unix = int(clock())
+    run = Run(settings, clock)
     try:
-        result.report = _tick(settings, clock, settings.duckdb_path, result, progress)
+        run.tick_into(settings.duckdb_path, progress)
+    except RequestError:
+        raise
     except StoreError as error:
-        _save_elsewhere(settings, clock, result, error)
-    except SourceUnavailableError as error:
-        _go_without_source(settings, started_unix, result, error)
+        run.save_elsewhere(error)
     except OracleError as error:
-        if error.exit_code == BusyError.exit_code or error.code == "BAD_SETTINGS":
-            raise
-        _fail(settings, started_unix, result, error)
+        run.fail(error)
     else:
-        _log_report(result.report, settings)
-    return result
+        run.log_report()
+    return run
 
 
-def _tick(settings: Settings, clock: Clock, database: Path, result: RunResult, progress: Progress | None) -> TickReport:
-    calculator = calculator_of(settings)
-    now_unix = int(clock())
-    sources = open_sources(settings, clock)
-    source, rules = sources.blocks, tick_rules_of(settings, sources)
-    try:
-        result.network = source.network()
-        with Store(database, network=result.network) as store:
-            before = store.last_run()
-            report = run_tick(
-                store,
-                source,
-                sources.quotes,
-                calculator,
-                rules,
-                now_unix=now_unix,
-                ended_unix=lambda: int(clock()),
-                health=source.probes(),
-                progress=progress,
-            )
-            if before and before["outcome"] == "failed":
-                message = f"builds work again, at block {report.tip.height}"
-                result.events.append(Event("recovery", message, now_unix, result.network))
-            live_since = now_unix - rules.live_seconds
-            result.events += [
-                _episode_event(episode, now_unix, result.network)
-                for episode in report.episodes
-                if (episode.ended_at_unix or episode.started_at_unix) >= live_since
-            ]
-            if settings.duckdb_backup_path.exists() and database == settings.duckdb_path:
-                message = f"{settings.duckdb_backup_path} holds rows of failed runs; run `oracle recover`"
-                log.warning(message)
-                result.events.append(Event("backup_holds_rows", message, now_unix, result.network))
-            return report
-    finally:
-        source.close()
+@dataclass
+class Run:
+    """A run and how it went; `may_publish` says whether the record may be shown as the newest there is."""
 
+    settings: Settings
+    clock: Clock
+    network: str = "unknown"
+    exit_code: int = 0
+    may_publish: bool = True
+    report: TickReport | None = None
+    error: OracleError | None = None
+    events: list[Event] = field(default_factory=list)
 
-def _episode_event(episode: Episode, now_unix: int, network: str) -> Event:
-    is_over = episode.ended_at_unix is not None
-    kind = f"{episode.kind}_{'ended' if is_over else 'started'}"
-    if episode.kind == "divergence":
-        sign = f"{episode.peak_percent or 0:+.1f}%"
-        message = f"divergence is over; its peak was {sign}" if is_over else f"Large divergence detected: {sign}"
-    else:
-        message = "confidence is back" if is_over else "confidence has been low for an hour"
-    details = {"leg": episode.leg, "peak_percent": episode.peak_percent, "start_height": episode.start_height}
-    return Event(kind, message, now_unix, network, details)
+    def __post_init__(self) -> None:
+        self.started_unix = int(self.clock())
 
+    def tick_into(self, database: Path, progress: Progress | None = None) -> None:
+        """Run the tick; the database is opened only when a source answers."""
+        calculator = calculator_of(self.settings)
+        sources = open_sources(self.settings, self.clock)
+        rules = tick_rules_of(self.settings, sources)
+        with closing(sources.blocks) as source:
+            self.network = source.network()
+            with Store(database, network=self.network) as store:
+                before = store.last_run()
+                self.report = run_tick(
+                    store, source, sources.quotes, calculator, rules,
+                    now_unix=self.started_unix, ended_unix=lambda: int(self.clock()),
+                    health=source.probes(), progress=progress,
+                )  # fmt: skip
+        if before and before["outcome"] == "failed":
+            self._tell("recovery", f"builds work again, at block {self.report.tip.height}")
+        for episode in self.report.episodes:
+            if (episode.ended_at_unix or episode.started_at_unix) >= self.started_unix - rules.live_seconds:
+                self._tell_of(episode)
+        backup = self.settings.duckdb_backup_path
+        if backup.exists() and database != backup:
+            message = f"{backup} holds rows of failed runs; run `oracle recover`"
+            log.warning("the backup holds rows of failed runs; run `oracle recover`", backup=str(backup))
+            self._tell("backup_holds_rows", message)
 
-def _log_report(report: TickReport, settings: Settings) -> None:
-    facts: dict[str, Any] = {
-        "tip_height": report.tip.height,
-        "blocks_added": report.blocks_added,
-        "source": report.source,
-    }
-    if report.blocks_replaced:
-        log.warning("the chain was reorganised", blocks_replaced=report.blocks_replaced, **facts)
-    if report.quote_problem is not None:
-        log.warning("no exchange price", reason=str(report.quote_problem))
-    elif report.quote_is_stale:
-        log.warning("the exchange price is stale", max_age_seconds=settings.oracle_quote_max_age_seconds)
-    price = report.price
-    if price is None:
-        log.warning("no price yet: the window needs 144 blocks and the tip", **facts)
-        return
-    if report.blocks_added and not price["window_is_valid"]:
-        names = ("reason", "confidence", "usd", "outputs", "points", "first_height", "last_height")
-        summary = {f"window_{name}": price[f"window_{name}"] for name in names}
-        log.warning("Low confidence: the price is not valid", **facts, **summary)
-    comparison = report.comparison
-    log.info(
-        "recorded",
-        **facts,
-        window_usd=price["window_usd"],
-        spot_usd=price["spot_usd"],
-        confidence=price["spot_confidence"],
-        exchange_usd=comparison.exchange_usd if comparison else None,
-        divergence_percent=comparison.headline_percent if comparison else None,
-    )
+    def save_elsewhere(self, error: StoreError) -> None:
+        """Run the tick into the backup database; nothing more is published."""
+        self.error, self.exit_code, self.may_publish = error, error.exit_code, False
+        backup = self.settings.duckdb_backup_path
+        is_first = not backup.exists()
+        log.critical(
+            "the database cannot be used; this run's rows go to the backup", backup=str(backup), exc_info=error
+        )
+        message = f"{error}; rows are saved in {backup}"
+        try:
+            self.tick_into(backup)
+        except OracleError as second:
+            log.critical("the backup did not work either", reason=str(second))
+            message = f"{error}; and this run's rows are not saved: {second}"
+        self.events.clear()
+        if is_first:
+            self._tell("failure", message)
 
+    def fail(self, error: OracleError) -> None:
+        """Log, record and tell a failure; while Bitcoin Core only hangs, a fresh record still serves."""
+        age_seconds = self._seconds_since_success()
+        is_node_hanging = _has_timed_out(error) and "core" in self.settings.oracle_sources
+        if is_node_hanging and age_seconds is not None and age_seconds <= LAST_PRICE_MAX_AGE_SECONDS:
+            log.warning(
+                "the node does not answer; the last recorded price still serves",
+                reason=str(error), recorded_seconds_ago=age_seconds,
+            )  # fmt: skip
+            self._record_failure(error)
+            return
+        log.error("the run failed; nothing was recorded", reason=str(error), code=error_code(error))
+        self.error, self.exit_code, self.may_publish = error, error.exit_code, False
+        if self._record_failure(error):
+            self._tell("failure", str(error))
 
-def _save_elsewhere(settings: Settings, clock: Clock, result: RunResult, error: StoreError) -> None:
-    backup = settings.duckdb_backup_path
-    log.critical("the database cannot be used; this run's rows go to the backup", backup=str(backup), exc_info=error)
-    result.error, result.exit_code, result.may_publish = error, error.exit_code, False
-    message = f"{error}; rows are saved in {backup}"
-    try:
-        _tick(settings, clock, backup, result, None)
-    except OracleError as second:
-        log.critical("the backup did not work either", reason=str(second))
-        message = f"{error}; and this run's rows are not saved: {second}"
-    result.events = [Event("failure", message, int(clock()), result.network)]
+    def _seconds_since_success(self) -> int | None:
+        with suppress(StoreError):
+            if self.settings.duckdb_path.exists():
+                with Store(self.settings.duckdb_path) as store:
+                    success = store.last_run(or_failed=False)
+                    return self.started_unix - int(success["ended_at_unix"]) if success else None
+        return None
 
+    def _record_failure(self, error: OracleError) -> bool:
+        """Add the failed run to the record; return whether people have not heard of the failure yet."""
+        if not self.settings.duckdb_path.exists():
+            return True
+        try:
+            with Store(self.settings.duckdb_path) as store:
+                self.network = store.network or self.network
+                before = store.last_run()
+                batch, shown = Batch(self.started_unix), error_object(error, self.settings)
+                batch.add("runs", run_row(self.started_unix, int(self.clock()), "failed", error=shown))
+                store.write(batch)
+        except StoreError as second:
+            log.critical("the failure could not be recorded", exc_info=second)
+            return True
+        return before is None or before["outcome"] != "failed"
 
-def _go_without_source(settings: Settings, started_unix: int, result: RunResult, error: SourceUnavailableError) -> None:
-    """Show the last record when Bitcoin Core only hangs and the record is fresh; else fail."""
-    age_seconds = None
-    with suppress(OracleError):
-        if _has_timed_out(error) and "core" in settings.oracle_sources:
-            age_seconds = _age_of_newest_price(settings.duckdb_path, started_unix)
-    if age_seconds is None or age_seconds > LAST_PRICE_MAX_AGE_SECONDS:
-        _fail(settings, started_unix, result, error)
-        return
-    log.warning(
-        "the node does not answer; the last recorded price still serves",
-        reason=str(error),
-        recorded_seconds_ago=age_seconds,
-    )
-    _record_failure(settings, started_unix, result, error)
+    def _tell(self, kind: str, message: str, **details: object) -> None:
+        self.events.append(Event(kind, message, self.started_unix, self.network, details))
+
+    def _tell_of(self, episode: Episode) -> None:
+        is_over = episode.ended_at_unix is not None
+        peak = f"{episode.peak_percent or 0:+.1f}%"
+        messages = {
+            ("divergence", False): f"Large divergence detected: {peak}",
+            ("divergence", True): f"The divergence is over; its peak was {peak}",
+            ("low_confidence", False): "Confidence has been low for an hour",
+            ("low_confidence", True): "Confidence is back",
+        }
+        self._tell(
+            f"{episode.kind}_{'ended' if is_over else 'started'}", messages[episode.kind, is_over], **asdict(episode)
+        )
+
+    def log_report(self) -> None:
+        """Log what the tick found, in the order in which an administrator would ask."""
+        report = self.report
+        if report is None:
+            return
+        facts = {name: getattr(report, name) for name in ("blocks_added", "source")}
+        facts["tip_height"] = report.tip.height
+        if report.blocks_replaced:
+            log.warning("the chain was reorganised", blocks_replaced=report.blocks_replaced, **facts)
+        if report.quote_problem is not None:
+            log.warning("no exchange price", reason=str(report.quote_problem))
+        elif report.quote_is_stale:
+            log.warning("the exchange price is stale", max_age_seconds=self.settings.oracle_quote_max_age_seconds)
+        price, comparison = report.price, report.comparison
+        if price is None:
+            log.warning("no price yet: the window needs 144 blocks and the tip", **facts)
+            return
+        if report.blocks_added and not price["window_is_valid"]:
+            summary = {name: value for name, value in price.items() if name.startswith("window_")}
+            log.warning("Low confidence: the price is not valid", **facts, **summary)
+        prices = {name: price[name] for name in ("window_usd", "spot_usd", "spot_confidence")}
+        shown = ("exchange_usd", "headline_percent", "leg")
+        compared = {name: getattr(comparison, name) for name in shown} if comparison else {}
+        log.info("recorded", **facts, **prices, **compared)
 
 
 def _has_timed_out(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, httpx.TimeoutException):
-            return True
+    while error is not None and not isinstance(error, httpx.TimeoutException):
         error = error.__cause__
-    return False
-
-
-def _age_of_newest_price(database: Path, now_unix: int) -> int | None:
-    if not database.exists():
-        return None
-    with Store(database) as store:
-        run = store.last_good_run()
-    return now_unix - int(run["ended_at_unix"]) if run else None
-
-
-def _fail(settings: Settings, started_unix: int, result: RunResult, error: OracleError) -> None:
-    log.error("the run failed; nothing was recorded", reason=str(error), code=error_code(error))
-    result.error, result.exit_code, result.may_publish = error, error.exit_code, False
-    is_first = _record_failure(settings, started_unix, result, error)
-    if is_first:
-        result.events.append(Event("failure", str(error), started_unix, result.network))
-
-
-def _record_failure(settings: Settings, started_unix: int, result: RunResult, error: OracleError) -> bool:
-    """Add the failed run to the record; return whether the run before it was a good one."""
-    if not settings.duckdb_path.exists():
-        return True
-    try:
-        with Store(settings.duckdb_path) as store:
-            result.network = store.network or result.network
-            before = store.last_run()
-            batch = Batch(started_unix)
-            batch.add("runs", run_row(started_unix, started_unix, "failed", error=error_object(error, settings)))
-            store.write(batch)
-    except StoreError as second:
-        log.critical("the failure could not be recorded", exc_info=second)
-        return True
-    return before is None or before["outcome"] != "failed"
+    return error is not None
 
 
 def error_code(error: OracleError) -> str:

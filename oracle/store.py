@@ -7,11 +7,11 @@ chain are kept and marked with `replaced_at_unix`; everything here reads current
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,10 +22,25 @@ import pyarrow as pa
 from oracle.core.block import Rule
 from oracle.core.eligible import BlockFacts, RecentTxids
 from oracle.errors import RequestError, StoreError
+from oracle.sql import migrations, statements
 
 Row = dict[str, Any]
-FOLLOW_THE_CHAIN = ("blocks", "outputs", "prices", "divergences")
 TXID_BYTES = 32
+MAX_HEIGHT = 2**31 - 1
+OUTPUT_COLUMNS = ("value_sats", "is_round", "parent_height")
+FOLLOW_THE_CHAIN = {  # table: its column of heights; a reorg marks rows above the fork as replaced
+    **dict.fromkeys(("blocks", "outputs", "prices", "divergences"), "height"),
+    "days": "last_height",
+}
+MERGED = {  # table: which rows of a backup are taken
+    **dict.fromkeys(("blocks", "outputs", "prices"), "height > {above} AND replaced_at_unix IS NULL"),
+    "recent_txids": "height > {above}",
+    "days": "replaced_at_unix IS NULL AND date NOT IN (SELECT date FROM now_days)",
+    "divergences": "time_unix NOT IN (SELECT time_unix FROM divergences)",
+    "exchange_samples": "sampled_at_unix NOT IN (SELECT sampled_at_unix FROM exchange_samples)",
+    "runs": "started_at_unix NOT IN (SELECT started_at_unix FROM runs)",
+    "facts_of_database": "name NOT IN (SELECT name FROM facts_of_database)",
+}
 
 
 @dataclass
@@ -89,125 +104,66 @@ class Store:
         """Close the database."""
         self._db.close()
 
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Return the rows of a statement as dicts."""
-        with _translated(self.path):
-            cursor = self._db.execute(sql, parameters)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    def columns(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
-        """Return the rows of a statement as one numpy array a column."""
-        with _translated(self.path):
-            return dict(self._db.execute(sql, parameters).fetchnumpy())
-
     # What a tick needs to know
 
     @property
     def network(self) -> str | None:
         """The network whose blocks are recorded, None in an empty database."""
-        rows = self.query("SELECT value FROM facts_of_database WHERE name = 'network'")
+        rows = self._rows("network")
         return rows[0]["value"] if rows else None
 
-    def chain(self, newest: int) -> dict[int, tuple[str, int]]:
-        """Return hash and header time of the newest stored blocks by height, ascending."""
-        rows = self.query(
-            "SELECT height, hash, time_unix FROM blocks WHERE replaced_at_unix IS NULL ORDER BY height DESC LIMIT ?",
-            [newest],
-        )
-        return {row["height"]: (row["hash"], row["time_unix"]) for row in reversed(rows)}
+    def chain(self, newest: int) -> dict[int, str]:
+        """Return the hashes of the newest stored blocks by height."""
+        return {row["height"]: row["hash"] for row in self._rows("chain", newest=newest)}
 
     def facts(self, first_height: int, last_height: int) -> list[BlockFacts]:
         """Return the facts of stored blocks of an inclusive range of heights."""
-        blocks = self.query(
-            "SELECT height, hash, prev_hash, time_unix, size_bytes, transactions, outputs, left_out "
-            "FROM blocks WHERE height BETWEEN ? AND ? AND replaced_at_unix IS NULL ORDER BY height",
-            [first_height, last_height],
-        )
-        outputs = self.columns(
-            "SELECT height, value_sats, is_round, parent_height FROM outputs "
-            "WHERE height BETWEEN ? AND ? AND replaced_at_unix IS NULL ORDER BY height, rowid",
-            [first_height, last_height],
-        )
-        starts = np.searchsorted(outputs["height"], [block["height"] for block in blocks])
-        ends = np.searchsorted(outputs["height"], [block["height"] for block in blocks], side="right")
-        return [
-            BlockFacts(
-                **(block | {"left_out": {Rule(k): n for k, n in json.loads(block["left_out"]).items()}}),
-                value_sats=outputs["value_sats"][start:end],
-                is_round=outputs["is_round"][start:end],
-                parent_height=outputs["parent_height"][start:end],
-            )
-            for block, start, end in zip(blocks, starts, ends, strict=True)
-        ]
+        blocks = self._rows("block_facts", first=first_height, last=last_height)
+        with _translated(self.path):
+            outputs = self._execute("output_facts", first=first_height, last=last_height).fetchnumpy()
+        found = []
+        for block in blocks:
+            start, end = (np.searchsorted(outputs["height"], block["height"], side) for side in ("left", "right"))
+            left_out = Counter({Rule(name): count for name, count in json.loads(block.pop("left_out")).items()})
+            columns: Row = {name: outputs[name][start:end] for name in OUTPUT_COLUMNS}
+            found.append(BlockFacts(**block, **columns, left_out=left_out))
+        return found
 
     def recent_txids(self, first_height: int, last_height: int) -> RecentTxids:
         """Return which block of a range made which txid, as far as the store remembers."""
         recent = RecentTxids()
-        for row in self.query(
-            "SELECT height, txids FROM recent_txids WHERE height BETWEEN ? AND ? ORDER BY height",
-            [first_height, last_height],
-        ):
+        for row in self._rows("recent_txids", first=first_height, last=last_height):
             data = row["txids"]
             recent.add(row["height"], [data[i : i + TXID_BYTES] for i in range(0, len(data), TXID_BYTES)])
         return recent
 
     def samples(self, since_unix: int) -> list[Row]:
         """Return exchange samples from a time on, oldest first."""
-        return self.query(
-            "SELECT * FROM exchange_samples WHERE sampled_at_unix >= ? ORDER BY sampled_at_unix", [since_unix]
-        )
+        return self._rows("samples", since=since_unix)
 
     def recent_moments(self, newest: int) -> list[Row]:
         """Return the newest ticks with the confidence of their window, oldest first."""
-        rows = self.query(
-            "SELECT d.*, p.window_confidence FROM divergences d LEFT JOIN prices p "
-            "ON p.height = d.height AND p.replaced_at_unix IS NULL "
-            "WHERE d.replaced_at_unix IS NULL ORDER BY d.time_unix DESC LIMIT ?",
-            [newest],
-        )
-        return rows[::-1]
+        return self._rows("recent_moments", newest=newest)[::-1]
 
-    def newest_price(self, up_to_height: int) -> Row | None:
-        """Return the prices as of the newest block up to a height that has any."""
-        rows = self.query(
-            "SELECT * FROM prices WHERE height BETWEEN ? - 1000 AND ? AND replaced_at_unix IS NULL "
-            "ORDER BY height DESC LIMIT 1",
-            [up_to_height, up_to_height],
-        )
-        return rows[0] if rows else None
-
-    def window_span_unix(self, price: Row) -> tuple[int, int]:
-        """Return earliest and latest header time of the window of a row of prices."""
-        rows = self.query(
-            "SELECT min(time_unix) AS first, max(time_unix) AS last FROM blocks "
-            "WHERE height BETWEEN ? AND ? AND replaced_at_unix IS NULL",
-            [price["window_first_height"], price["window_last_height"]],
-        )
-        return rows[0]["first"], rows[0]["last"]
+    def newest_price(self, up_to_height: int) -> tuple[Row | None, tuple[int, int]]:
+        """Return the prices as of the newest block up to a height that has any, and the span of their window."""
+        rows = self._rows("newest_price", up_to=up_to_height)
+        if not rows:
+            return None, (0, 0)
+        return rows[0], (rows[0].pop("window_first_unix"), rows[0].pop("window_last_unix"))
 
     def open_episodes(self) -> list[Row]:
         """Return the episodes that go on."""
-        return self.query("SELECT * FROM episodes WHERE ended_at_unix IS NULL")
+        return self._rows("open_episodes")
 
     def day_after(self, up_to_height: int) -> date | None:
         """Return the UTC day after the newest recorded one that ends up to a height."""
-        rows = self.query(
-            "SELECT max(date) + 1 AS day FROM days WHERE last_height <= ? AND replaced_at_unix IS NULL", [up_to_height]
-        )
-        day: date | None = rows[0]["day"]
+        day: date | None = self._rows("day_after", up_to=up_to_height)[0]["day"]
         return day
 
-    def last_run(self) -> Row | None:
-        """Return how the newest run ended."""
-        rows = self.query("SELECT * FROM runs ORDER BY ended_at_unix DESC, rowid DESC LIMIT 1")
-        return rows[0] if rows else None
-
-    def last_good_run(self) -> Row | None:
-        """Return the newest run that did not fail."""
-        rows = self.query(
-            "SELECT * FROM runs WHERE outcome <> 'failed' ORDER BY ended_at_unix DESC, rowid DESC LIMIT 1"
-        )
+    def last_run(self, *, or_failed: bool = True) -> Row | None:
+        """Return how the newest run ended; the newest that did not fail, if so wanted."""
+        rows = self._rows("last_run", or_failed=or_failed)
         return rows[0] if rows else None
 
     # What a tick writes
@@ -216,104 +172,71 @@ class Store:
         """Write a tick in one transaction: all of it, or nothing."""
         with _translated(self.path), self._transaction():
             if batch.rewind_to is not None:
-                self._mark_replaced(batch.rewind_to, batch.now_unix)
-            self._db.execute("DELETE FROM recent_txids WHERE height < ?", [batch.forget_txids_below])
-            for table, rows in batch.tables.items():
-                self._insert(table, pa.Table.from_pylist(rows))
+                for table, height in FOLLOW_THE_CHAIN.items():
+                    names = {"table": table, "height": height}
+                    self._execute("replace", names, now=batch.now_unix, above=batch.rewind_to)
+            above = batch.rewind_to if batch.rewind_to is not None else MAX_HEIGHT
+            self._execute("forget_txids", below=batch.forget_txids_below, above=above)
             if batch.episodes is not None:
-                self._db.execute("DELETE FROM episodes WHERE ended_at_unix IS NULL")
-                self._insert("episodes", pa.Table.from_pylist(batch.episodes))
-            self._insert_outputs(batch.facts)
+                self._execute("forget_open_episodes")
+            for table, rows in {**batch.tables, "episodes": batch.episodes or []}.items():
+                self._insert(table, pa.Table.from_pylist(rows))
+            self._insert("outputs", _output_table(batch.facts))
             self._insert("recent_txids", _txid_table(batch.txids))
-
-    def _insert_outputs(self, facts: Sequence[BlockFacts]) -> None:
-        if not facts:
-            return
-        table = {
-            "height": np.repeat([f.height for f in facts], [len(f.value_sats) for f in facts]),
-            "value_sats": np.concatenate([f.value_sats for f in facts]),
-            "is_round": np.concatenate([f.is_round for f in facts]),
-            "parent_height": np.concatenate([f.parent_height for f in facts]),
-        }
-        self._insert("outputs", pa.table(table))
-
-    def _insert(self, table: str, rows: pa.Table) -> None:
-        if rows.num_rows:
-            self._db.register("new_rows", rows)
-            self._db.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")  # noqa: S608 - our own names
-            self._db.unregister("new_rows")
-
-    def _mark_replaced(self, above: int, now_unix: int) -> None:
-        for table, height in [*((table, "height") for table in FOLLOW_THE_CHAIN), ("days", "last_height")]:
-            self._db.execute(
-                f"UPDATE {table} SET replaced_at_unix = ? WHERE {height} > ? AND replaced_at_unix IS NULL",  # noqa: S608
-                [now_unix, above],
-            )
-        self._db.execute("DELETE FROM recent_txids WHERE height > ?", [above])
 
     def merge_from(self, backup: Path) -> dict[str, int]:
         """Merge what a backup holds and this database lacks, in one transaction; return rows added, by table.
 
         Blocks and what hangs on them are taken above our newest block, if the backup's chain goes on from it.
         """
-        with _translated(self.path), self._transaction():
-            self._db.execute(f"ATTACH '{str(backup).replace(chr(39), chr(39) * 2)}' AS backup (READ_ONLY)")
-        try:
-            with _translated(self.path), self._transaction():
-                return self._merge_tables()
-        finally:
-            with _translated(self.path):
-                self._db.execute("DETACH backup")
+        with _translated(self.path):
+            self._execute("attach_backup", {"path": str(backup).replace("'", "''")})
+            try:
+                with self._transaction():
+                    above = self._rows("merge_above")[0]["above"]
+                    return {table: self._merge(table, condition, above) for table, condition in MERGED.items()}
+            finally:
+                self._execute("detach_backup")
 
-    def _merge_tables(self) -> dict[str, int]:
-        tip = self._db.execute(
-            "SELECT height, hash FROM blocks WHERE replaced_at_unix IS NULL ORDER BY height DESC LIMIT 1"
-        ).fetchone()
-        above = -1
-        if tip:
-            goes_on = self._db.execute(
-                "SELECT 1 FROM backup.blocks WHERE height = ? AND prev_hash = ? AND replaced_at_unix IS NULL",
-                [tip[0] + 1, tip[1]],
-            ).fetchone()
-            above = tip[0] if goes_on else 2**31 - 1
-        chosen = dict.fromkeys(FOLLOW_THE_CHAIN, f"height > {above} AND replaced_at_unix IS NULL")
-        chosen["recent_txids"] = f"height > {above}"
-        chosen["days"] = (
-            "replaced_at_unix IS NULL AND date NOT IN (SELECT date FROM days WHERE replaced_at_unix IS NULL)"
-        )
-        chosen["divergences"] = "time_unix NOT IN (SELECT time_unix FROM divergences)"
-        chosen["exchange_samples"] = "sampled_at_unix NOT IN (SELECT sampled_at_unix FROM exchange_samples)"
-        chosen["runs"] = "started_at_unix NOT IN (SELECT started_at_unix FROM runs)"
-        chosen["facts_of_database"] = "name NOT IN (SELECT name FROM facts_of_database)"
-        added = {}
-        for table, condition in chosen.items():
-            sql = f"INSERT INTO {table} BY NAME SELECT * FROM backup.{table} WHERE {condition}"  # noqa: S608 - our own
-            added[table] = int((self._db.execute(sql).fetchone() or (0,))[0])
-        return added
+    def _merge(self, table: str, condition: str, above: int) -> int:
+        row = self._execute("merge", {"table": table, "condition": condition.format(above=above)}).fetchone()
+        return int(row[0]) if row else 0
+
+    def _execute(self, name: str, names: dict[str, str] | None = None, **parameters: Any) -> duckdb.DuckDBPyConnection:
+        """Run a statement of `queries.sql`; `names` are our own tables and columns, never input."""
+        sql = statements()[name]
+        return self._db.execute(sql.format(**names) if names else sql, parameters)
+
+    def _rows(self, name: str, **parameters: Any) -> list[Row]:
+        with _translated(self.path):
+            cursor = self._execute(name, **parameters)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _insert(self, table: str, rows: pa.Table) -> None:
+        if rows.num_rows:
+            self._db.register("new_rows", rows)
+            self._execute("insert", {"table": table})
+            self._db.unregister("new_rows")
 
     def _migrate(self) -> None:
-        self._db.execute("CREATE TABLE IF NOT EXISTS migrations (number INTEGER NOT NULL)")
-        done = {row["number"] for row in self.query("SELECT number FROM migrations")}
-        for script in sorted(files("oracle.sql").iterdir(), key=lambda entry: entry.name):
-            number = script.name.partition("_")[0]
-            if script.name.endswith(".sql") and int(number) not in done:
+        self._execute("make_migrations")
+        done = {row["number"] for row in self._rows("migrations")}
+        for number, script in migrations():
+            if number not in done:
                 with self._transaction():
-                    self._db.execute(script.read_text())
-                    self._db.execute("INSERT INTO migrations VALUES (?)", [int(number)])
+                    self._db.execute(script)
+                    self._execute("add_migration", number=number)
 
     def _check_network(self, network: str | None) -> None:
         known = self.network
         if network and known and network != known:
             raise RequestError(
-                f"{self.path} records the {known} chain, and the source is on {network}; set DUCKDB_PATH to "
-                f"another file"
+                f"{self.path} records the {known} chain, and the source is on {network}; set another DUCKDB_PATH"
             )
         if network and not known:
             with _translated(self.path):
-                is_demo = "true" if network == "simulated" else "false"
-                self._db.execute(
-                    "INSERT INTO facts_of_database VALUES ('network', ?), ('is_demo', ?)", [network, is_demo]
-                )
+                self._execute("set_network", network=network)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -324,6 +247,13 @@ class Store:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def _output_table(facts: Sequence[BlockFacts]) -> pa.Table:
+    if not facts:
+        return pa.table({})
+    columns = {name: np.concatenate([getattr(f, name) for f in facts]) for name in OUTPUT_COLUMNS}
+    return pa.table({"height": np.repeat([f.height for f in facts], [len(f.value_sats) for f in facts]), **columns})
 
 
 def _txid_table(txids: dict[int, list[bytes]]) -> pa.Table:

@@ -21,14 +21,13 @@ from oracle.episodes import Episode
 from oracle.errors import BlockNotFoundError, NoDataError, NotFinalError, ReorgTooDeepError, SourceError
 from oracle.estimate import Limits, estimate_spot, estimate_window
 from oracle.market import DAY_SECONDS, Market, MarketRules
-from oracle.reading import read_blocks
+from oracle.reading import Progress, read_blocks
 from oracle.rows import block_row, day_row, price_row, run_row
-from oracle.sources import BlockSource, ChainTip, Health, Quote, QuoteSource
+from oracle.sources import BlockSource, ChainTip, Health, QuoteSource
 from oracle.store import Batch, Row, Store
 
 KEPT_BLOCKS = 288  # whose facts and txids a tick holds: two windows, more than any real day has had
 WINDOW_AND_TIP = PARAMETERS.window_blocks + 1
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +50,9 @@ class TickReport:
     blocks_replaced: int
     price: Row | None
     comparison: Comparison | None
-    quote: Quote | None
     quote_is_stale: bool
     quote_problem: SourceError | None  # why there is no quote, when asking for it failed
     episodes: tuple[Episode, ...]  # that started or ended in this tick
-
-    @property
-    def outcome(self) -> str:
-        """The word for the table `runs`."""
-        return "ok" if self.blocks_added or self.blocks_replaced else "no_new_block"
 
 
 def run_tick(
@@ -95,34 +88,41 @@ def run_tick(
     """
     tip = source.tip()
     fork, replaced = find_fork(store, source, tip)
-    tick = _Tick(store, source, quotes, calculator, rules, now_unix=now_unix, fork=fork)
-    if replaced:
-        tick.batch.rewind_to = fork
-    first = fork + 1 if fork is not None else max(0, tip.height + 1 - rules.first_run_blocks)
+    first = tip.height + 1 - rules.first_run_blocks if fork is None else fork + 1
+    tick = _Tick(store, source, quotes, calculator, rules, now_unix, fork)
     try:
-        added = tick.read(first, tip, progress)
+        added = tick.read(max(0, first), tip, progress)
     except BlockNotFoundError:
-        if fork is not None or first > tip.height - WINDOW_AND_TIP:
+        first = tip.height + 1 - WINDOW_AND_TIP
+        if fork is not None or first <= 0:
             raise
-        # a pruned node: what one window needs will do for a first run
-        tick = _Tick(store, source, quotes, calculator, rules, now_unix=now_unix, fork=fork)
-        added = tick.read(tip.height + 1 - WINDOW_AND_TIP, tip, progress)
-    report = tick.finish(tip, added, replaced)
-    tick.batch.add(
-        "runs",
-        run_row(
-            now_unix,
-            ended_unix() if ended_unix else now_unix,
-            report.outcome,
-            blocks_added=added,
-            blocks_replaced=replaced,
-            tip_height=tip.height,
-            source=report.source,
-            sources=[asdict(found) for found in health],
-        ),
-    )
+        tick = _Tick(store, source, quotes, calculator, rules, now_unix, fork)  # a pruned node: one window will do
+        added = tick.read(first, tip, progress)
+    tick.batch.rewind_to = fork if replaced else None
+    market = tick.market
+    market.compare(now_unix, tick.price, tick.window_span_unix, is_now=True)
+    market.close_books()
+    run: Row = {
+        "blocks_added": added,
+        "blocks_replaced": replaced,
+        "tip_height": tip.height,
+        "source": served_by(source),
+    }
+    outcome = "ok" if added or replaced else "no_new_block"
+    ended = ended_unix() if ended_unix else now_unix
+    tick.batch.add("runs", run_row(now_unix, ended, outcome, sources=[asdict(found) for found in health], **run))
     store.write(tick.batch)
-    return report
+    return TickReport(
+        tip,
+        served_by(source),
+        added,
+        replaced,
+        tick.price,
+        market.comparison,
+        market.quote_is_stale,
+        market.quote_problem,
+        tuple(market.changed),
+    )
 
 
 def find_fork(store: Store, source: BlockSource, tip: ChainTip) -> tuple[int | None, int]:
@@ -131,10 +131,10 @@ def find_fork(store: Store, source: BlockSource, tip: ChainTip) -> tuple[int | N
     if not known:
         return None, 0
     newest, lowest = max(known), min(known)
-    if tip.height < newest and known.get(tip.height, (None,))[0] == tip.hash:
+    if tip.height < newest and known.get(tip.height) == tip.hash:
         return newest, 0  # a source that lags says nothing about the blocks it has not seen
     for height in range(min(newest, tip.height), lowest - 1, -1):
-        if source.hashes(height, height)[0] == known[height][0]:
+        if source.hashes(height, height)[0] == known[height]:
             return height, newest - height
     raise ReorgTooDeepError(
         f"the source's chain differs from the record down to height {lowest} and below; nothing was changed: "
@@ -142,29 +142,30 @@ def find_fork(store: Store, source: BlockSource, tip: ChainTip) -> tuple[int | N
     )
 
 
+def served_by(source: BlockSource) -> str:
+    """Return the name of the source that served the last block; of several, the one that did."""
+    return str(getattr(source, "served_by", None) or source.name)
+
+
+@dataclass
 class _Tick:
     """The state of one tick: the newest blocks, the exchange side, and the rows to write."""
 
-    def __init__(
-        self,
-        store: Store,
-        source: BlockSource,
-        quotes: QuoteSource | None,
-        calculator: PriceCalculator,
-        rules: TickRules,
-        *,
-        now_unix: int,
-        fork: int | None,
-    ) -> None:
-        self.store, self.source, self.quotes = store, source, quotes
-        self.calculator, self.rules, self.now_unix = calculator, rules, now_unix
-        self.batch = Batch(now_unix)
-        self.market = Market(store, self.batch, rules.market, now_unix - 3 * DAY_SECONDS)
-        self.chain: list[BlockFacts] = []
-        self.quote_problem: SourceError | None = None
-        self.price = store.newest_price(fork) if fork is not None else None
-        self.window_span_unix = store.window_span_unix(self.price) if self.price else (0, 0)
-        self.pending_day = store.day_after(fork) if fork is not None else None
+    store: Store
+    source: BlockSource
+    quotes: QuoteSource | None
+    calculator: PriceCalculator
+    rules: TickRules
+    now_unix: int
+    fork: int | None
+    chain: list[BlockFacts] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.batch = Batch(self.now_unix)
+        self.market = Market(self.store, self.batch, self.quotes, self.rules.market, self.now_unix - 3 * DAY_SECONDS)
+        known_up_to = self.fork if self.fork is not None else -1
+        self.price, self.window_span_unix = self.store.newest_price(known_up_to)
+        self.pending_day = self.store.day_after(known_up_to)
 
     def read(self, first: int, tip: ChainTip, progress: Progress | None) -> int:
         """Read, price and compare every block from a height to the tip; return how many."""
@@ -174,9 +175,9 @@ class _Tick:
         hashes = self.source.hashes(first, tip.height)
         for done, facts in enumerate(read_blocks(self.source, hashes, first, recent), 1):
             self._add(facts, recent)
-            is_live = facts.height == tip.height and self.now_unix - facts.time_unix < self.rules.live_seconds
-            if not is_live:
-                self._compare(facts.time_unix, facts.height, self._quote(facts.time_unix))
+            self._price(facts)
+            if facts.height < tip.height or self.now_unix - facts.time_unix >= self.rules.live_seconds:
+                self.market.compare(facts.time_unix, self.price, self.window_span_unix, is_now=False)
             self._finish_days()
             if progress:
                 progress(done, len(hashes))
@@ -199,27 +200,16 @@ class _Tick:
         recent.forget_below(oldest)
         self.batch.add_block(facts, recent.at(facts.height), forget_below=oldest)
         self.batch.add("blocks", block_row(self.chain, served_by(self.source)))
-        if len(self.chain) < WINDOW_AND_TIP:
-            return
+
+    def _price(self, facts: BlockFacts) -> None:
         blocks = self.chain[-WINDOW_AND_TIP:]
+        if len(blocks) < WINDOW_AND_TIP:
+            return
         window = estimate_window(form_window(blocks[:-1]), self.calculator, self.rules.limits)
         spot = estimate_spot(blocks, window, self.rules.limits)
         self.price = price_row(facts, window, spot, self.calculator.algorithm_version)
         self.window_span_unix = window.window.span_unix
         self.batch.add("prices", self.price)
-
-    def _quote(self, time_unix: int | None = None) -> Quote | None:
-        """Return the exchange's quote, of a moment or the newest; a tick goes on without."""
-        if self.quotes is None or self.quote_problem is not None:
-            return None
-        try:
-            return self.quotes.latest() if time_unix is None else self.quotes.at(time_unix)
-        except SourceError as error:
-            self.quote_problem = error
-            return None
-
-    def _compare(self, time_unix: int, height: int, quote: Quote | None) -> None:
-        self.market.compare(time_unix, height, quote, self.price, self.window_span_unix)
 
     def _finish_days(self) -> None:
         """Record each UTC day that became final with the newest block."""
@@ -245,27 +235,3 @@ class _Tick:
     def _header_times(self, first: int, last: int) -> list[int]:
         oldest = self.chain[0].height
         return [f.time_unix for f in self.chain[first - oldest : last - oldest + 1]] if first >= oldest else []
-
-    def finish(self, tip: ChainTip, added: int, replaced: int) -> TickReport:
-        """Compare with the exchange as of now, and say what this tick did."""
-        quote = self._quote()
-        height = self.price["height"] if self.price else tip.height
-        self._compare(self.now_unix, height, quote)
-        self.market.close_books()
-        return TickReport(
-            tip=tip,
-            source=served_by(self.source),
-            blocks_added=added,
-            blocks_replaced=replaced,
-            price=self.price,
-            comparison=self.market.comparison,
-            quote=quote,
-            quote_is_stale=quote is not None and self.market.is_stale(quote, self.now_unix),
-            quote_problem=self.quote_problem,
-            episodes=tuple(self.market.changed),
-        )
-
-
-def served_by(source: BlockSource) -> str:
-    """Return the name of the source that served the last block; of several, the one that did."""
-    return str(getattr(source, "served_by", None) or source.name)

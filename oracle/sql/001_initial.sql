@@ -133,3 +133,10 @@ CREATE TABLE runs (
     error JSON,                       -- the documented error object
     sources JSON NOT NULL             -- what each source's probe said
 );
+
+-- What is current: everything that reads goes through these.
+CREATE VIEW now_blocks AS FROM blocks WHERE replaced_at_unix IS NULL;
+CREATE VIEW now_outputs AS FROM outputs WHERE replaced_at_unix IS NULL;
+CREATE VIEW now_prices AS FROM prices WHERE replaced_at_unix IS NULL;
+CREATE VIEW now_days AS FROM days WHERE replaced_at_unix IS NULL;
+CREATE VIEW now_divergences AS FROM divergences WHERE replaced_at_unix IS NULL;
