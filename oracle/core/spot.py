@@ -20,8 +20,9 @@ STEP, REACH_CELLS = 0.0008, 150  # the grid, in log price: 12% either side of th
 # A block's points: this share of them in a peak so wide, which moves so much to the next block. The share is low,
 # so that a weak signal is still told from none. Points of one block repeat each other: each is part of a witness.
 PEAK_SHARE, PEAK_WIDTH, MOVE_WIDTH, WITNESS = 0.15, 0.002, 0.003, 0.3
-# The evidence that there is a peak at all fades by the block and has odds against it; the peak is so wide.
-MEMORY, LOG_ODDS_AGAINST, CHOSEN_LOG = 0.9, 1.5, 0.01
+# The evidence that there is a peak at all fades by the block and has odds against it. It is counted only so far, or
+# a peak that was there an hour ago would vouch for what is there now. What lies so near is the chosen peak.
+MEMORY, LOG_ODDS_AGAINST, MOST_LOG_ODDS, CHOSEN_LOG = 0.9, 1.5, 6, 0.01
 # The price now may be as far from the last blocks as it moved in two blocks of late, and exchanges differ.
 MOVE_BLOCKS, MOVES_SEEN, EXTRA_LOG = 2, 24, 0.001
 
@@ -105,7 +106,7 @@ def _follow(log_weights: Floats) -> tuple[list[float], float]:
     for row, count in zip(log_weights, times.T, strict=True):
         seen = count[:, None] * row
         belief = (belief @ _MOVES + 1e-12) * np.exp(seen - seen.max(axis=1, keepdims=True))
-        evidence = MEMORY * evidence + float(np.log(belief[0].sum()) + seen[0].max())
+        evidence = np.clip(MEMORY * evidence + np.log(belief[0].sum()) + seen[0].max(), -50, MOST_LOG_ODDS)
         belief /= belief.sum(axis=1, keepdims=True)
         track.append(_tops(belief))
     path = np.array(track)[:, 0]
@@ -113,8 +114,8 @@ def _follow(log_weights: Floats) -> tuple[list[float], float]:
     moves = np.concatenate([side * moved + extra for side in (-1, 1) for extra in (-EXTRA_LOG, EXTRA_LOG)])
     low, high = np.quantile(track[-1][:, None] + np.append(moves, 0.0), COVERED)
     chosen = belief[0, np.abs(_CELLS * STEP - path[-1]) < CHOSEN_LOG].sum()
-    certainty = chosen / (1 + np.exp(LOG_ODDS_AGAINST - np.clip(evidence, -50, 50)))
-    return [path[-1], min(low, path[-1]), max(high, path[-1])], float(certainty)
+    certainty = float(chosen / (1 + np.exp(LOG_ODDS_AGAINST - evidence)))
+    return [path[-1], min(low, path[-1]), max(high, path[-1])], certainty
 
 
 def _tops(belief: Floats) -> Floats:
