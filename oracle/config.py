@@ -7,29 +7,22 @@ A setting that nothing reads does not exist.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from dotenv.parser import parse_stream
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 
 from oracle.errors import SettingsError
 
-MASK = "********"
-MAX_WORD = 12
+Texts = Mapping[str, str | None]
+MASK = "**********"  # as pydantic hides its secrets
 SIMULATED = "simulated"
-DEFAULT_DATABASE = "state/oracle.duckdb"
-SIMULATED_DATABASE = "state/simulated.duckdb"  # numbers of a simulated market never enter a real record
 
 # What makes each source configured, in the order in which sources are asked.
 SOURCES = {
@@ -37,71 +30,27 @@ SOURCES = {
     "electrs": ("electrs_url",),
     "mempool": ("mempool_api_url",),
     "blkfiles": ("bitcoin_datadir",),
-    SIMULATED: (),
 }
 RETIRED = dict.fromkeys(("FASTAPI_HOST", "FASTAPI_PORT", "FASTAPI_WORKERS"), "nginx serves the site")
 RETIRED["MEMPOOL_WS_URL"] = "the timer asks for new blocks every ANALYSIS_INTERVAL_MINUTES"
 # In a URL, in a request's header, and from Bitcoin Core's cookie, which no setting holds.
-CREDENTIALS = (
-    r"(?<=://)[^\s/]+(?=@)",
-    r"(?<=Basic )[A-Za-z0-9+/]{8,}={0,2}",
-    r"(?<=__cookie__:)\w+",
-)
-OUR_PREFIXES = "UTXORACLE_ ORACLE_ MEMPOOL_ BITCOIN_ DUCKDB_ ALERT_ ANALYSIS_ LOG_ SMTP_ ELECTRS_"
+CREDENTIALS = (r"(?<=://)[^\s/]+(?=@)", r"(?<=Basic )[A-Za-z0-9+/]{8,}={0,2}", r"(?<=__cookie__:)\w+")
 
 
 def _split(value: Any) -> Any:
-    is_list = isinstance(value, str)
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if is_list else value
-
-
-def _address(value: str) -> str:
-    if not re.fullmatch(r"[^@\s,<>]+@[^@\s,<>]+", value):
-        raise ValueError("should be e-mail addresses, with commas between them")
-    return value
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 def _url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, an IPv6 address without its bracket
-        is_good = False
-    if not is_good or re.search(r"\s", value):
+    if not re.fullmatch(r"https?://(\S+@)?(\[[0-9a-fA-F:.]+\]|[^\s/:@?#]+)(:\d+)?(/\S*)?", value):
         raise ValueError("should be an address that starts with http:// or https://")
     return value
-
-
-def _disagreement(name: str, value: Any, earlier: Mapping[str, Any]) -> str | None:
-    user = name.replace("_password", "_user")
-    if user != name and user in earlier and (value is None) != (earlier[user] is None):
-        return f"and {user.upper()} need each other; set both or none"
-    if name == "smtp_host" and value is None and earlier.get("alert_email"):
-        return "is needed to send mail to ALERT_EMAIL"
-    if name == "utxoracle_max_price_usd" and value <= earlier.get("utxoracle_min_price_usd", 0):
-        return "should be above UTXORACLE_MIN_PRICE_USD"
-    if name == "duckdb_backup_path" and value == earlier.get("duckdb_path"):
-        return "should be another file than DUCKDB_PATH, best on another disk"
-    return _wrong_order(value, earlier) if name == "oracle_sources" else None
-
-
-def _wrong_order(names: tuple[str, ...], earlier: Mapping[str, Any]) -> str | None:
-    if not names or len(set(names)) < len(names):
-        return "should name each source once"
-    if SIMULATED in names:
-        return "should not mix the simulated chain with real ones" if len(names) > 1 else None
-    unset = [name for name in names if all(earlier.get(field, 0) is None for field in SOURCES[name])]
-    return f"names {unset[0]}, which needs {' or '.join(SOURCES[unset[0]]).upper()}" if unset else None
-
-
-def _backup_path() -> Path:
-    return Path(tempfile.gettempdir(), "oracle-backup.duckdb")
 
 
 Url = Annotated[str, AfterValidator(lambda text: _url(text).rstrip("/"))]
 SecretUrl = Annotated[SecretStr, AfterValidator(lambda text: SecretStr(_url(text.get_secret_value())))]
 Folder = Annotated[Path, BeforeValidator(os.path.expanduser)]
-Address = Annotated[str, AfterValidator(_address)]
+Address = Annotated[str, Field(pattern=r"^[^@\s,<>]+@[^@\s,<>]+$")]
 SourceName = Literal["core", "electrs", "mempool", "blkfiles", "simulated"]
 SourceNames = Annotated[tuple[SourceName, ...], BeforeValidator(_split)]
 Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=3600)], ...], BeforeValidator(_split)]
@@ -113,23 +62,11 @@ class Setting(NamedTuple):
 
     name: str
     value: str
-    origin: str  # environment, .env, default, or what an override was called
+    origin: str  # command line, environment, .env or default
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_default=True):
     """All settings, checked and frozen. Make it with `load_settings`."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        validate_default=True,  # the checks across fields run when a field is left out, too
-        str_strip_whitespace=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-    )
-    _origins: dict[str, str] = {}
-    _warnings: tuple[str, ...] = ()
 
     bitcoin_rpc_url: Url | None = None
     """Bitcoin Core's JSON-RPC address; with BITCOIN_DATADIR alone it is taken from bitcoin.conf. Example:
@@ -159,10 +96,10 @@ class Settings(BaseSettings):
     """An exchange price older than this is marked stale and warns of nothing; mempool updates hourly.
     Example: 7200"""
 
-    duckdb_path: Folder = Path(DEFAULT_DATABASE)
+    duckdb_path: Folder = Path("state/oracle.duckdb")
     """The database; unset with the simulated chain: state/simulated.duckdb.
     Example: /var/lib/onchain-oracle/oracle.duckdb"""
-    duckdb_backup_path: Folder = Field(default_factory=_backup_path)
+    duckdb_backup_path: Folder = Path(tempfile.gettempdir(), "oracle-backup.duckdb")
     """Where a run's rows go when the database cannot be written; unset: in the temporary folder. Example:
     /var/backups/oracle-backup.duckdb"""
     oracle_first_run_blocks: int = Field(290, ge=145, le=10000)
@@ -180,9 +117,7 @@ class Settings(BaseSettings):
     """Prices above this are not valid. Example: 500000"""
     oracle_divergence_threshold_percent: float = Field(2.0, gt=0, le=100)
     """From this distance to the exchange price on, either way, a divergence is large. Example: 2.0"""
-    oracle_calculator: str = Field(
-        "oracle.calculator:UTXOracleCalculator", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
-    )
+    oracle_calculator: str = Field("oracle.calculator:UTXOracleCalculator", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     """The class that computes prices, as package.module:Class. Example:
     oracle.calculator:UTXOracleCalculator"""
 
@@ -215,7 +150,7 @@ class Settings(BaseSettings):
     smtp_host: str | None = Field(None, pattern=r"^\S+$")
     """The mail server. Example: smtp.example.org"""
     smtp_port: int = Field(587, ge=1, le=65535)
-    """The mail server's port; 465 means TLS from the first byte. Example: 587"""
+    """The mail server's port. Example: 587"""
     smtp_starttls: bool = True
     """Encrypt the connection with STARTTLS; false only for a mail server on this machine. Example: true"""
     smtp_user: str | None = None
@@ -225,24 +160,15 @@ class Settings(BaseSettings):
     smtp_from: Address | None = None
     """The sender of our mail; unset: the first address of ALERT_EMAIL. Example: oracle@example.org"""
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic's signature
-        init_settings: PydanticBaseSettingsSource,
-        *_others: Any,
-        **_by_name: Any,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read nothing but what is handed over: the environment is an argument of `load_settings`."""
-        return (init_settings,)
+    # Fields without a text are no settings, but say where those came from and which names only look like one.
+    origins: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
 
     @field_validator("*")
     @classmethod
     def _agrees_with_the_fields_before_it(cls, value: Any, info: Any) -> Any:
-        # Across fields, but one field at a time, so that all problems come out together. A field that is
-        # wrong itself is absent from info.data.
-        if problem := _disagreement(str(info.field_name), value, info.data):
-            raise ValueError(problem)
+        # One field at a time, so that all problems come out together; defaults are checked, too.
+        _compare(info.field_name, value, info.data)
         return value
 
     @property
@@ -250,45 +176,28 @@ class Settings(BaseSettings):
         """Whether the blocks come from the simulated chain."""
         return self.oracle_sources == (SIMULATED,)
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Names in the environment or `.env` that look like settings and are none, a sentence each."""
-        return self._warnings
-
-    def where_from(self, name: str) -> str:
-        """Return where a setting's value came from: environment, .env, default, or an override's name."""
-        return self._origins.get(name.upper(), "default")
-
     def describe(self) -> list[Setting]:
         """Return every setting with its value, masked where it is secret, and where it came from."""
-        return [Setting(name, _shown(getattr(self, name.lower())), self.where_from(name)) for name in NAMES]
+        shown = {name: self.redact(_shown(getattr(self, name.lower()))) for name in NAMES}
+        return [Setting(name, value, self.origins.get(name, "default")) for name, value in shown.items()]
 
     def redact(self, text: str) -> str:
         """Return a text with every configured secret masked, and whatever else looks like credentials."""
-        return self._secret_pattern.sub(MASK, text)
+        secrets = {value.get_secret_value() for _, value in self if isinstance(value, SecretStr)}
+        spellings = secrets | {repr(secret)[1:-1] for secret in secrets}
+        longest_first = sorted(spellings, key=len, reverse=True)
+        return re.sub("|".join([*map(re.escape, longest_first), *CREDENTIALS]), MASK, text)
 
     def clean(self, value: object) -> Any:
         """Return a value as JSON can hold it, its texts redacted; what JSON does not know becomes text."""
         if isinstance(value, Mapping):
             return {self.redact(str(key)): self.clean(part) for key, part in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
+        if isinstance(value, list | tuple):
             return [self.clean(part) for part in value]
-        is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-        return value if value is None or is_number else self.redact(str(value))
-
-    @cached_property
-    def _secret_pattern(self) -> re.Pattern[str]:
-        secrets = {secret for name in NAMES for secret in _secrets_of(getattr(self, name.lower()))}
-        # As it is, quoted for a URL, and escaped as in a repr and in JSON; the longest first.
-        ways = (str, quote, quote_plus, lambda text: repr(text)[1:-1], lambda text: json.dumps(text)[1:-1])
-        spellings = sorted({way(secret) for way in ways for secret in secrets}, key=len, reverse=True)
-        return re.compile("|".join([*map(re.escape, spellings), *CREDENTIALS]))
-
-    def __repr_args__(self) -> Iterator[tuple[str, str]]:  # a URL may hold a password
-        return iter([(line.name, line.value) for line in self.describe()])
+        return value if isinstance(value, int | float | None) else self.redact(str(value))
 
 
-NAMES: tuple[str, ...] = tuple(name.upper() for name in Settings.model_fields)
+NAMES = tuple(name.upper() for name, field in Settings.model_fields.items() if field.description)
 
 
 def help_of(name: str) -> tuple[str, str]:
@@ -298,90 +207,62 @@ def help_of(name: str) -> tuple[str, str]:
     return purpose, example
 
 
-def load_settings(
-    environ: Mapping[str, str], dotenv: Path | None = None, *, overrides: Mapping[str, str] | None = None
-) -> Settings:
+def load_settings(environ: Texts, dotenv: Path | None = None, *, overrides: Texts | None = None) -> Settings:
     """Return the checked settings; raise `SettingsError` with every problem there is.
 
     `overrides` are values by setting name that win over the environment (a command's options).
     """
-    from_file, problems = _read_dotenv(dotenv)
+    try:  # literally: `$` is a character, as in systemd's files
+        from_file = dotenv_values(dotenv, interpolate=False, encoding="utf-8-sig") if dotenv else {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{dotenv} cannot be read: {error}"]) from None
     layers = {".env": from_file, "environment": environ, "command line": overrides or {}}
     # A later layer wins over an earlier one; an empty value counts as unset.
-    origins = {name: origin for origin in layers for name in NAMES if layers[origin].get(name, "").strip()}
-    values = {name.lower(): layers[origin][name] for name, origin in origins.items()}
+    origins = {name: origin for origin in layers for name in NAMES if (layers[origin].get(name) or "").strip()}
+    values = {name.lower(): (layers[origin][name] or "").strip() for name, origin in origins.items()}
+    about = {"origins": origins, "warnings": tuple(_strange_names({*environ, *from_file}))}
     try:
-        settings = Settings.model_validate(_completed(values))
+        return Settings.model_validate(_computed_defaults(values) | values | about)
     except ValidationError as error:
-        raise SettingsError(problems + _sentences(error)) from None  # its own text may hold a secret
-    if problems:
-        raise SettingsError(problems)
-    settings._origins.update(origins)
-    settings._warnings = tuple(_strange_names(environ, from_file))
-    return settings
+        raise SettingsError(_sentences(error)) from None  # its own text may hold a secret
 
 
-def _completed(values: dict[str, str]) -> dict[str, str]:
-    """Return the values with the defaults that depend on which sources are configured."""
-    configured = [name for name, any_of in SOURCES.items() if any(field in values for field in any_of)]
-    values = {"oracle_sources": ",".join(configured) or SIMULATED} | values
-    is_simulated = _split(values["oracle_sources"]) == (SIMULATED,)
-    return ({"duckdb_path": SIMULATED_DATABASE} if is_simulated else {}) | values
+def _computed_defaults(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the defaults that depend on which sources are configured."""
+    configured = ",".join(name for name, any_of in SOURCES.items() if values.keys() & set(any_of))
+    sources = values.get("oracle_sources", configured or SIMULATED)
+    # Numbers of a simulated market never enter a real record.
+    return {"oracle_sources": sources} | ({"duckdb_path": "state/simulated.duckdb"} if sources == SIMULATED else {})
 
 
-def _read_dotenv(path: Path | None) -> tuple[dict[str, str], list[str]]:
-    """Return the names and values of a `.env` file, literally: `$` is a character as in systemd's files."""
-    if path is None or not path.exists():
-        return {}, []
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            lines = list(parse_stream(stream))
-    except (OSError, UnicodeDecodeError) as error:
-        return {}, [f"{path} cannot be read: {error}"]
-    problems = [f"{path} line {line.original.line} is not NAME=value" for line in lines if line.error]
-    return {line.key: line.value or "" for line in lines if line.key}, problems
+def _compare(name: str, value: Any, earlier: Mapping[str, Any]) -> None:
+    """Raise ValueError when a field does not fit those before it; `earlier` lacks fields that are wrong."""
+    if name == "smtp_host" and value is None and earlier.get("alert_email"):
+        raise ValueError("is needed to send mail to ALERT_EMAIL")
+    if name == "utxoracle_max_price_usd" and value <= earlier.get("utxoracle_min_price_usd", 0):
+        raise ValueError("should be above UTXORACLE_MIN_PRICE_USD")
+    if name == "oracle_sources" and value != (SIMULATED,):
+        usable = [source for source, any_of in SOURCES.items() if any(earlier.get(field, True) for field in any_of)]
+        if not value or not set(value) <= set(usable):
+            raise ValueError(f"should be simulated, or some of the sources set up ({', '.join(usable) or 'none'})")
 
 
 def _sentences(error: ValidationError) -> list[str]:
-    """Return one sentence a problem: the setting's name, what is wrong, an example; never the value."""
-    by_name: dict[str, str] = {}
-    for detail in error.errors(include_input=False, include_url=False):
-        name = str(detail["loc"][0]).upper()
-        reason = str(detail.get("ctx", {}).get("error") or re.sub("^(Input|String) ", "", detail["msg"]))
-        by_name.setdefault(name, f"{name} {reason}, for example {name}={help_of(name)[1]}")
-    return list(by_name.values())
+    """Return one sentence a setting: its name, what is wrong, an example; never the value."""
+    wrong = {str(detail["loc"][0]).upper(): detail["msg"].removeprefix("Value error, ") for detail in error.errors()}
+    return [f"{name}: {problem}, for example {name}={help_of(name)[1]}" for name, problem in wrong.items()]
 
 
-def _strange_names(environ: Mapping[str, str], from_file: Mapping[str, str]) -> Iterator[str]:
-    """Yield a sentence for each name that was or almost is ours; in the file all names should be ours."""
-    for name in sorted({*environ, *from_file} - set(NAMES)):
-        near = get_close_matches(name.upper(), NAMES, n=1, cutoff=0.82)
+def _strange_names(names: set[str]) -> Iterator[str]:
+    """Yield a sentence for each name that was or almost is ours."""
+    for name in sorted(names - set(NAMES)):
         if name in RETIRED:
             yield f"{name} is no longer read: {RETIRED[name]}"
-        elif near and (name in from_file or name.upper().startswith(tuple(OUR_PREFIXES.split()))):
+        elif near := get_close_matches(name.upper(), NAMES, n=1, cutoff=0.85):
             yield f"{name} is not a setting; did you mean {near[0]}?"
-        elif name in from_file:
-            yield f"{name} is not a setting"
 
 
 def _shown(value: object) -> str:
-    """Return a value as one would write it, without its secrets."""
-    if isinstance(value, SecretStr):
-        return MASK
-    if isinstance(value, tuple):
-        return ",".join(_shown(part) for part in value)
-    if isinstance(value, str):
-        return re.sub(CREDENTIALS[0], MASK, value)
-    if isinstance(value, bool | float):
-        return str(value).lower().removesuffix(".0")
-    return "" if value is None else str(value)
-
-
-def _secrets_of(value: object) -> set[str]:
-    """Return the secret parts of a value: a secret itself, a webhook's path, a URL's password."""
-    if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
-        path = urlsplit(secret).path[1:] if secret.startswith("http") else ""
-        return {secret, path} if len(path) > MAX_WORD else {secret}  # "hook" alone gives nothing away
-    password = urlsplit(value).password if isinstance(value, str) and "://" in value else None
-    return {password, unquote(password)} if password else set()
+    """Return a value as one would write it."""
+    parts = value if isinstance(value, tuple) else [value]
+    return ",".join(str(part) for part in parts if part is not None)

@@ -7,7 +7,7 @@ quote, a stale quote, no price) count neither way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 # A divergence is over when it stayed below this share of the threshold: from 1.6% with a threshold of 2%. One
@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 # tenths of a percent a block; a much lower one would keep an episode open through an ordinary day.
 CALM_SHARE = 0.8
 CALM_TICKS = 3  # and for this many ticks in a row, so that one lucky block does not end it
+# Six ticks are an hour at the default interval: a single odd block is not worth a message.
+START_TICKS = {"divergence": 1, "low_confidence": 6}
 RECENT_TICKS = 50
 
 
@@ -41,49 +43,31 @@ class Episode:
     end_height: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    start_ticks: int
-    is_bad: Callable[[float, float], bool]
-    is_calm: Callable[[float, float], bool]
-
-
-_RULES = {
-    "divergence": _Rule(1, lambda x, limit: abs(x) >= limit, lambda x, limit: abs(x) < CALM_SHARE * limit),
-    # Six ticks are an hour at the default interval: a single odd block is not worth a message.
-    "low_confidence": _Rule(6, lambda x, limit: x < limit, lambda x, limit: x >= limit),
-}
-
-
-def next_episode(
-    kind: str, open_episode: Episode | None, recent: Sequence[Moment], limit: float
-) -> Episode | None:
+def next_episode(kind: str, open_episode: Episode | None, recent: Sequence[Moment], limit: float) -> Episode | None:
     """Return the episode as it is after the newest of `recent` (oldest first), or None when there is none.
 
     `kind` is divergence or low_confidence, `limit` the setting's threshold. None open before and an episode
     now: it has just started. An episode with an end: it is just over. Its start is the first bad tick of the
     row that made it one, its end the first calm one.
     """
-    rule = _RULES[kind]
-    known = [(moment.value, moment) for moment in recent if moment.value is not None]
-    if open_episode is None:
-        last = known[-rule.start_ticks :]
-        is_start = len(last) == rule.start_ticks and all(rule.is_bad(value, limit) for value, _ in last)
-        return _started(kind, last[0][1]) if is_start else None
-    since = [(value, moment) for value, moment in known if moment.time_unix > open_episode.started_at_unix]
-    episode = _with_peak(open_episode, since[-1][1]) if since else open_episode
-    last = since[-CALM_TICKS:]
-    if len(last) < CALM_TICKS or not all(rule.is_calm(value, limit) for value, _ in last):
+    ticks, since_unix = (CALM_TICKS, open_episode.started_at_unix) if open_episode else (START_TICKS[kind], -1)
+    last = [moment for moment in recent if moment.value is not None and moment.time_unix > since_unix][-ticks:]
+    badness = [_badness(kind, moment, limit) for moment in last]
+    if open_episode is None and (len(last) < ticks or min(badness) < 1):
+        return None
+    episode = _with_peak(open_episode or Episode(kind, last[0].time_unix, last[0].height), last)
+    is_over = len(last) == ticks and max(badness) < CALM_SHARE
+    return replace(episode, ended_at_unix=last[0].time_unix, end_height=last[0].height) if is_over else episode
+
+
+def _badness(kind: str, moment: Moment, limit: float) -> float:
+    """Return how bad a number is: bad from 1 on, calm below `CALM_SHARE`."""
+    return abs(moment.value or 0.0) / limit if kind == "divergence" else float((moment.value or 0.0) < limit)
+
+
+def _with_peak(episode: Episode, last: Sequence[Moment]) -> Episode:
+    if episode.kind != "divergence":
         return episode
-    return replace(episode, ended_at_unix=last[0][1].time_unix, end_height=last[0][1].height)
-
-
-def _started(kind: str, first: Moment) -> Episode:
-    peak = first.value if kind == "divergence" else None
-    return Episode(kind, first.time_unix, first.height, first.leg, peak)
-
-
-def _with_peak(episode: Episode, newest: Moment) -> Episode:
-    if episode.peak_percent is None or abs(newest.value or 0) <= abs(episode.peak_percent):
-        return episode
-    return replace(episode, peak_percent=newest.value, leg=newest.leg)
+    before = Moment(episode.started_at_unix, episode.start_height, episode.peak_percent, episode.leg)
+    peak = max([before, *last], key=lambda moment: abs(moment.value or 0.0))
+    return replace(episode, peak_percent=peak.value, leg=peak.leg)

@@ -55,7 +55,7 @@ def test_the_webhook_gets_one_json_object() -> None:
     assert request.headers["content-type"] == "application/json"
     assert body == {
         "text": "[on-chain price] divergence started: Large divergence detected: +3.2%",
-        "event": "divergence_started",
+        "kind": "divergence_started",
         "message": "Large divergence detected: +3.2%",
         "time": "2025-01-01T00:00:00Z",
         "time_unix": 1_735_689_600,
@@ -73,7 +73,7 @@ def test_a_simulated_number_is_labelled() -> None:
 
 def test_an_error_message_cannot_give_slack_commands() -> None:
     body, _ = posted(Event("failure", "<!channel> 404 & more", 0))
-    assert body["text"].endswith("&lt;!channel&gt; 404 &amp; more")
+    assert body["text"].endswith("&lt;!channel> 404 & more")
     assert body["message"] == "<!channel> 404 & more"
 
 
@@ -96,7 +96,7 @@ def test_no_secret_leaves_in_a_notification() -> None:
 def test_every_event_is_posted_in_order() -> None:
     with Hook() as server:
         deliver([EVENT, Event("recovery", "All is well again.", 0)], hooked(server))
-    assert [json.loads(x.body)["event"] for x in server.requests] == ["divergence_started", "recovery"]
+    assert [json.loads(x.body)["kind"] for x in server.requests] == ["divergence_started", "recovery"]
 
 
 def test_nothing_configured_is_nothing_sent() -> None:
@@ -151,7 +151,7 @@ def test_the_mail_says_what_happened() -> None:
     with FakeMailServer() as server:
         assert deliver([EVENT], mailing(server)) == []
     [mail] = server.messages
-    assert mail["Subject"] == "[on-chain price, main] divergence started"
+    assert mail["Subject"] == "[on-chain price] divergence started: Large divergence detected: +3.2%"
     assert mail["Date"] == "Wed, 01 Jan 2025 00:00:00 +0000"
     assert mail.get_content().splitlines() == [
         "Large divergence detected: +3.2%",
@@ -237,4 +237,4 @@ def test_a_mail_server_with_an_unknown_certificate_gets_nothing(certificate: Pat
 
 def test_details_that_json_does_not_know_become_text() -> None:
     event = Event("failure", "x", 0, details={"error": ValueError("disk full"), "path": Path("/x")})
-    assert payload(event, load_settings({}))["details"] == {"error": "disk full", "path": "/x"}
+    assert load_settings({}).clean(payload(event))["details"] == {"error": "disk full", "path": "/x"}

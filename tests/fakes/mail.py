@@ -65,11 +65,7 @@ class _Talk(socketserver.StreamRequestHandler):
         return self.say("250 fine")
 
     def on_ehlo(self, rest: str) -> bool:
-        offers = [
-            "fake",
-            "AUTH PLAIN",
-            *(["STARTTLS"] if self.mail.tls and not self.mail.was_encrypted else []),
-        ]
+        offers = ["fake", "AUTH PLAIN", *(["STARTTLS"] if self.mail.tls and not self.mail.was_encrypted else [])]
         return self.say("\r\n".join([f"250-{offer}" for offer in offers] + ["250 HELP"]))
 
     def on_starttls(self, rest: str) -> bool:
