@@ -22,8 +22,7 @@ from oracle.errors import ParseError, VerificationError
 
 MIN_TRANSACTION_BYTES, MIN_INPUT_BYTES, MIN_OUTPUT_BYTES = 60, 41, 9
 OP_RETURN = 0x6A
-NO_TXID = bytes(32)
-COINBASE_PREVOUT = NO_TXID + b"\xff\xff\xff\xff"
+COINBASE_PREVOUT = bytes(32) + b"\xff\xff\xff\xff"
 
 
 class Rule(StrEnum):
@@ -138,10 +137,10 @@ def _read_transactions(data: bytes, block: Block) -> None:  # noqa: PLR0912, PLR
         if not 0 < inputs < 0xFD:
             inputs, position = _count(data, body, MIN_INPUT_BYTES)
         is_small = inputs <= max_inputs
-        parents = []
+        prevouts = []
         for _ in range(inputs):
             if is_small:
-                parents.append(data[position : position + 32])
+                prevouts.append(data[position : position + 36])
             size = data[position + 36]
             position += 41 + size
             if size >= 0xFD:
@@ -191,10 +190,12 @@ def _read_transactions(data: bytes, block: Block) -> None:  # noqa: PLR0912, PLR
         txid = sha256(sha256(bare).digest()).digest()
         txids.append(txid)
         seen.add(txid)
-        is_coinbase = NO_TXID in parents and COINBASE_PREVOUT in data[body:first_output]
+        is_coinbase = COINBASE_PREVOUT in prevouts
         if not is_small or outputs != 2 or is_coinbase or has_op_return or largest_witness > max_witness_bytes:
             left_out[first_broken_rule(inputs, outputs, is_coinbase, has_op_return)] += 1
-        elif not seen.isdisjoint(parents):
+            continue
+        parents = [prevout[:32] for prevout in prevouts]
+        if not seen.isdisjoint(parents):
             left_out[Rule.SAME_WINDOW] += 1
         else:
             block.payment_parents.append(parents)
