@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import date, datetime
 from functools import partial
@@ -35,17 +35,21 @@ from oracle.config import Settings, load_settings
 from oracle.core.eligible import BlockFacts
 from oracle.core.window import form_window
 from oracle.doctor import examine
-from oracle.errors import NoDataError, OracleError, RequestError, StoreError
+from oracle.errors import NoDataError, OracleError, ParseError, RequestError, StoreError
 from oracle.estimate import estimate_spot, estimate_window
 from oracle.logs import get_logger, log_settings, logging_to
 from oracle.notify import deliver
 from oracle.reader import open_reader
 from oracle.reading import Range, find_range, read_files, read_range
+from oracle.rows import take
 from oracle.run import Run, error_object, only_run, record
 from oracle.store import Store
 from oracle.wiring import calculator_of, limits_of, open_sources
 
 DOTENV = Path(".env")
+ESTIMATED = ("price_usd", "low_usd", "high_usd", "confidence", "is_valid", "reason", "outputs", "points")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON value on standard output.")
+FILE = click.Path(path_type=Path)
 log = get_logger(__name__)
 
 
@@ -103,24 +107,14 @@ def _parse_day(_context: click.Context, _option: click.Parameter, text: str | No
 @click.option("-d", "--date", "day", callback=_parse_day, metavar="DATE", help="A UTC day: YYYY/MM/DD or YYYY-MM-DD.")
 @click.option("-p", "--datadir", metavar="DATADIR", help="Bitcoin Core's data folder (BITCOIN_DATADIR).")
 @click.option(
-    "--blocks",
-    "files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Files of raw blocks or blk records, taken as one window. More files may follow.",
+    "--blocks", "files", multiple=True, type=FILE, metavar="FILE...", help="Raw blocks or blk records, one window."
 )
-@click.argument("more_files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.argument("more_files", nargs=-1, type=FILE, metavar="")
+@AS_JSON
 def price(
-    *,
-    recent_blocks: bool,
-    day: date | None,
-    datadir: str | None,
-    files: tuple[Path, ...],
-    more_files: tuple[Path, ...],
+    *, recent_blocks: bool, day: date | None, datadir: str | None, files: tuple[Path, ...], more_files: tuple[Path, ...],
     as_json: bool,
-) -> None:
+) -> None:  # fmt: skip
     """Print the on-chain price of the last 144 blocks, of a UTC day, or of blocks in files."""
     if more_files and not files:
         raise RequestError(f"{more_files[0]} is not an option; give files of blocks as --blocks FILE...")
@@ -141,20 +135,19 @@ def price(
 
 
 def _price_of_files(files: list[Path], settings: Settings, calculator: PriceCalculator) -> dict[str, Any]:
-    blocks = read_files(files)
+    try:
+        blocks = read_files(files)
+    except ParseError as error:
+        raise RequestError(f"not a file of blocks: {error}") from error
     found = Range("blocks", None, None, None)
     return _answer(found, blocks, blocks, settings, calculator) | {"network": None, "source": "files"}
 
 
 def _price_of_chain(day: date | None, settings: Settings, calculator: PriceCalculator) -> dict[str, Any]:
-    source = open_sources(settings, time.time, is_lasting=False).blocks
-    try:
-        network = source.network()
-        found = find_range(source, day)
+    with closing(open_sources(settings, time.time, is_lasting=False).blocks) as source:
+        network, found = source.network(), find_range(source, day)
         with _progress("reading blocks") as progress:
             blocks = read_range(source, found, progress)
-    finally:
-        source.close()
     window = blocks if day else blocks[:-1]  # the tip is left out of the recent window, not of the spot price
     answer = _answer(found, window, blocks, settings, calculator)
     return answer | {"network": network, "source": source.served_by}
@@ -170,28 +163,18 @@ def _answer(
     left_out = Counter[str]()
     for facts in window:
         left_out.update({rule.value: count for rule, count in facts.left_out.items()})
+    ends = {"first": window[0], "last": window[-1]}
     return {
         "mode": found.mode,
         "date": found.day and found.day.isoformat(),
         "first_height": found.first_height,
         "last_height": found.last_height,
-        "first_hash": window[0].hash,
-        "last_hash": window[-1].hash,
-        "first_time_unix": window[0].time_unix,
-        "last_time_unix": window[-1].time_unix,
+        **{f"{end}_{name}": getattr(block, name) for end, block in ends.items() for name in ("hash", "time_unix")},
         "blocks": len(window),
-        "outputs": estimate.price.outputs,
-        "points": len(estimate.price.points.prices_usd),
-        "rough_price_usd": estimate.price.rough_price_usd,
-        "price_usd": estimate.price_usd,
-        "low_usd": estimate.low_usd,
-        "high_usd": estimate.high_usd,
-        "confidence": estimate.confidence,
-        "is_valid": estimate.is_valid,
-        "reason": estimate.reason,
+        "rough_price_usd": estimate.rough_usd,
+        **take(estimate, ESTIMATED),
+        **take(estimate.price, ("spread", "chart_half_height")),
         "best_slide": rough and rough.best_slide,
-        "spread": estimate.price.spread,
-        "chart_half_height": estimate.price.chart_half_height,
         "spot": spot and asdict(spot),
         "left_out": dict(sorted(left_out.items())),
         "algorithm_version": calculator.algorithm_version,
@@ -202,23 +185,23 @@ def _answer(
 def _print_price(answer: dict[str, Any]) -> None:
     note = " (simulated)" if answer["is_simulated"] else ""
     if answer["price_usd"] is None:
-        _die(f"no price{note}: {answer['reason']}", 1)
-    day = answer["date"] and date.fromisoformat(answer["date"])
-    day = day or utc_date(answer["last_time_unix"])
+        _die(f"no price{note}: {answer['reason']}", NoDataError.exit_code)
+    day = date.fromisoformat(answer["date"]) if answer["date"] else utc_date(answer["last_time_unix"])
     click.echo(f"{day:%b %d, %Y} price: ${answer['price_usd']:,.0f}{note}")
+    doubt = "" if answer["is_valid"] else f": {answer['reason']}"
     click.echo(
-        f"  95% between ${answer['low_usd']:,.0f} and ${answer['high_usd']:,.0f}, "
-        f"confidence {answer['confidence']:.2f}" + ("" if answer["is_valid"] else f" - {answer['reason']}")
+        f"  95% from ${answer['low_usd']:,.0f} to ${answer['high_usd']:,.0f}"
+        f", confidence {answer['confidence']:.2f}{doubt}"
     )
     spot = answer["spot"]
-    if spot and spot["price_usd"] is not None and spot["is_valid"]:
-        click.echo(f"  spot ${spot['price_usd']:,.0f}, between ${spot['low_usd']:,.0f} and ${spot['high_usd']:,.0f}")
+    if spot and spot["is_valid"]:
+        click.echo(f"  spot ${spot['price_usd']:,.0f}, 95% from ${spot['low_usd']:,.0f} to ${spot['high_usd']:,.0f}")
     elif spot:
         click.echo(f"  no spot price: {spot['reason']}")
-    what = f"{answer['blocks']} blocks"
-    if answer["first_height"] is not None:
-        what += f", {answer['first_height']} to {answer['last_height']}"
-    click.echo(f"  {what}, {answer['outputs']:,} outputs, {answer['points']:,} price points")
+    heights = f", {answer['first_height']} to {answer['last_height']}" if answer["first_height"] is not None else ""
+    click.echo(
+        f"  {answer['blocks']} blocks{heights}, {answer['outputs']:,} outputs, {answer['points']:,} price points"
+    )
 
 
 @contextmanager
@@ -232,7 +215,7 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @oracle.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@AS_JSON
 def build(*, as_json: bool) -> None:
     """Run once: fetch what is new, price it, record it, and publish the site."""
     settings = _settings()
@@ -244,8 +227,6 @@ def build(*, as_json: bool) -> None:
         deliver(result.events, settings)
     if as_json:
         click.echo(json.dumps({"exit_code": result.exit_code, "released": released}))
-    elif released and sys.stdout.isatty():
-        click.echo(f"The site is at {settings.oracle_site_dir / 'public'}; look at it with: oracle preview")
     if result.error:
         raise result.error
 
@@ -256,10 +237,9 @@ def _publish(settings: Settings, result: Run) -> str | None:
         return _build_site(settings)
     if isinstance(result.error, StoreError) or result.error is None:
         return None
+    error = error_object(result.error, settings)["error"]
     with _site_errors(settings):
-        return publish_failure(
-            _output(settings), error_object(result.error, settings)["error"], _context(settings)
-        ).build_id
+        return publish_failure(_output(settings), error, _context(settings)).build_id
 
 
 def _build_site(settings: Settings) -> str:
@@ -278,12 +258,8 @@ def _site_errors(settings: Settings) -> Iterator[None]:
 
 
 def _output(settings: Settings) -> Output:
-    return Output(
-        settings.oracle_site_dir,
-        settings.oracle_public_url,
-        settings.oracle_keep_releases,
-        settings.oracle_publish_outputs,
-    )
+    where, url = settings.oracle_site_dir, settings.oracle_public_url
+    return Output(where, url, settings.oracle_keep_releases, settings.oracle_publish_outputs)
 
 
 def _context(settings: Settings) -> Context:
@@ -331,7 +307,7 @@ def preview(port: int) -> None:
 
 
 @oracle.command()
-@click.option("--json", "as_json", is_flag=True, help="The whole status as one JSON object.")
+@AS_JSON
 def status(*, as_json: bool) -> None:
     """Say how the last runs went, from the database."""
     settings = _settings()
@@ -352,7 +328,7 @@ def status(*, as_json: bool) -> None:
 
 
 @oracle.command("config")
-@click.option("--json", "as_json", is_flag=True, help="A list of objects on standard output.")
+@AS_JSON
 def show_config(*, as_json: bool) -> None:
     """Print each setting, where its value came from, and what is wrong; secrets are masked."""
     settings = _settings()
@@ -366,7 +342,7 @@ def show_config(*, as_json: bool) -> None:
 
 
 @oracle.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@AS_JSON
 def recover(*, as_json: bool) -> None:
     """Merge the rows that failed runs left in DUCKDB_BACKUP_PATH into the database."""
     settings = _settings()
@@ -387,7 +363,7 @@ def recover(*, as_json: bool) -> None:
 
 
 @oracle.command()
-@click.option("--json", "as_json", is_flag=True, help="A list of findings on standard output.")
+@AS_JSON
 def doctor(*, as_json: bool) -> None:
     """Look at every source, the clock, disks, permissions, the quote and the database."""
     settings = _settings()

@@ -18,14 +18,15 @@ STATED = ("low_usd", "high_usd", "confidence", "is_valid", "reason", "first_heig
 BLOCK = ("height", "hash", "prev_hash", "time_unix", "size_bytes", "transactions", "outputs")
 
 
-def _take(found: object, names: Sequence[str], prefix: str = "") -> Row:
+def take(found: object, names: Sequence[str], prefix: str = "") -> Row:
+    """Return the named attributes of an object as a row."""
     return {f"{prefix}{name}": getattr(found, name) for name in names}
 
 
 def block_row(chain: Sequence[BlockFacts], source: str) -> Row:
     """Return the row of the newest of some consecutive blocks."""
     facts = chain[-1]
-    return _take(facts, BLOCK) | {
+    return take(facts, BLOCK) | {
         "mediantime_unix": mediantime([block.time_unix for block in chain[-MEDIAN_BLOCKS:]]),
         "eligible_outputs": len(facts.value_sats),
         "left_out": json.dumps({rule.value: count for rule, count in sorted(facts.left_out.items())}),
@@ -36,12 +37,12 @@ def block_row(chain: Sequence[BlockFacts], source: str) -> Row:
 def price_row(facts: BlockFacts, window: Estimate, spot: SpotPrice, algorithm_version: str) -> Row:
     """Return the row of the prices as of a block."""
     return {
-        **_take(facts, ("height", "hash", "time_unix")),
+        **take(facts, ("height", "hash", "time_unix")),
         "algorithm_version": algorithm_version,
         "window_usd": window.price_usd,
-        **_take(window, ("rough_usd", "outputs", *STATED), "window_"),
+        **take(window, ("rough_usd", "outputs", *STATED), "window_"),
         "spot_usd": spot.price_usd,
-        **_take(spot, STATED, "spot_"),
+        **take(spot, STATED, "spot_"),
     }
 
 
@@ -50,7 +51,7 @@ def day_row(day: date, blocks: Sequence[BlockFacts], estimate: Estimate, algorit
     return {
         "date": day,
         "algorithm_version": algorithm_version,
-        **_take(estimate, ("price_usd", "rough_usd", "outputs", *STATED)),
+        **take(estimate, ("price_usd", "rough_usd", "outputs", *STATED)),
         "first_hash": blocks[0].hash,
         "last_hash": blocks[-1].hash,
         "blocks": len(blocks),
@@ -62,7 +63,7 @@ def sample_row(quote: Quote, sampled_at_unix: int, *, is_stale: bool) -> Row:
     """Return the row of an exchange quote that stands for a moment."""
     return {
         "sampled_at_unix": sampled_at_unix,
-        **_take(quote, ("quoted_at_unix", "price_usd", "source")),
+        **take(quote, ("quoted_at_unix", "price_usd", "source")),
         "is_stale": is_stale,
         "currencies": json.dumps(quote.currencies, sort_keys=True),
     }
