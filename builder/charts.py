@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 WIDTH = 1000.0
 DAY_SECONDS = 86_400
+DAY_USD = ("price_usd", "low_usd", "high_usd", "exchange_mean_usd")
 MINUS = "\N{MINUS SIGN}"
 MAX_COLUMNS = 360  # a drawn line has at most this many places along the time axis: about what a screen shows
 GAP_SECONDS = 3 * 3600  # a longer silence in the record is drawn as a gap (blocks an hour apart are ordinary)
@@ -235,7 +236,7 @@ def days_chart(days: Sequence[Row]) -> Markup:
     """Day prices with their intervals and the exchange mean; rows of days.json with `time_unix` added."""
     half = DAY_SECONDS / 2
     x = Scale(*((days[0]["time_unix"] - half, days[-1]["time_unix"] + half) if days else (0, half)))
-    span = bounds(day[name] for day in days for name in ("price_usd", "exchange_mean_usd"))
+    span = bounds(day[name] for day in days for name in DAY_USD)
     pane = Pane(x, Scale(*span, 290, flip=True), 14)
     drawn = list(drawn_rows(days, x, 1.5 * DAY_SECONDS))
     return svg(
@@ -259,7 +260,7 @@ def points_chart(day: Row, spot: Iterable[tuple[float, float | None]], start_uni
             ticks(*span),
             "${:,.0f}",
             pane.dots("points", points),
-            pane.band("band strong", ((at, day["low_usd"], day["high_usd"]) for at in (0, WIDTH))),
+            pane.band("band", ((at, day["low_usd"], day["high_usd"]) for at in (0, WIDTH))),
             pane.levels("line level", [p for p in [day["price_usd"]] if p is not None]),
             pane.line("line spot", ((x(at), price) for at, price in spot)),
         ),

@@ -6,10 +6,10 @@ import re
 from itertools import pairwise
 
 import pytest
-from page_samples import NOW, snapshots
 
 from builder import charts
 from builder.charts import Pane, Scale
+from tests.page_samples import NOW, snapshots
 
 DAY = charts.DAY_SECONDS
 PANE = Pane(Scale(0, 100, 1000), Scale(0, 10, 100, flip=True), top=14)

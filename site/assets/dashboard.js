@@ -98,7 +98,7 @@
           showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colour["rule-strong"],
           tickformatstops: [{ dtickrange: [null, 8.64e7 - 1], value: "%b %-d, %H:%M" }, { dtickrange: [8.64e7, 2.5e9], value: "%b %-d" },
             { dtickrange: [2.5e9, null], value: "%b %Y" }] },
-        yaxis: { domain: [146 / 436, 1], tickformat: "$,.0f", ticklabelposition: "inside top", gridcolor: colour.rule, zeroline: false, nticks: 6, tickfont },
+        yaxis: { domain: [146 / 436, 1], tickformat: "$,.0f", ticklabelposition: "inside top", gridcolor: colour.rule, zeroline: false, nticks: 8, tickfont },
         yaxis2: { domain: [0, 110 / 436], range: [-reach, reach], fixedrange: true, ticklabelposition: "inside top", gridcolor: colour.rule,
           zeroline: false, tickfont, tickvals: [-limit, 0, limit], ticktext: [percent(-limit), "0%", percent(limit)] },
         modebar: { bgcolor: "rgba(0,0,0,0)", color: colour.soft, activecolor: colour.ink },

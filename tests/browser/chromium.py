@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from made_history import END_UNIX, make_history, migrate
 from playwright.sync_api import Page
 
 from builder.record import Context
 from builder.site import Output, build_site
 from oracle.reader import Reader
+from tests.made_history import END_UNIX, make_history, migrate
 
 CHROMIUM = "/usr/bin/chromium"  # Debian's
 QUIET = [

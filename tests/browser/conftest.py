@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import CHROMIUM, END_UNIX, HISTORIES, QUIET, Open, Opened, Site, build, serve
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.chromium import CHROMIUM, END_UNIX, HISTORIES, QUIET, Open, Opened, Site, build, serve
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -9,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chromium import END_UNIX, Open, Opened, Site, serve
+
+from tests.browser.chromium import END_UNIX, Open, Opened, Site, serve
 
 pytestmark = pytest.mark.browser
 
@@ -245,6 +248,40 @@ def test_lines_to_copy_name_the_address_the_page_came_from(visited: Visited) -> 
     opened = visited("/")
     text = opened.page.locator("[data-copy]").first.text_content()
     assert text == f"SELECT * FROM read_parquet('{opened.site.url}/data/prices.parquet');"
+
+
+COPIED = [
+    "index.html",
+    "history/index.html",
+    "accuracy/index.html",
+    f"{DAY[1:]}index.html",
+    "method/index.html",
+    "api/index.html",
+]
+
+
+def lines_to_copy(site: Site, page: str, start: str) -> list[str]:
+    found = re.findall(r"<code data-copy>(.*?)</code>", (site.folder / page).read_text())
+    return [line for line in map(html.unescape, found) if line.startswith(start)]
+
+
+@pytest.mark.parametrize("page", COPIED)
+def test_the_lines_for_pandas_read_the_files_over_http(sites: Callable[[str], Site], page: str) -> None:
+    site = sites("usual")
+    lines = lines_to_copy(site, page, "import pandas")
+    frames: list[dict[str, Any]] = [{} for _ in lines]
+    for line, names in zip(lines, frames, strict=True):
+        exec(line.replace("http://127.0.0.1:8000", site.url), names)
+    assert lines
+    assert all(len(names["df"]) > 1 for names in frames)
+
+
+@pytest.mark.parametrize("page", COPIED)
+def test_the_lines_for_duckdb_find_their_columns(sites: Callable[[str], Site], page: str) -> None:
+    site = sites("usual")  # DuckDB reads HTTP by an extension that it downloads: here the same lines read the folder
+    lines = [line.replace("http://127.0.0.1:8000", str(site.folder)) for line in lines_to_copy(site, page, "SELECT")]
+    assert lines
+    assert all(duckdb.execute(line).fetchmany(2) for line in lines)
 
 
 def test_copying_says_so(open_page: Open) -> None:
