@@ -98,16 +98,16 @@ def _first_of_day(median_past: int, day: date, header_times: HeaderTimes) -> int
     low = max(0, median_past - MEDIAN_BLOCKS)
     times = header_times(low, median_past)
     early = [low + i for i, time_unix in enumerate(times) if time_unix < midnight_unix(day)]
-    if not early and low > 0:
+    if not early and (low > 0 or not times):
         raise NoDataError(f"the data does not go back to the start of {day}")
     return early[-1] + 1 if early else low
 
 
 def _last_of_day(first: int, tip_height: int, day: date, header_times: HeaderTimes) -> int:
     for height, time_unix in _times_from(first, tip_height, header_times):
+        if height == first and utc_date(time_unix) != day:
+            raise NoDataError(f"{day} has no block")
         if utc_date(time_unix).day != day.day:
-            if height == first:
-                raise NoDataError(f"{day} has no block")
             return height - 1
     return tip_height
 
