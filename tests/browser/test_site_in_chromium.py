@@ -281,7 +281,8 @@ def test_the_lines_for_duckdb_find_their_columns(sites: Callable[[str], Site], p
     site = sites("usual")  # DuckDB reads HTTP by an extension that it downloads: here the same lines read the folder
     lines = [line.replace("http://127.0.0.1:8000", str(site.folder)) for line in lines_to_copy(site, page, "SELECT")]
     assert lines
-    assert all(duckdb.execute(line).fetchmany(2) for line in lines)
+    counts = [duckdb.execute(f"SELECT count(*) FROM ({line.rstrip(';')})").fetchone() for line in lines]
+    assert min(counts) > (1,)
 
 
 def test_copying_says_so(open_page: Open) -> None:
