@@ -118,10 +118,7 @@ def _export_prices(draft: Draft, reader: Reader, settled: Settled) -> None:
     end = tip["height"] + 1 if tip else 0
     closed_end = max(0, end - DEPTH_BLOCKS) // CLOSED_BLOCKS * CLOSED_BLOCKS
     key = _key(closed_end, reader.closed_blocks(closed_end))
-
-    def rows(first: int, end: int) -> pa.Table:
-        return _typed(reader.price_rows(first, end), PRICES)
-
+    rows = partial(price_table, reader)
     draft.once("data/closed/prices.parquet", key, lambda: to_parquet(rows(0, closed_end)))
     draft.once("data/closed/prices.csv", key, lambda: to_csv(rows(0, closed_end)))
     closed = draft.read("data/closed/prices.parquet")
@@ -156,6 +153,11 @@ def _export_outputs(draft: Draft, reader: Reader) -> None:
 
 def _outputs(reader: Reader, first_unix: int, end_unix: int) -> bytes:
     return to_parquet(_typed(reader.output_rows(first_unix, end_unix), OUTPUTS))
+
+
+def price_table(reader: Reader, first_height: int, end_height: int) -> pa.Table:
+    """Return the published rows of heights from first to below end."""
+    return _typed(reader.price_rows(first_height, end_height), PRICES)
 
 
 def read_prices(draft: Draft) -> pa.Table:

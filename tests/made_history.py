@@ -59,13 +59,15 @@ def make_history(
     migrate(connection)
     rng = np.random.default_rng(seed)
     n = int(days * 86_400 / BLOCK_SECONDS)
+    _facts(connection, end_unix, days)
+    if n == 0:
+        return connection
     heights = np.arange(900_000, 900_000 + n)
     times = np.sort(end_unix - 300 - rng.integers(0, 100, n) - (np.arange(n)[::-1] * BLOCK_SECONDS))
     true_usd = 60_000 * np.exp(np.cumsum(rng.normal(0, 0.0015, n)))
     hashes = np.array(
         [hashlib.sha256(f"simulated {seed} {h}".encode()).hexdigest() for h in range(heights[0] - 1, heights[-1] + 1)]
     )
-    _facts(connection, end_unix, days)
     _blocks(connection, rng, heights, times, hashes, outputs_per_block)
     spot = true_usd * (1 + rng.normal(0, 0.0012, n))
     off = times > end_unix - 3 * 3600
@@ -81,7 +83,7 @@ def make_history(
         _outputs(connection, rng, heights[n - recent :], true_usd[n - recent :], recent_outputs_per_block or 0)
     _ticks(connection, rng, heights, times, true_usd, spot, window, invalid, end_unix, exchange)
     _episodes(connection, heights, times, end_unix, percent_off)
-    _runs(connection, end_unix, int(heights[-1]) if n else None)
+    _runs(connection, end_unix, int(heights[-1]))
     return connection
 
 
@@ -312,8 +314,6 @@ def _episodes(connection, heights, times, end_unix, percent_off) -> None:
 
 
 def _runs(connection, end_unix, tip_height) -> None:
-    if tip_height is None:
-        return
     probe = {"source": "simulated", "url": "simulated:", "is_reachable": True, "latency_ms": 0.4, "version": None}
     probe |= {"network": "simulated", "is_synced": True, "tip_height": tip_height, "advice": []}
     n = 12

@@ -1,0 +1,116 @@
+"""The scorecard: errors against the exchange, computed again by other means."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+
+from builder.exports import price_table
+from builder.history import columns_of
+from builder.record import Record
+from builder.scorecard import EDGES_PERCENT, errors, scorecard
+from builder.site import gather
+from oracle.reader import Reader
+from tests.made_history import END_UNIX, make_history
+
+
+@pytest.fixture(scope="module")
+def record() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Nine days; nobody changes them."""
+    with make_history(days=9, outputs_per_block=0) as connection:
+        yield connection
+
+
+def card(connection: duckdb.DuckDBPyConnection, changed: Record | None = None) -> dict[str, Any]:
+    reader = Reader(connection)
+    blocks = columns_of(price_table(reader, 0, 10**9), 10**9)
+    return scorecard(changed or gather(reader, END_UNIX), blocks, END_UNIX)["legs"]
+
+
+def compared(connection: duckdb.DuckDBPyConnection, since_unix: int = 0) -> list[tuple[float, ...]]:
+    """Valid spot prices and the exchange price at the first tick with that tip, by plain SQL."""
+    return connection.execute(
+        """SELECT p.spot_usd, p.spot_low_usd, p.spot_high_usd, d.exchange_usd FROM prices p
+        JOIN (SELECT height, min(time_unix) AS time_unix FROM divergences GROUP BY height) f USING (height)
+        JOIN divergences d ON d.height = f.height AND d.time_unix = f.time_unix
+        WHERE p.spot_is_valid AND p.time_unix >= ?""",
+        [since_unix],
+    ).fetchall()
+
+
+def test_median_and_rmse_are_those_of_plain_arithmetic(record: duckdb.DuckDBPyConnection) -> None:
+    percent = [100 * (spot - exchange) / exchange for spot, _, _, exchange in compared(record)]
+    spot = card(record)["spot"]["periods"]["all"]
+    assert spot["n"] == len(percent)
+    assert spot["median_percent"] == pytest.approx(statistics.median(map(abs, percent)), abs=1e-4)
+    assert spot["rmse_percent"] == pytest.approx(math.sqrt(statistics.fmean(x * x for x in percent)), abs=1e-4)
+    assert spot["bias_percent"] == pytest.approx(statistics.fmean(percent), abs=1e-4)
+    assert spot["worst_percent"] == pytest.approx(max(percent, key=abs), abs=1e-4)
+
+
+def test_the_share_inside_the_interval_counts_exchange_prices_between_its_ends(
+    record: duckdb.DuckDBPyConnection,
+) -> None:
+    inside = [low <= exchange <= high for _, low, high, exchange in compared(record)]
+    share = card(record)["spot"]["periods"]["all"]["inside_interval_share"]
+    assert share == pytest.approx(statistics.fmean(inside), abs=1e-4)
+
+
+def test_a_period_counts_the_blocks_since_then(record: duckdb.DuckDBPyConnection) -> None:
+    periods = card(record)["spot"]["periods"]
+    assert periods["1d"]["n"] == len(compared(record, END_UNIX - 86_400))
+    assert periods["1d"]["n"] < periods["7d"]["n"] < periods["30d"]["n"] == periods["365d"]["n"] == periods["all"]["n"]
+
+
+def test_the_baseline_is_yesterday_and_much_worse(record: duckdb.DuckDBPyConnection) -> None:
+    spot = card(record)["spot"]["periods"]["7d"]
+    assert spot["baseline"]["median_percent"] > 3 * spot["median_percent"]
+
+
+def test_the_first_day_has_no_baseline_but_later_ones_do(record: duckdb.DuckDBPyConnection) -> None:
+    spot = card(record)["spot"]["periods"]["all"]
+    assert spot["n"] - 160 < spot["baseline"]["n"] < spot["n"] - 130
+
+
+def test_days_are_compared_with_their_exchange_mean(record: duckdb.DuckDBPyConnection) -> None:
+    rows = record.execute("SELECT price_usd, exchange_mean_usd FROM days").fetchall()
+    day = card(record)["day"]["periods"]["all"]
+    assert day["n"] == len(rows)
+    assert day["median_percent"] == pytest.approx(statistics.median(abs(p / m - 1) * 100 for p, m in rows), abs=1e-4)
+
+
+def test_an_invalid_day_is_not_counted(record: duckdb.DuckDBPyConnection) -> None:
+    whole = gather(Reader(record), END_UNIX)
+    one_invalid = replace(whole, days=[{**whole.days[0], "is_valid": False}, *whole.days[1:]])
+    assert card(record, one_invalid)["day"]["periods"]["all"]["n"] == len(whole.days) - 1
+
+
+def test_the_distribution_counts_every_comparison_once(record: duckdb.DuckDBPyConnection) -> None:
+    window = card(record)["window"]
+    assert sum(window["distribution"]["counts"]) == window["periods"]["all"]["n"]
+    assert window["distribution"]["edges_percent"] == EDGES_PERCENT.tolist()
+
+
+def test_without_comparisons_every_figure_is_null() -> None:
+    nothing = errors(np.array([np.nan, np.nan]))
+    assert nothing.pop("n") == 0
+    assert set(nothing.values()) == {None}
+
+
+def test_an_empty_record_has_an_empty_scorecard() -> None:
+    with make_history(days=0) as connection:
+        legs = card(connection)
+    assert [leg["periods"]["all"]["n"] for leg in legs.values()] == [0, 0, 0]
+    assert legs["spot"]["periods"]["1d"]["inside_interval_share"] is None
+
+
+def test_without_an_exchange_price_nothing_is_compared() -> None:
+    with make_history(days=3, exchange=False, outputs_per_block=0) as connection:
+        assert [leg["periods"]["all"]["n"] for leg in card(connection).values()] == [0, 0, 0]
