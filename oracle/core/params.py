@@ -31,7 +31,7 @@ class Parameters:
     decades: int = 12
     bins_per_decade: int = 200
     first_kept_bin: int = 201  # 1e-5 BTC
-    last_kept_bin: int = 1600  # just below 10 BTC
+    last_kept_bin: int = 1600  # just below 100 BTC
     round_btc_bins: tuple[int, ...] = (
         *(201, 401, 461, 496, 540, 601, 661, 696, 740),
         *(801, 861, 896, 940, 1001, 1061, 1096, 1140, 1201),

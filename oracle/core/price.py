@@ -55,7 +55,7 @@ def price_window(window: Window) -> WindowPrice:
     outputs = len(window.value_sats)
     histogram = clean_histogram(count_amounts(window.value_sats))
     if histogram is None:
-        return WindowPrice(outputs, reason="no eligible output between 0.00001 and 10 BTC")
+        return WindowPrice(outputs, reason="no eligible output between 0.00001 and 100 BTC")
     rough = find_rough_price(histogram)
     if rough is None:
         return WindowPrice(outputs, reason="no amount lies where round dollar amounts could be")
