@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from oracle.core.block import OP_RETURN, Rule, first_broken_rule
-from oracle.core.eligible import is_round_btc, is_within_limits
+from oracle.core.eligible import is_round_btc
 from oracle.core.params import PARAMETERS as P
 from oracle.core.params import SATS_PER_BTC
 from oracle.core.window import Window
@@ -38,7 +38,8 @@ class Dialect:
         foreign = self.foreign_input_keys.intersection(vin)
         if foreign:
             raise RequestError(f"{where} has {min(foreign)} in a list of {self.name}'s; give one kind")
-        return "coinbase" in vin or vin.get("is_coinbase") is True or vin.get("txid") == COINBASE_TXID
+        prevout = vin.get("txid"), vin.get("vout")
+        return "coinbase" in vin or vin.get("is_coinbase") is True or prevout == COINBASE_PREVOUT
 
     def value_sats(self, vout: Json, where: str) -> int:
         """Return an output's value; Core gives BTC decimals, esplora sats."""
@@ -63,7 +64,7 @@ class Dialect:
 
 CORE = Dialect("Bitcoin Core", "scriptPubKey", "txinwitness", frozenset({"witness", "is_coinbase", "scriptsig"}))
 ESPLORA = Dialect("esplora", "scriptpubkey", "witness", frozenset({"txinwitness", "coinbase", "scriptSig"}))
-COINBASE_TXID = "00" * 32
+COINBASE_PREVOUT = "00" * 32, 0xFFFF_FFFF
 
 
 def btc_to_sats(value: Any, where: str) -> int:
@@ -93,7 +94,7 @@ def read_transactions(transactions: Sequence[Json]) -> tuple[Window, Counter[Rul
         where = f"transaction {i}"
         if not isinstance(transaction, Mapping):
             raise RequestError(f"{where} must be an object, not {type(transaction).__name__}")
-        txid = _get(transaction, "txid", where)
+        txid = _text(transaction, "txid", where)
         where = f"transaction {txid}"
         inputs = _list_of(transaction, "vin", where)
         outputs = _list_of(transaction, "vout", where)
@@ -102,11 +103,10 @@ def read_transactions(transactions: Sequence[Json]) -> tuple[Window, Counter[Rul
         rule = _broken_rule(dialect, inputs, outputs, where, seen)
         pair = [dialect.value_sats(vout, f"{where}: vout[{n}]") for n, vout in enumerate(outputs)]
         if rule is None:
-            values.extend(pair)
+            values.extend(value for value in pair if P.min_value_sats < value < P.max_value_sats)
         else:
             left_out[rule] += 1
-    amounts = np.array(values, dtype=np.uint64)
-    return _one_block_window(amounts[is_within_limits(amounts)].astype(np.int64)), left_out
+    return _one_block_window(np.array(values, dtype=np.int64)), left_out
 
 
 def _broken_rule(dialect: Dialect, inputs: list[Json], outputs: list[Json], where: str, seen: set[str]) -> Rule | None:
@@ -116,8 +116,10 @@ def _broken_rule(dialect: Dialect, inputs: list[Json], outputs: list[Json], wher
         if dialect.is_coinbase(vin, at):
             is_coinbase = True
             continue
-        parents.append(_get(vin, "txid", at))
+        parents.append(_text(vin, "txid", at))
         items = vin.get(dialect.witness_key) or []
+        if not isinstance(items, list | tuple):
+            raise RequestError(f"{at}: {dialect.witness_key} must be a list of hex texts")
         largest_witness = max(largest_witness, sum(len(_hex_bytes(item, at)) for item in items))
     op_returns = [dialect.starts_with_op_return(vout, f"{where}: vout[{n}]") for n, vout in enumerate(outputs)]
     is_wrong = is_coinbase or any(op_returns) or largest_witness > P.max_witness_bytes
@@ -153,6 +155,13 @@ def _get(item: Json, key: str, where: str) -> Any:
     if key not in item:
         raise RequestError(f"{where}: {key} is missing")
     return item[key]
+
+
+def _text(item: Json, key: str, where: str) -> str:
+    value = _get(item, key, where)
+    if not isinstance(value, str):
+        raise RequestError(f"{where}: {key} must be a text, not {value!r}")
+    return value
 
 
 def _hex_bytes(text: Any, where: str) -> bytes:
