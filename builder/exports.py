@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 import pyarrow as pa
@@ -114,10 +114,10 @@ def _days(days: Sequence[Row]) -> pa.Table:
 
 
 def _export_prices(draft: Draft, reader: Reader, settled: Settled) -> None:
-    tip = reader.tip()
+    tip = reader.row("tip")
     end = tip["height"] + 1 if tip else 0
     closed_end = max(0, end - DEPTH_BLOCKS) // CLOSED_BLOCKS * CLOSED_BLOCKS
-    key = _key(closed_end, reader.closed_blocks(closed_end))
+    key = _key(closed_end, reader.row("closed_prices", end=closed_end))
     rows = partial(price_table, reader)
     draft.once("data/closed/prices.parquet", key, lambda: to_parquet(rows(0, closed_end)))
     draft.once("data/closed/prices.csv", key, lambda: to_csv(rows(0, closed_end)))
@@ -132,13 +132,13 @@ def _export_prices(draft: Draft, reader: Reader, settled: Settled) -> None:
 
 
 def _export_exchange(draft: Draft, reader: Reader) -> None:
-    newest = reader.exchange()
+    newest = reader.row("exchange")
     end = newest["sampled_at_unix"] + 1 if newest else 0
     closed_end = max(0, end - DEPTH_SECONDS) // CLOSED_SECONDS * CLOSED_SECONDS
-    key = _key(closed_end, reader.closed_samples(closed_end))
+    key = _key(closed_end, reader.row("closed_exchange", end=closed_end))
 
     def rows(first: int, end: int) -> pa.Table:
-        return _typed(reader.exchange_rows(first, end), EXCHANGE)
+        return _typed(reader.table("exchange_rows", first, end), EXCHANGE)
 
     draft.once("data/closed/exchange.parquet", key, lambda: to_parquet(rows(0, closed_end)))
     closed = draft.read("data/closed/exchange.parquet")
@@ -146,18 +146,18 @@ def _export_exchange(draft: Draft, reader: Reader) -> None:
 
 
 def _export_outputs(draft: Draft, reader: Reader) -> None:
-    for month in reader.months():
-        path = f"data/outputs/{datetime.fromtimestamp(month['first_unix'], UTC):%Y-%m}.parquet"
+    for month in reader.rows("months"):
+        path = f"data/outputs/{month['month']}.parquet"
         draft.once(path, _key(month), partial(_outputs, reader, month["first_unix"], month["end_unix"]))
 
 
 def _outputs(reader: Reader, first_unix: int, end_unix: int) -> bytes:
-    return to_parquet(_typed(reader.output_rows(first_unix, end_unix), OUTPUTS))
+    return to_parquet(_typed(reader.table("output_rows", first_unix, end_unix), OUTPUTS))
 
 
 def price_table(reader: Reader, first_height: int, end_height: int) -> pa.Table:
     """Return the published rows of heights from first to below end."""
-    return _typed(reader.price_rows(first_height, end_height), PRICES)
+    return _typed(reader.table("price_rows", first_height, end_height), PRICES)
 
 
 def read_prices(draft: Draft) -> pa.Table:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from builder.record import Row, Snapshot, head, times
 from oracle.core.histogram import EDGES, clean_histogram, count_amounts
 from oracle.core.params import PARAMETERS, SPIKES
@@ -14,21 +12,20 @@ from oracle.reader import Reader
 MAX_POINTS = 2000  # of a day's tens of thousands: what a screen can show
 
 
-def pictured(reader: Reader, facts: Mapping[str, str], row: Row) -> Snapshot:
+def pictured(reader: Reader, row: Row) -> Snapshot:
     """Return `/api/days/<date>.json` or `/api/window.json`: a price of the record, and how it came about.
 
     The file depends on its blocks alone, so it counts as generated at the time of the last of them.
 
     Args:
-        reader: gives the blocks' outputs.
-        facts: of the database.
+        reader: gives the blocks and their outputs.
         row: first and last height, and the fields to show.
     """
     heights = row["first_height"], row["last_height"]
     window = reader.window(*heights)
     first, last = (_block(reader, height) for height in heights)
     return {
-        **head(facts, last["time_unix"]),
+        **head({fact["name"]: fact["value"] for fact in reader.rows("facts")}, last["time_unix"]),
         **row,
         "first_block": first,
         "last_block": last,
@@ -39,12 +36,12 @@ def pictured(reader: Reader, facts: Mapping[str, str], row: Row) -> Snapshot:
 
 
 def _block(reader: Reader, height: int) -> Snapshot:
-    block = reader.block(height) or {}
+    block = reader.row("block", height=height) or {}
     return {"height": height, "hash": block["hash"], **times("time", block["time_unix"])}
 
 
 def _spot(reader: Reader, first_height: int, last_height: int) -> Snapshot:
-    rows = reader.price_rows(first_height, last_height + 1).to_pylist()
+    rows = reader.table("price_rows", first_height, last_height + 1).to_pylist()
     return {
         "time_unix": [row["time"] // 1000 for row in rows],
         "height": [row["height"] for row in rows],

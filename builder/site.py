@@ -13,7 +13,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.metadata import version
@@ -126,21 +126,19 @@ def _build(reader: Reader, output: Output, context: Context, progress: Progress 
 
 def gather(reader: Reader, now_unix: int) -> Record:
     """Read what every build reads, whatever has changed."""
-    counts = reader.counts()
+    counts = reader.rows("counts")[0]
     has_gaps = counts["blocks"] and counts["last_height"] - counts["first_height"] + 1 > counts["blocks"]
+    newest = {name: reader.row(name) for name in ("tip", "price", "exchange", "divergence")}
     return Record(
-        facts=reader.facts(),
-        tip=reader.tip(),
-        price=reader.price(),
-        exchange=reader.exchange(),
-        divergence=reader.divergence(),
-        days=reader.days(),
-        ticks=reader.history(now_unix - TICKS_SECONDS),
-        episodes=reader.episodes(),
-        runs=reader.runs(),
-        last_good_run=reader.last_run(failed=False),
-        last_failed_run=reader.last_run(failed=True),
-        gaps=reader.gaps() if has_gaps else (),
+        **newest,
+        facts={row["name"]: row["value"] for row in reader.rows("facts")},
+        days=reader.rows("days"),
+        ticks=reader.rows("history", first=now_unix - TICKS_SECONDS),
+        episodes=reader.rows("episodes"),
+        runs=reader.rows("runs"),
+        last_good_run=reader.row("last_run", failed=False),
+        last_failed_run=reader.row("last_run", failed=True),
+        gaps=reader.rows("gaps") if has_gaps else (),
         counts=counts,
     )
 
@@ -172,20 +170,20 @@ def _long_history(name: str, record: Record, blocks: Callable[[], Columns], sett
 
 def _make_window(objects: Objects, reader: Reader, record: Record) -> None:
     price = record.price
-    if price and reader.block(price["window_first_height"]):
+    if price and reader.row("block", height=price["window_first_height"]):
         row = snapshots.window_row(price)
-        objects.make("api/window.json", _key(price), lambda: pictured(reader, record.facts, row))
+        objects.make("api/window.json", _key(price), lambda: pictured(reader, row))
 
 
 def _make_days(
     draft: Draft, objects: Objects, reader: Reader, keys: list[str], public_url: str | None
 ) -> Iterator[str | None]:
     """Make each day's files; yield its date when its page is to be made, else None."""
-    rows, facts, look = objects["api/days.json"]["days"], reader.facts(), look_fingerprint(public_url)
+    rows, look = objects["api/days.json"]["days"], look_fingerprint(public_url)
     names = [None, *(row["date"] for row in rows), None]
     for key, earlier, row, later in zip(keys, names, rows, names[2:], strict=False):
         path = f"api/days/{row['date']}"
-        draft.once(f"{path}.json", key, partial(_day_json, reader, facts, row))
+        draft.once(f"{path}.json", key, partial(_day_json, reader, row))
         draft.once(f"{path}.csv", key, partial(_day_csv, draft, f"{path}.json"))
         has_page = draft.has(f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}")
         if not has_page or later is None:
@@ -193,8 +191,8 @@ def _make_days(
         yield None if has_page else row["date"]
 
 
-def _day_json(reader: Reader, facts: Mapping[str, str], row: Row) -> bytes:
-    return dump(pictured(reader, facts, row))
+def _day_json(reader: Reader, row: Row) -> bytes:
+    return dump(pictured(reader, row))
 
 
 def _day_csv(draft: Draft, path: str) -> bytes:

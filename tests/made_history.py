@@ -8,13 +8,14 @@ the walk's price among other payments.
 from __future__ import annotations
 
 import hashlib
-import importlib.resources
 import json
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+
+from oracle.sql import migrations
 
 END_UNIX = 1_760_011_200  # 2025-10-09 12:00:00 UTC
 BLOCK_SECONDS = 600
@@ -25,9 +26,8 @@ POINT_USD = np.array([5, 10, 15, 20, 25, 30, 40, 50, 100, 150, 200, 300, 500, 10
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the tables of the shipped migrations."""
-    for file in sorted(importlib.resources.files("oracle.sql").iterdir(), key=lambda f: f.name):
-        if file.name[:3].isdigit() and file.name.endswith(".sql"):
-            connection.execute(file.read_text(encoding="utf-8"))
+    for _, script in migrations():
+        connection.execute(script)
 
 
 def make_history(

@@ -280,7 +280,7 @@ def test_a_reorg_of_settled_blocks_settles_anew(quiet: Connection) -> None:
 
 def day_file(connection: Connection) -> dict[str, Any]:
     record = read(connection)
-    return pictured(Reader(connection), record.facts, snapshots.days(record, NOW)["days"][0])
+    return pictured(Reader(connection), snapshots.days(record, NOW)["days"][0])
 
 
 def test_a_day_file_prices_the_stored_outputs_again(quiet: Connection) -> None:
