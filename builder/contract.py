@@ -7,12 +7,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+OTHERS = ("columns.json", "openapi.json")
+
 
 @cache
 def schemas() -> dict[str, Any]:
     """Return the JSON Schemas by name (`latest`, `history`, ...)."""
     found = {f.name: f for f in files("builder.schema").iterdir() if f.name.endswith(".json")}
-    return {name[:-5]: json.loads(found[name].read_bytes()) for name in sorted(found) if name != "openapi.json"}
+    return {name[:-5]: json.loads(found[name].read_bytes()) for name in sorted(found) if name not in OTHERS}
 
 
 def openapi(public_url: str) -> dict[str, Any]:

@@ -9,9 +9,11 @@ and the two lists joined. Whoever starts from an empty folder gets the same byte
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from datetime import datetime
-from functools import partial
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cache, partial
+from importlib.resources import files
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,69 +31,21 @@ FORMAT = "1"  # goes into the fingerprints: raise it when a column changes
 CLOSED_BLOCKS, DEPTH_BLOCKS = (4032, 200)  # closed parts end at multiples of four weeks of blocks, well below the tip
 CLOSED_SECONDS, DEPTH_SECONDS = 28 * DAY_SECONDS, 2 * DAY_SECONDS
 
-Columns = dict[str, tuple[str, str, str]]  # name: type, unit, comment
-_USD, _CONFIDENCE = ("float64", "USD per BTC"), ("float64", "0 to 1")
-_TIME = "timestamp[ms, tz=UTC]"
-_TYPES = {_TIME: pa.timestamp("ms", "UTC")}
+TIME = pa.timestamp("ms", "UTC")
 
 
-def _interval(what: str, prefix: str = "") -> Columns:
-    return {
-        f"{prefix}low_usd": (*_USD, f"low end of the 95% interval of {what}"),
-        f"{prefix}high_usd": (*_USD, f"high end of the 95% interval of {what}"),
-        f"{prefix}confidence": (*_CONFIDENCE, "how likely the price is within 5% of the market"),
-        f"{prefix}is_valid": ("bool", "", "false: do not rely on the price"),
-        f"{prefix}reason": ("string", "", "why not valid"),
-    }
+@cache
+def schema_of(name: str) -> pa.Schema:
+    """Return the Arrow schema of prices, days, exchange or outputs; each field with its `comment` and `unit`."""
+    columns = json.loads(files("builder.schema").joinpath("columns.json").read_bytes())[name]
+    return pa.schema([_field(column) for column in columns])
 
 
-PRICES: Columns = {
-    "height": ("int32", "", "the tip these prices are as of"),
-    "hash": ("string", "", "block hash, display order"),
-    "time": (_TIME, "", "header time of that block"),
-    "algorithm_version": ("string", "", "changes whenever a published price would"),
-    "spot_usd": (*_USD, "price from the last few blocks"),
-    **_interval("the spot price", "spot_"),
-    "spot_points": ("int32", "", "price points used"),
-    "window_usd": (*_USD, "price of the 144 blocks below the tip"),
-    **_interval("the window price", "window_"),
-    "window_outputs": ("int32", "", "eligible outputs"),
-    "window_points": ("int32", "", "price points"),
-    "exchange_usd": (*_USD, "exchange price at the first tick with this tip"),
-    "exchange_mean_usd": (*_USD, "mean of the exchange samples during the window's blocks"),
-    "spot_percent": ("float64", "percent", "(spot_usd - exchange_usd) / exchange_usd"),
-    "window_percent": ("float64", "percent", "(window_usd - exchange_mean_usd) / exchange_mean_usd"),
-    "headline_percent": ("float64", "percent", "the one that was shown"),
-    "leg": ("string", "", "which one that was: spot or window"),
-}
-DAYS: Columns = {
-    "date": ("date32[day]", "", "UTC day"),
-    "price_usd": (*_USD, "price of the day"),
-    **_interval("the day's price"),
-    "first_height": ("int32", "", "first block"),
-    "last_height": ("int32", "", "last block"),
-    "blocks": ("int32", "", "number of blocks"),
-    "outputs": ("int32", "", "eligible outputs"),
-    "points": ("int32", "", "price points"),
-    "exchange_mean_usd": (*_USD, "mean of the exchange samples of the day"),
-    "exchange_close_usd": (*_USD, "last exchange sample of the day"),
-    "divergence_percent": ("float64", "percent", "(price_usd - exchange_mean_usd) / exchange_mean_usd"),
-}
-EXCHANGE: Columns = {
-    "sampled_at": (_TIME, "", "the moment this quote stands for"),
-    "quoted_at": (_TIME, "", "the time the exchange side gave"),
-    "price_usd": (*_USD, "exchange price"),
-    "is_stale": ("bool", "", "older than the setting allowed"),
-    "source": ("string", "", "who said so"),
-    "currencies": ("string", "", "the same price in other currencies, as JSON"),
-}
-OUTPUTS: Columns = {
-    "height": ("int32", "", "block"),
-    "time": (_TIME, "", "header time of that block"),
-    "value_sats": ("int64", "sats", "value of one eligible output"),
-    "is_round": ("bool", "", "a round BTC amount"),
-    "parent_height": ("int32", "", "newest block that made an input of the transaction; -1 unknown"),
-}
+def _field(column: Mapping[str, str]) -> pa.Field:
+    kind = TIME if column["type"] == "timestamp" else pa.type_for_alias(column["type"])
+    return pa.field(column["name"], kind, metadata={key: column[key] for key in ("comment", "unit")})
+
+
 WORDS = ("hash", "algorithm_version", "spot_reason", "window_reason")
 CSV_WITHOUT = ("hash", "algorithm_version")  # a third of the bytes; the Parquet file has them
 
@@ -109,8 +63,8 @@ def export_all(
 
 
 def _days(days: Sequence[Row]) -> pa.Table:
-    rows = [{**row, "date": datetime.fromisoformat(row["date"]).date()} for row in days]
-    return _typed(pa.table({name: [row[name] for row in rows] for name in DAYS}), DAYS)
+    rows = [{**row, "date": date.fromisoformat(row["date"])} for row in days]
+    return _typed(pa.table({name: [row[name] for row in rows] for name in schema_of("days").names}), "days")
 
 
 def _export_prices(draft: Draft, reader: Reader, settled: Settled) -> None:
@@ -138,7 +92,7 @@ def _export_exchange(draft: Draft, reader: Reader) -> None:
     key = _key(closed_end, reader.row("closed_exchange", end=closed_end))
 
     def rows(first: int, end: int) -> pa.Table:
-        return _typed(reader.table("exchange_rows", first, end), EXCHANGE)
+        return _typed(reader.table("exchange_rows", first, end), "exchange")
 
     draft.once("data/closed/exchange.parquet", key, lambda: to_parquet(rows(0, closed_end)))
     closed = draft.read("data/closed/exchange.parquet")
@@ -152,19 +106,19 @@ def _export_outputs(draft: Draft, reader: Reader) -> None:
 
 
 def _outputs(reader: Reader, first_unix: int, end_unix: int) -> bytes:
-    return to_parquet(_typed(reader.table("output_rows", first_unix, end_unix), OUTPUTS))
+    return to_parquet(_typed(reader.table("output_rows", first_unix, end_unix), "outputs"))
 
 
 def price_table(reader: Reader, first_height: int, end_height: int) -> pa.Table:
     """Return the published rows of heights from first to below end."""
-    return _typed(reader.table("price_rows", first_height, end_height), PRICES)
+    return _typed(reader.table("price_rows", first_height, end_height), "prices")
 
 
 def read_prices(draft: Draft) -> pa.Table:
     """Return the table of `data/prices.parquet` without its long texts; empty when the draft has no such file."""
     if not draft.paths("data/prices.parquet"):
-        return schema_of(PRICES).empty_table()
-    columns = [column for column in PRICES if column not in WORDS]
+        return schema_of("prices").empty_table()
+    columns = [column for column in schema_of("prices").names if column not in WORDS]
     return pq.read_table(pa.BufferReader(draft.read("data/prices.parquet")), columns=columns)
 
 
@@ -172,18 +126,8 @@ def _key(*facts: object) -> str:
     return fingerprint((FORMAT, ALGORITHM_VERSION, *facts))
 
 
-def schema_of(columns: Columns) -> pa.Schema:
-    """Return an Arrow schema with `comment` and `unit` in the metadata of each field."""
-    return pa.schema(
-        [
-            pa.field(name, _TYPES.get(kind) or pa.type_for_alias(kind), metadata={"comment": comment, "unit": unit})
-            for name, (kind, unit, comment) in columns.items()
-        ]
-    )
-
-
-def _typed(table: pa.Table, columns: Columns) -> pa.Table:
-    return table.select(list(columns)).cast(schema_of(columns))
+def _typed(table: pa.Table, name: str) -> pa.Table:
+    return table.select(schema_of(name).names).cast(schema_of(name))
 
 
 def to_parquet(table: pa.Table) -> bytes:

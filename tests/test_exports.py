@@ -6,7 +6,6 @@ import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pandas as pd
@@ -15,18 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from builder.draft import Draft
-from builder.exports import (
-    CLOSED_BLOCKS,
-    EXCHANGE,
-    OUTPUTS,
-    PRICES,
-    append_parquet,
-    export_all,
-    read_prices,
-    schema_of,
-    to_csv,
-    to_parquet,
-)
+from builder.exports import CLOSED_BLOCKS, append_parquet, export_all, read_prices, schema_of, to_csv, to_parquet
 from builder.history import settle
 from builder.site import gather
 from oracle.reader import Reader
@@ -179,8 +167,8 @@ def test_the_same_record_gives_the_same_bytes(connection: duckdb.DuckDBPyConnect
 def test_an_empty_record_gives_empty_files_with_all_columns() -> None:
     with make_history(days=0) as connection:
         draft = exported(connection)
-    assert table(draft, "data/prices.parquet").schema.names == list(PRICES)
-    assert table(draft, "data/exchange.parquet").schema.names == list(EXCHANGE)
+    assert table(draft, "data/prices.parquet").schema.names == schema_of("prices").names
+    assert table(draft, "data/exchange.parquet").schema.names == schema_of("exchange").names
     assert table(draft, "data/prices.parquet").num_rows == 0
     assert read_prices(draft).num_rows == 0
 
@@ -205,8 +193,7 @@ def test_reasons_with_commas_survive_the_csv() -> None:
     assert pd.read_csv(io.BytesIO(to_csv(rows)))["reason"][0] == 'low, "very" low'
 
 
-@pytest.mark.parametrize("columns", [PRICES, EXCHANGE, OUTPUTS])
-def test_names_of_amounts_carry_their_unit(columns: Any) -> None:
-    schema = schema_of(columns)
-    priced = [field.name for field in schema if field.metadata[b"unit"] == b"USD per BTC"]
+@pytest.mark.parametrize("name", ["prices", "days", "exchange", "outputs"])
+def test_names_of_amounts_carry_their_unit(name: str) -> None:
+    priced = [field.name for field in schema_of(name) if field.metadata[b"unit"] == b"USD per BTC"]
     assert all(name.endswith("_usd") for name in priced)
