@@ -88,9 +88,9 @@ def load_calculator(path: str = DEFAULT_CALCULATOR) -> PriceCalculator:
         calculator = getattr(import_module(module_name), class_name)()
     except ImportError as error:
         raise _wrong(path, f"cannot be imported ({error}); is the package installed here?") from error
-    except AttributeError:
-        raise _wrong(path, f"module {module_name} has no class {class_name}") from None
-    except TypeError as error:
+    except AttributeError as error:
+        raise _wrong(path, f"cannot be found ({error})") from error
+    except Exception as error:  # somebody else's code may raise anything
         raise _wrong(path, f"cannot be made without arguments ({error})") from error
     for name in ("price_window", "calculate_price_for_transactions"):
         if not callable(getattr(calculator, name, None)):
