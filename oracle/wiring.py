@@ -13,10 +13,9 @@ from oracle.market import MarketRules
 from oracle.sources import BlockSource, QuoteSource
 from oracle.sources.blkfiles import BlkFilesSource
 from oracle.sources.core import CoreSource
-from oracle.sources.esplora import EsploraSource
+from oracle.sources.esplora import EsploraSource, MempoolQuotes
 from oracle.sources.failover import FailoverSource
 from oracle.sources.http import RetryPolicy
-from oracle.sources.quotes import MempoolQuotes
 from oracle.sources.simulated import SimulatedSource
 from oracle.tick import TickRules
 

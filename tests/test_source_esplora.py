@@ -102,6 +102,23 @@ def test_the_network_is_known_by_its_genesis(server, open_source):
     assert open_source(server).network() == "regtest"
 
 
+def test_a_server_without_block_0_is_on_an_unknown_network(server, open_source):
+    server.chain.network = "nowhere"
+    assert open_source(server).network() == "unknown"
+
+
+def test_another_genesis_block_is_an_unknown_network(electrs, open_source):
+    electrs.fail(200, b"ab" * 32, only="/block-height/0")
+    assert open_source(electrs).network() == "unknown"
+
+
+@pytest.mark.parametrize("body", [b"12", b"zz", b"00" * 80])
+def test_a_header_that_is_another_is_a_bad_answer(electrs, open_source, body):
+    electrs.fail(200, body, only="/header")
+    with pytest.raises(BadAnswerError, match="other bytes"):
+        open_source(electrs).headers(100, 100)
+
+
 def test_a_probe_tells_network_and_height(server, open_source):
     health = open_source(server).probe()
     assert (health.is_reachable, health.network, health.tip_height) == (True, "regtest", 139)
@@ -123,7 +140,7 @@ def test_which_prefix_answers_is_found_out_once(backend, open_source):
     source = open_source(backend)
     source.tip()
     source.block(HASHES[0])
-    assert backend.paths.count("/api/v1/backend-info") == 1
+    assert backend.paths.count("/api/v1/blocks/tip/hash") == 1
 
 
 def test_a_probe_tells_the_backends_version(backend, open_source):
@@ -147,20 +164,14 @@ def test_a_backend_that_leaves_the_block_routes_out_names_the_setting(chain, ope
 # Tips that disagree
 
 
-def test_a_backend_whose_counter_lags_gives_its_nodes_tip(backend, open_source):
+def test_a_backend_whose_counter_lags_gives_the_block_it_has_counted(backend, open_source):
     backend.known_tip = 131
-    assert open_source(backend).tip() == ChainTip(139, HASHES[-1])
+    assert open_source(backend).tip() == ChainTip(131, HASHES[31])
 
 
-def test_a_short_chain_whose_counter_is_below_zero_has_a_tip(open_source):
-    with FakeMempoolBackend(FakeChain(small_blocks(5))) as server:
-        server.known_tip = -1
-        assert open_source(server).tip().height == 4
-
-
-def test_a_counter_above_the_nodes_tip_is_not_ready(backend, open_source):
-    backend.known_tip = 200
-    with pytest.raises(SourceUnavailableError, match="do not agree"):
+def test_a_counter_below_zero_is_not_ready(backend, open_source):
+    backend.known_tip = -1
+    with pytest.raises(SourceUnavailableError, match="does not know its height yet"):
         open_source(backend).tip()
 
 
@@ -194,13 +205,13 @@ def test_a_backend_whose_node_is_gone_is_unavailable_not_without_blocks(backend,
     source = open_source(backend)
     source.tip()
     backend.is_upstream_down = True
-    with pytest.raises(SourceUnavailableError, match="check that node"):
+    with pytest.raises(SourceUnavailableError, match="check its"):
         source.block(HASHES[0])
 
 
 def test_a_backend_whose_node_is_gone_from_the_start_says_so(backend, open_source):
     backend.is_upstream_down = True
-    with pytest.raises(SourceUnavailableError, match="check that node"):
+    with pytest.raises(SourceUnavailableError, match="check its"):
         open_source(backend).tip()
 
 
@@ -209,7 +220,7 @@ def test_a_backend_whose_node_is_gone_from_the_start_says_so(backend, open_sourc
 
 def test_a_web_page_in_place_of_a_block_is_a_bad_answer(server, open_source):
     server.answer_html(only="/raw")
-    with pytest.raises(BadAnswerError, match="web page"):
+    with pytest.raises(BadAnswerError, match="doctype"):
         open_source(server).block(HASHES[0])
 
 
@@ -225,36 +236,9 @@ def test_a_server_of_something_else_is_a_bad_answer(server, open_source):
         open_source(server).tip()
 
 
-def test_a_list_entry_that_does_not_give_its_hash_is_a_bad_answer(electrs, chain, open_source, monkeypatch):
-    honest = electrs.block_object
-    monkeypatch.setattr(electrs, "block_object", lambda height: honest(height) | {"nonce": 1, "bits": 2})
-    with pytest.raises(BadAnswerError, match="do not give that hash"):
-        open_source(electrs).headers(100, 105)
-
-
-@pytest.mark.parametrize("rows", [b'{"id": 1}', b'[{"id": 1}]', b"[7]", b"not json"])
-def test_a_list_in_an_unknown_form_is_a_bad_answer(electrs, open_source, rows):
-    electrs.fail(200, rows, only="/blocks/139")
-    with pytest.raises(BadAnswerError):
-        open_source(electrs).headers(139, 139)
-
-
-def test_an_unknown_genesis_block_is_a_bad_answer(electrs, open_source):
-    electrs.fail(200, b"ab" * 32, only="/block-height/0")
-    with pytest.raises(BadAnswerError, match="unknown block at height 0"):
-        open_source(electrs).network()
-
-
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"not json"])
-def test_a_tip_without_a_height_is_a_bad_answer(electrs, open_source, body):
-    electrs.fail(200, body, only=f"/block/{HASHES[-1]}")
-    with pytest.raises(BadAnswerError, match="height of its tip"):
-        open_source(electrs).tip()
-
-
 def test_a_web_page_in_place_of_a_hash_is_a_bad_answer(electrs, open_source):
     electrs.answer_html(only="/block-height/")
-    with pytest.raises(BadAnswerError, match="not with a hash"):
+    with pytest.raises(BadAnswerError, match="gave no hash"):
         open_source(electrs).network()
 
 
@@ -264,26 +248,12 @@ def test_a_status_of_no_meaning_is_a_bad_answer(electrs, open_source):
         open_source(electrs).block(HASHES[0])
 
 
-def test_a_page_that_starts_elsewhere_is_not_taken_for_the_wanted_one(electrs, open_source):
-    electrs.fail(200, b"[]", only="/blocks/120")
-    with pytest.raises(BlockNotFoundError, match="120"):
-        open_source(electrs).headers(110, 120)
-
-
-def test_a_chain_that_changes_between_two_pages_is_noticed(electrs, chain, open_source, monkeypatch):
-    honest = electrs._page
-    other = FakeElectrs(FakeChain(small_blocks(40, first_height=100, tag=b"other"), 100))
-    monkeypatch.setattr(electrs, "_page", lambda start: (honest if start > 130 else other._page)(start))
-    with pytest.raises(SourceUnavailableError, match="changed its chain"):
-        open_source(electrs).headers(110, 139)
-
-
 # When it is not there
 
 
 def test_an_unreachable_server_is_tried_again_after_5_15_and_45_seconds(electrs, open_source, pauses):
     electrs.stop()
-    with pytest.raises(SourceUnavailableError, match="4 attempts") as caught:
+    with pytest.raises(SourceUnavailableError, match="does not answer") as caught:
         open_source(electrs).tip()
     assert (pauses, caught.value.attempts) == ([5.0, 15.0, 45.0], 4)
 
@@ -304,7 +274,7 @@ def test_electrs_in_trouble_says_400_and_is_unavailable(electrs, open_source):
 
 def test_a_hanging_request_is_given_up(electrs, open_source):
     electrs.hang(only="/raw")
-    with pytest.raises(SourceUnavailableError, match="did not answer"):
+    with pytest.raises(SourceUnavailableError, match="does not answer"):
         open_source(electrs).block(HASHES[0])
 
 
@@ -320,9 +290,9 @@ def test_a_failure_that_passes_is_not_seen(server, open_source, pauses):
     assert pauses == [5.0]
 
 
-def test_a_closed_connection_costs_no_pause(electrs, open_source, pauses):
+def test_a_connection_that_is_closed_in_the_middle_is_replaced(electrs, open_source, pauses):
     source = open_source(electrs)
     source.tip()
     electrs.drop(times=1)
     assert source.block(HASHES[0]) == BLOCKS[0]
-    assert pauses == []
+    assert pauses == [5.0]

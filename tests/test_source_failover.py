@@ -116,8 +116,3 @@ def test_a_single_source_keeps_its_own_words(node):
     with pytest.raises(SourceUnavailableError, match=r"^bitcoin-core at"):
         only.tip()
     only.close()
-
-
-def test_no_source_at_all_is_a_mistake():
-    with pytest.raises(ValueError, match="at least one"):
-        FailoverSource([])

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from oracle.errors import BadAnswerError, SourceUnavailableError
+from oracle.sources.esplora import MempoolQuotes
 from oracle.sources.http import RetryPolicy
-from oracle.sources.quotes import MempoolQuotes
 from tests.fakes import FakeChain, FakeMempoolBackend, FakeMempoolFrontend, small_blocks
 
 NOW = 1_760_500_000
@@ -145,36 +145,13 @@ def test_a_test_network_has_no_quote(backend, quotes):
     assert quotes.at(NOW) is None
 
 
-def test_time_zero_is_not_asked_since_it_means_the_whole_history(backend, quotes):
-    assert (quotes.at(0), backend.paths) == (None, [])
-
-
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"prices": 5}'])
-def test_a_history_in_an_unknown_form_is_a_bad_answer(backend, quotes, body):
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"prices": null}'])
+def test_a_history_in_an_unknown_form_is_no_quote(backend, quotes, body):
     backend.fail(200, body, only="historical")
-    with pytest.raises(BadAnswerError, match="no historical prices"):
-        quotes.at(NOW)
+    assert quotes.at(NOW) is None
 
 
 @pytest.mark.parametrize("row", [b"7", b"null", b"{}"])
 def test_a_row_that_is_none_is_no_quote(backend, quotes, row):
     backend.fail(200, b'{"prices": [%s]}' % row, only="historical")
     assert quotes.at(NOW) is None
-
-
-# Probes
-
-
-def test_a_probe_of_a_backend_with_prices_has_nothing_to_advise(quotes):
-    health = quotes.probe()
-    assert (health.is_reachable, health.advice) == (True, ())
-
-
-def test_a_probe_of_a_backend_without_prices_says_what_to_check(backend, quotes):
-    backend.prices = {"time": 0, "USD": -1}
-    assert "FIAT_PRICE_ENABLED" in quotes.probe().advice[0]
-
-
-def test_a_probe_of_a_dead_backend_never_raises(backend, quotes):
-    backend.stop()
-    assert not quotes.probe().is_reachable

@@ -4,15 +4,13 @@ A source hands over bytes and says where it found them. It does not judge them: 
 block against the hash it asked for. Foreign exceptions end here, as `SourceError` and its kinds.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class ChainTip:
-    """The newest block of a source's best chain, height and hash from one answer."""
+    """The newest block of a source's best chain."""
 
     height: int
     hash: str
@@ -30,7 +28,7 @@ class Health:
     network: str | None = None
     is_synced: bool | None = None
     tip_height: int | None = None
-    advice: tuple[str, ...] = field(default=())
+    advice: tuple[str, ...] = ()
 
 
 class BlockSource(Protocol):
@@ -39,35 +37,27 @@ class BlockSource(Protocol):
     @property
     def name(self) -> str:
         """Short name for logs and the record."""
-        ...
 
     def network(self) -> str:
-        """Return main, test, testnet4, signet, regtest or simulated."""
-        ...
+        """Return main, test, testnet4, signet, regtest or simulated; unknown where nothing tells."""
 
     def tip(self) -> ChainTip:
         """Return the newest block of the best chain."""
-        ...
 
     def hashes(self, first_height: int, last_height: int) -> list[str]:
         """Return the best chain's block hashes of an inclusive range of heights."""
-        ...
 
     def headers(self, first_height: int, last_height: int) -> list[bytes]:
         """Return the best chain's 80-byte headers of an inclusive range of heights."""
-        ...
 
     def block(self, block_hash: str) -> bytes:
         """Return one block as on the wire, witness included."""
-        ...
 
     def probe(self) -> Health:
         """Ask the source how it is; never raises `SourceError`."""
-        ...
 
     def close(self) -> None:
         """Release sockets and files."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +73,8 @@ class Quote:
 class QuoteSource(Protocol):
     """Somebody who knows the exchange price. `None` means: no quote, for a reason that is not an error."""
 
-    @property
-    def name(self) -> str:
-        """Short name for logs and the record."""
-        ...
-
     def latest(self) -> Quote | None:
         """Return the newest quote."""
-        ...
 
     def at(self, time_unix: int) -> Quote | None:
         """Return the newest quote at or before a time, when one is close enough."""
-        ...
-
-    def probe(self) -> Health:
-        """Ask the source how it is; never raises `SourceError`."""
-        ...

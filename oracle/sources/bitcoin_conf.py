@@ -1,91 +1,64 @@
-"""What a Bitcoin Core data folder says about its node: network, RPC address, credentials, cookie, blocks."""
+"""What a Bitcoin Core data folder says about its node: RPC address, credentials, blocks."""
 
-from __future__ import annotations
-
-from collections import defaultdict
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
-from oracle.sources.networks import BY_NAME, NETWORKS
-
-SWITCHES = {"testnet": "test", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}
+from oracle.sources.networks import NETWORKS
 
 
-@dataclass(frozen=True, slots=True)
 class NodeFolder:
-    """A node as its data folder describes it; `network` is None where bitcoin.conf does not name one."""
+    """A node as its bitcoin.conf describes it, by the defaults where there is none.
 
-    network: str | None
-    rpc_url: str
-    user: str | None
-    password: str | None
-    cookie_files: tuple[Path, ...]
-    blocks_folders: tuple[Path, ...]
+    As in Core, the network's section goes before the common part, and a common port is the main network's only.
+    Where no network is named, any may have run there.
+    """
+
+    def __init__(self, datadir: Path) -> None:
+        self._settings = read_settings(datadir / "bitcoin.conf")
+        chain = self._settings.get("chain")
+        named = [known for known in NETWORKS if known.name == chain or self._settings.get(known.switch, "0") != "0"]
+        self._network = (named or NETWORKS)[0]
+        self._folders = [network.folder for network in named[:1] or NETWORKS]
+        self._root = self._existing("datadir", datadir)
+
+    def rpc_url(self) -> str:
+        """Return where the node listens."""
+        own_port = self._settings.get(f"{self._network.name}.rpcport")
+        port = self._get("rpcport") if self._network.name == "main" else own_port
+        return f"http://{self._get('rpcconnect') or '127.0.0.1'}:{port or self._network.rpc_port}"
 
     def credentials(self) -> tuple[str, str] | None:
         """Return user and password of bitcoin.conf, else of the first cookie file that can be read."""
-        if self.password:
-            return self.user or "", self.password
-        for path in self.cookie_files:
-            try:
-                user, colon, password = path.read_text(encoding="utf-8").strip().partition(":")
-            except (OSError, UnicodeDecodeError):
-                continue
-            if colon:
+        if password := self._get("rpcpassword"):
+            return self._get("rpcuser") or "", password
+        cookie = Path(self._get("rpccookiefile") or ".cookie").expanduser()
+        for folder in self._folders:
+            with suppress(OSError, ValueError):
+                user, password = (self._root / folder / cookie).read_text(encoding="utf-8").strip().split(":", 1)
                 return user, password
         return None
 
+    def blocks_folders(self) -> list[Path]:
+        """Return where the block files may be."""
+        return [self._existing("blocksdir", self._root) / folder / "blocks" for folder in self._folders]
 
-def read_node_folder(datadir: Path) -> NodeFolder:
-    """Return what `datadir` and its bitcoin.conf say; a folder without one is a node with the defaults."""
-    sections = _read_sections(datadir / "bitcoin.conf")
-    common = sections[""]
-    network = _network(common)
-    own = sections[network or "main"]
-    # As in Core: the network's section goes first, and a common port is the main network's only.
-    settings = common | own
-    port = (settings if network in {None, "main"} else own).get("rpcport")
-    host = settings.get("rpcconnect") or "127.0.0.1"
-    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    names = [BY_NAME[network].folder] if network else [known.folder for known in NETWORKS]
-    root = _existing(settings.get("datadir"), datadir)
-    blocks = _existing(settings.get("blocksdir"), root)
-    cookie = Path(settings.get("rpccookiefile") or ".cookie").expanduser()
-    return NodeFolder(
-        network=network,
-        rpc_url=f"http://{host}:{port or BY_NAME[network or 'main'].rpc_port}",
-        user=settings.get("rpcuser"),
-        password=settings.get("rpcpassword"),
-        cookie_files=tuple(root / name / cookie for name in names),
-        blocks_folders=tuple(blocks / name / "blocks" for name in names),
-    )
+    def _get(self, key: str) -> str | None:
+        return self._settings.get(f"{self._network.name}.{key}", self._settings.get(key))
+
+    def _existing(self, key: str, otherwise: Path) -> Path:
+        """Return the folder bitcoin.conf names, unless it does not exist here (a node in a container)."""
+        named = Path(self._get(key) or otherwise).expanduser()
+        return named if named.is_dir() else otherwise
 
 
-def _network(common: dict[str, str]) -> str | None:
-    if common.get("chain") in BY_NAME:
-        return common["chain"]
-    return next((name for key, name in SWITCHES.items() if common.get(key, "0") != "0"), None)
-
-
-def _existing(folder: str | None, otherwise: Path) -> Path:
-    """Return the folder bitcoin.conf names, unless it does not exist here (a node in a container)."""
-    named = Path(folder).expanduser() if folder else otherwise
-    return named if named.is_dir() else otherwise
-
-
-def _read_sections(path: Path) -> defaultdict[str, dict[str, str]]:
-    """Return the settings by section, "" being the part above all sections; the first of equals counts."""
-    sections: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    section = ""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return sections
-    for line in (raw.split("#")[0].strip() for raw in lines):
-        if line.startswith("[") and line.endswith("]"):
-            section = line[1:-1].strip()
-        elif "=" in line:
-            key, _, value = line.partition("=")
-            prefix, _, name = key.strip().rpartition(".")
-            sections[prefix or section].setdefault(name, value.strip())
-    return sections
+def read_settings(path: Path) -> dict[str, str]:
+    """Return the settings of a file, those of a section as `section.name`; the first of equals counts."""
+    settings: dict[str, str] = {}
+    prefix = ""
+    with suppress(OSError):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = (part.strip() for part in line.split("#")[0].partition("="))
+            if key.startswith("["):
+                prefix = key.strip("[]") + "."
+            settings.setdefault(prefix + key, value)
+    return settings

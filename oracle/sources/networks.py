@@ -1,7 +1,5 @@
 """The Bitcoin networks, and what tells them apart."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 
@@ -9,18 +7,17 @@ class Network(NamedTuple):
     """A network under Bitcoin Core's name for it."""
 
     name: str
+    switch: str  # what turns it on in bitcoin.conf
     folder: str  # under the data folder
     rpc_port: int
     magic: str  # the first four bytes of a record in its block files
-    bip34_height: int  # from here on a coinbase says its height
     genesis: str  # the beginning of its first block's hash
 
 
 NETWORKS = (
-    Network("main", "", 8332, "f9beb4d9", 227_931, "000000000019d6689c085ae165831e93"),
-    Network("test", "testnet3", 18332, "0b110907", 21_111, "000000000933ea01ad0ee984209779ba"),
-    Network("testnet4", "testnet4", 48332, "1c163f28", 1, "00000000da84f2bafbbc53dee25a72ae"),
-    Network("signet", "signet", 38332, "0a03cf40", 1, "00000008819873e925422c1ff0f99f7c"),
-    Network("regtest", "regtest", 18443, "fabfb5da", 1, "0f9188f13cb7b2c71f2a335e3a4fc328"),
+    Network("main", "main", "", 8332, "f9beb4d9", "000000000019d6689c085ae165831e93"),
+    Network("test", "testnet", "testnet3", 18332, "0b110907", "000000000933ea01ad0ee984209779ba"),
+    Network("testnet4", "testnet4", "testnet4", 48332, "1c163f28", "00000000da84f2bafbbc53dee25a72ae"),
+    Network("signet", "signet", "signet", 38332, "0a03cf40", "00000008819873e925422c1ff0f99f7c"),
+    Network("regtest", "regtest", "regtest", 18443, "fabfb5da", "0f9188f13cb7b2c71f2a335e3a4fc328"),
 )
-BY_NAME = {network.name: network for network in NETWORKS}

@@ -16,7 +16,8 @@ GENESIS = {
 
 
 class FakeChain:
-    """A best chain of raw blocks from `first_height` on; below it a server has only the genesis hash.
+    """A best chain of raw blocks from `first_height` on; below it a server has only the genesis hash,
+    and not even that on a network that is none.
 
     With a `first_height` of 0 the first block is taken for the genesis block, which electrs and mempool are
     known by: then their network is unknown.
@@ -61,7 +62,7 @@ class FakeChain:
 
     def hash_at(self, height: int) -> str | None:
         if height == 0 and self.first_height > 0:
-            return GENESIS[self.network]
+            return GENESIS.get(self.network)
         return header_hash(self.at(height)) if self.has_height(height) else None
 
     def hashes(self) -> list[str]:

@@ -39,6 +39,8 @@ class FakeCore(FakeServer):
         self.is_old = is_old  # before 28: answers "2.0" requests as 1.0
         self.warming_up: str | None = None
         self.is_catching_up = False
+        self.says_initial_download = False  # as a node does whose newest block is old
+        self.answers_plainly = False  # a batch of one, with an object
         self.pruned_below = 0
         self.is_forbidden = False
         self.wrong_bytes: dict[str, bytes] = {}  # block hash -> what is sent instead
@@ -72,7 +74,8 @@ class FakeCore(FakeServer):
     def _json_rpc(self, request: Any) -> Reply:
         if isinstance(request, list):
             self.batch_sizes.append(len(request))
-            return Reply.json([self._one(item)[0] for item in request])
+            replies = [self._one(item)[0] for item in request]
+            return Reply.json(replies[0] if self.answers_plainly and len(replies) == 1 else replies)
         reply, status = self._one(request)
         return Reply.json(reply, status)
 
@@ -113,7 +116,7 @@ class FakeCore(FakeServer):
             "time": int.from_bytes(self.chain.blocks[-1][68:72], "little"),
             "mediantime": self.chain.mediantime(self.chain.tip_height),
             "verificationprogress": 0.5 if self.is_catching_up else 0.9999,
-            "initialblockdownload": self.is_catching_up,
+            "initialblockdownload": self.is_catching_up or self.says_initial_download,
             "pruned": self.pruned_below > 0,
             "warnings": [],
         }
@@ -125,8 +128,9 @@ class FakeCore(FakeServer):
             raise RpcError(-8, "Block height out of range")
         return found
 
-    def _block_header(self, block_hash: str, verbose: bool = True) -> str:
-        return self._find(block_hash)[:80].hex()
+    def _block_header(self, block_hash: str, verbose: bool = True) -> Any:
+        header = self._find(block_hash)[:80]
+        return {"hash": block_hash, "height": self.chain.height_of(block_hash)} if verbose else header.hex()
 
     def _block(self, block_hash: str, verbosity: int = 1) -> str:
         return self._stored(block_hash).hex()
