@@ -53,7 +53,7 @@ class Market:
 
     def compare(self, time_unix: int, price: Row | None, window_span_unix: tuple[int, int], *, is_now: bool) -> None:
         """Record the quote of a moment and set the prices beside it; a recorded moment stays as it is."""
-        if any(moment.time_unix == time_unix for moment in self._moments["divergence"][-1:]):
+        if any(moment.time_unix == time_unix for moment in self._moments["divergence"]):
             return
         quote = self._ask(None if is_now else time_unix)
         fresh_usd = self._record(quote, time_unix) if quote else None
@@ -84,7 +84,7 @@ class Market:
     def _record(self, quote: Quote, time_unix: int) -> float | None:
         """Add a sample; return its price unless the quote is too old to warn of anything."""
         self.quote_is_stale = time_unix - quote.quoted_at_unix > self._rules.quote_max_age_seconds
-        if time_unix not in self._times[-1:]:
+        if time_unix not in self._times:
             self._times.append(time_unix)
             self._prices.append(np.nan if self.quote_is_stale else quote.price_usd)
             self._batch.add("exchange_samples", sample_row(quote, time_unix, is_stale=self.quote_is_stale))

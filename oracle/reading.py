@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 
 from oracle.chain import day_range, recent_range, verify_continuity
@@ -25,31 +26,33 @@ Progress = Callable[[int, int], None]
 
 def read_blocks(
     source: BlockSource, hashes: Sequence[str], first_height: int, recent: RecentTxids
-) -> Iterator[BlockFacts]:
-    """Fetch, verify and digest blocks by their hashes, in order.
+) -> Iterator[tuple[BlockFacts, str]]:
+    """Fetch, verify and digest blocks by their hashes, in order; say with each which source served it.
 
     Raises:
         SourceError: the source could not hand over a block.
         ParseError: it handed over something else.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
-        waiting: list[Future[bytes]] = [pool.submit(source.block, h) for h in hashes[:FETCH_AHEAD]]
+        wanted = enumerate(hashes, first_height)
+        waiting = [pool.submit(read_block, source, *next_one) for next_one in islice(wanted, FETCH_AHEAD)]
         try:
-            for i, block_hash in enumerate(hashes):
-                data = waiting.pop(0).result()
-                if i + FETCH_AHEAD < len(hashes):
-                    waiting.append(pool.submit(source.block, hashes[i + FETCH_AHEAD]))
-                yield digest_block(_parse(data, block_hash, first_height + i, source), first_height + i, recent)
+            for height in range(first_height, first_height + len(hashes)):
+                block, served_by = waiting.pop(0).result()
+                waiting += [pool.submit(read_block, source, *next_one) for next_one in islice(wanted, 1)]
+                yield digest_block(block, height, recent), served_by
         finally:
             for future in waiting:
                 future.cancel()
 
 
-def _parse(data: bytes, block_hash: str, height: int, source: BlockSource) -> Block:
+def read_block(source: BlockSource, height: int, block_hash: str) -> tuple[Block, str]:
+    """Fetch and verify one block; say which source served it."""
+    data, served_by = source.block(block_hash), source.name
     try:
-        return parse_block(data, expected_hash=block_hash, height=height)
+        return parse_block(data, expected_hash=block_hash, height=height), served_by
     except ParseError as error:
-        problem = f"{error.problem} (from {source.name})"
+        problem = f"{error.problem} (from {served_by})"
         raise type(error)(problem, block=error.block, offset=error.offset) from error
 
 
@@ -79,7 +82,7 @@ def read_range(source: BlockSource, found: Range, progress: Progress | None = No
     first, last = found.first_height or 0, found.last_height or 0
     hashes = source.hashes(first, last + 1 if found.mode == "recent" else last)
     facts = []
-    for block in read_blocks(source, hashes, first, RecentTxids()):
+    for block, _ in read_blocks(source, hashes, first, RecentTxids()):
         facts.append(block)
         if progress:
             progress(len(facts), len(hashes))

@@ -26,7 +26,7 @@ from oracle.store import Batch, Store
 from oracle.tick import TickReport, run_tick
 from oracle.wiring import Clock, calculator_of, open_sources, tick_rules_of
 
-LAST_PRICE_MAX_AGE_SECONDS = 3_600  # while a node hangs, a price this old still serves
+SERVES_SECONDS = range(3_600)  # while a node hangs, a price this old still serves, and nobody is told
 UNAVAILABLE_CODES = {
     "bitcoin-core": "BITCOIN_RPC_UNAVAILABLE",
     "mempool": "MEMPOOL_API_UNAVAILABLE",
@@ -113,9 +113,9 @@ class Run:
                 self._tell_of(episode)
         backup = self.settings.duckdb_backup_path
         if backup.exists() and database != backup:
-            message = f"{backup} holds rows of failed runs; run `oracle recover`"
             log.warning("the backup holds rows of failed runs; run `oracle recover`", backup=str(backup))
-            self._tell("backup_holds_rows", message)
+            if before is None or backup.stat().st_mtime > before["started_at_unix"]:  # told once
+                self._tell("backup_holds_rows", f"{backup} holds rows of failed runs; run `oracle recover`")
 
     def save_elsewhere(self, error: StoreError) -> None:
         """Run the tick into the backup database; nothing more is published."""
@@ -139,16 +139,16 @@ class Run:
         """Log, record and tell a failure; while Bitcoin Core only hangs, a fresh record still serves."""
         age_seconds = self._seconds_since_success()
         is_node_hanging = _has_timed_out(error) and "core" in self.settings.oracle_sources
-        if is_node_hanging and age_seconds is not None and age_seconds <= LAST_PRICE_MAX_AGE_SECONDS:
+        if is_node_hanging and age_seconds in SERVES_SECONDS:
             log.warning(
                 "the node does not answer; the last recorded price still serves",
                 reason=str(error), recorded_seconds_ago=age_seconds,
             )  # fmt: skip
-            self._record_failure(error)
+            self._record_failure(error, is_node_hanging=True)
             return
         log.error("the run failed; nothing was recorded", reason=str(error), code=error_code(error))
         self.error, self.exit_code, self.may_publish = error, error.exit_code, False
-        if self._record_failure(error):
+        if self._record_failure(error, is_node_hanging=is_node_hanging):
             self._tell("failure", str(error))
 
     def _seconds_since_success(self) -> int | None:
@@ -159,21 +159,23 @@ class Run:
                     return self.started_unix - int(success["ended_at_unix"]) if success else None
         return None
 
-    def _record_failure(self, error: OracleError) -> bool:
+    def _record_failure(self, error: OracleError, *, is_node_hanging: bool) -> bool:
         """Add the failed run to the record; return whether people have not heard of the failure yet."""
         if not self.settings.duckdb_path.exists():
             return True
         try:
             with Store(self.settings.duckdb_path) as store:
                 self.network = store.network or self.network
-                before = store.last_run()
+                before, success = store.last_run(), store.last_run(or_failed=False)
                 batch, shown = Batch(self.started_unix), error_object(error, self.settings)
                 batch.add("runs", run_row(self.started_unix, int(self.clock()), "failed", error=shown))
                 store.write(batch)
         except StoreError as second:
             log.critical("the failure could not be recorded", exc_info=second)
             return True
-        return before is None or before["outcome"] != "failed"
+        if before is None or success is None or before["outcome"] != "failed":
+            return before is None or before["outcome"] != "failed"
+        return is_node_hanging and before["ended_at_unix"] - success["ended_at_unix"] in SERVES_SECONDS
 
     def _tell(self, kind: str, message: str, **details: object) -> None:
         self.events.append(Event(kind, message, self.started_unix, self.network, details))

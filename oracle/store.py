@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from oracle.core.block import Rule
 from oracle.core.eligible import BlockFacts, RecentTxids
+from oracle.core.params import PARAMETERS
 from oracle.errors import RequestError, StoreError
 from oracle.sql import migrations, statements
 
@@ -28,15 +29,16 @@ Row = dict[str, Any]
 TXID_BYTES = 32
 MAX_HEIGHT = 2**31 - 1
 OUTPUT_COLUMNS = ("value_sats", "is_round", "parent_height")
-FOLLOW_THE_CHAIN = {  # table: its column of heights; a reorg marks rows above the fork as replaced
+FINAL_DEPTH = PARAMETERS.final_depth_blocks
+FOLLOW_THE_CHAIN = {  # table: the height of the block that settles a row; a reorg marks rows above the fork as replaced
     **dict.fromkeys(("blocks", "outputs", "prices", "divergences"), "height"),
-    "days": "last_height",
+    "days": f"last_height + {FINAL_DEPTH}",
 }
 MERGED = {  # table: which rows of a backup are taken
     **dict.fromkeys(("blocks", "outputs", "prices"), "height > {above} AND replaced_at_unix IS NULL"),
     "recent_txids": "height > {above}",
-    "days": "replaced_at_unix IS NULL AND date NOT IN (SELECT date FROM now_days)",
-    "divergences": "time_unix NOT IN (SELECT time_unix FROM divergences)",
+    "days": "replaced_at_unix IS NULL AND date NOT IN (FROM our_dates) AND last_hash IN (FROM our_hashes)",
+    "divergences": "replaced_at_unix IS NULL AND time_unix NOT IN (FROM our_ticks) AND height IN (FROM our_heights)",
     "exchange_samples": "sampled_at_unix NOT IN (SELECT sampled_at_unix FROM exchange_samples)",
     "runs": "started_at_unix NOT IN (SELECT started_at_unix FROM runs)",
     "facts_of_database": "name NOT IN (SELECT name FROM facts_of_database)",
@@ -112,9 +114,9 @@ class Store:
         rows = self._rows("network")
         return rows[0]["value"] if rows else None
 
-    def chain(self, newest: int) -> dict[int, str]:
-        """Return the hashes of the newest stored blocks by height."""
-        return {row["height"]: row["hash"] for row in self._rows("chain", newest=newest)}
+    def chain(self, newest: int, *, or_height: int) -> dict[int, str]:
+        """Return the hashes of the newest stored blocks, and of one at a height, by height from the top down."""
+        return {row["height"]: row["hash"] for row in self._rows("chain", newest=newest, or_height=or_height)}
 
     def facts(self, first_height: int, last_height: int) -> list[BlockFacts]:
         """Return the facts of stored blocks of an inclusive range of heights."""
@@ -157,8 +159,8 @@ class Store:
         return self._rows("open_episodes")
 
     def day_after(self, up_to_height: int) -> date | None:
-        """Return the UTC day after the newest recorded one that ends up to a height."""
-        day: date | None = self._rows("day_after", up_to=up_to_height)[0]["day"]
+        """Return the UTC day after the newest recorded one that is final at a height."""
+        day: date | None = self._rows("day_after", up_to=up_to_height - FINAL_DEPTH)[0]["day"]
         return day
 
     def last_run(self, *, or_failed: bool = True) -> Row | None:
@@ -244,7 +246,8 @@ class Store:
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            with suppress(duckdb.Error):  # it may be beyond that; what went wrong first is what to tell
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
@@ -266,7 +269,7 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         text = str(error).splitlines()[0]
-        if "lock" in text.lower():
+        if "lock on file" in text:
             raise StoreError(f"{path} is held by another program; close it and try again ({text})") from error
         raise StoreError(f"the database {path} cannot be used: {text}") from error
     except OSError as error:

@@ -13,7 +13,6 @@ from datetime import date, timedelta
 from oracle.calculator import PriceCalculator
 from oracle.chain import day_range, utc_date, verify_continuity
 from oracle.compare import Comparison
-from oracle.core.block import parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids
 from oracle.core.params import PARAMETERS
 from oracle.core.window import form_window
@@ -21,12 +20,13 @@ from oracle.episodes import Episode
 from oracle.errors import BlockNotFoundError, NoDataError, NotFinalError, ReorgTooDeepError, SourceError
 from oracle.estimate import Limits, estimate_spot, estimate_window
 from oracle.market import DAY_SECONDS, Market, MarketRules
-from oracle.reading import Progress, read_blocks
+from oracle.reading import Progress, read_block, read_blocks
 from oracle.rows import block_row, day_row, price_row, run_row
 from oracle.sources import BlockSource, ChainTip, Health, QuoteSource
 from oracle.store import Batch, Row, Store
 
 KEPT_BLOCKS = 288  # whose facts and txids a tick holds: two windows, more than any real day has had
+SPARE_BLOCKS = 100  # more txids are stored: after so deep a reorg no old block is read again, nodes may have pruned it
 WINDOW_AND_TIP = PARAMETERS.window_blocks + 1
 
 
@@ -102,19 +102,14 @@ def run_tick(
     market = tick.market
     market.compare(now_unix, tick.price, tick.window_span_unix, is_now=True)
     market.close_books()
-    run: Row = {
-        "blocks_added": added,
-        "blocks_replaced": replaced,
-        "tip_height": tip.height,
-        "source": served_by(source),
-    }
+    run: Row = {"blocks_added": added, "blocks_replaced": replaced, "tip_height": tip.height, "source": source.name}
     outcome = "ok" if added or replaced else "no_new_block"
     ended = ended_unix() if ended_unix else now_unix
     tick.batch.add("runs", run_row(now_unix, ended, outcome, sources=[asdict(found) for found in health], **run))
     store.write(tick.batch)
     return TickReport(
         tip,
-        served_by(source),
+        source.name,
         added,
         replaced,
         tick.price,
@@ -127,24 +122,19 @@ def run_tick(
 
 def find_fork(store: Store, source: BlockSource, tip: ChainTip) -> tuple[int | None, int]:
     """Return the newest stored height that the source's chain shares, and how many stored blocks it lacks."""
-    known = store.chain(KEPT_BLOCKS)
+    known = store.chain(KEPT_BLOCKS, or_height=tip.height)
     if not known:
         return None, 0
-    newest, lowest = max(known), min(known)
-    if tip.height < newest and known.get(tip.height) == tip.hash:
+    newest = max(known)
+    if known.get(tip.height) == tip.hash:
         return newest, 0  # a source that lags says nothing about the blocks it has not seen
-    for height in range(min(newest, tip.height), lowest - 1, -1):
+    for height in (height for height in known if height <= tip.height):
         if source.hashes(height, height)[0] == known[height]:
             return height, newest - height
     raise ReorgTooDeepError(
-        f"the source's chain differs from the record down to height {lowest} and below; nothing was changed: "
+        f"the source's chain shares none of the newest {KEPT_BLOCKS} blocks of the record; nothing was changed: "
         f"check that the source is on the right chain, or start another database with DUCKDB_PATH"
     )
-
-
-def served_by(source: BlockSource) -> str:
-    """Return the name of the source that served the last block; of several, the one that did."""
-    return str(getattr(source, "served_by", None) or source.name)
 
 
 @dataclass
@@ -162,9 +152,10 @@ class _Tick:
 
     def __post_init__(self) -> None:
         self.batch = Batch(self.now_unix)
-        self.market = Market(self.store, self.batch, self.quotes, self.rules.market, self.now_unix - 3 * DAY_SECONDS)
         known_up_to = self.fork if self.fork is not None else -1
         self.price, self.window_span_unix = self.store.newest_price(known_up_to)
+        left_at_unix = min(self.now_unix, self.price["time_unix"] if self.price else self.now_unix)
+        self.market = Market(self.store, self.batch, self.quotes, self.rules.market, left_at_unix - 3 * DAY_SECONDS)
         self.pending_day = self.store.day_after(known_up_to)
 
     def read(self, first: int, tip: ChainTip, progress: Progress | None) -> int:
@@ -173,8 +164,8 @@ class _Tick:
             return 0
         recent = self._load_chain(first - 1)
         hashes = self.source.hashes(first, tip.height)
-        for done, facts in enumerate(read_blocks(self.source, hashes, first, recent), 1):
-            self._add(facts, recent)
+        for done, (facts, served_by) in enumerate(read_blocks(self.source, hashes, first, recent), 1):
+            self._add(facts, served_by, recent)
             self._price(facts)
             if facts.height < tip.height or self.now_unix - facts.time_unix >= self.rules.live_seconds:
                 self.market.compare(facts.time_unix, self.price, self.window_span_unix, is_now=False)
@@ -189,17 +180,18 @@ class _Tick:
         recent = self.store.recent_txids(oldest, newest)
         for facts in self.chain:  # a reorg goes back behind what is kept: those blocks are read again
             if facts.height not in recent:
-                data = self.source.block(facts.hash)
-                recent.add(facts.height, parse_block(data, expected_hash=facts.hash).txids)
+                block, _ = read_block(self.source, facts.height, facts.hash)
+                recent.add(facts.height, block.txids)
+                self.batch.txids[facts.height] = block.txids
         return recent
 
-    def _add(self, facts: BlockFacts, recent: RecentTxids) -> None:
+    def _add(self, facts: BlockFacts, served_by: str, recent: RecentTxids) -> None:
         verify_continuity([*self.chain[-1:], facts])
         self.chain = [*self.chain[-KEPT_BLOCKS + 1 :], facts]
         oldest = facts.height - KEPT_BLOCKS + 1
         recent.forget_below(oldest)
-        self.batch.add_block(facts, recent.at(facts.height), forget_below=oldest)
-        self.batch.add("blocks", block_row(self.chain, served_by(self.source)))
+        self.batch.add_block(facts, recent.at(facts.height), forget_below=oldest - SPARE_BLOCKS)
+        self.batch.add("blocks", block_row(self.chain, served_by))
 
     def _price(self, facts: BlockFacts) -> None:
         blocks = self.chain[-WINDOW_AND_TIP:]

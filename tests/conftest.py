@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As the command does: more threads than one only wait for each other on small matrices."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +26,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is absent (set ORACLE_SHARED_DIR to point at it)")
     return folder
+
+
+@pytest.fixture
+def quick_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ticks write a fingerprint of what a price would be made of, instead of the price, which takes its time."""
+    from tests.ticking import spot_fingerprint, window_fingerprint
+
+    monkeypatch.setattr("oracle.tick.estimate_window", window_fingerprint)
+    monkeypatch.setattr("oracle.tick.estimate_spot", spot_fingerprint)

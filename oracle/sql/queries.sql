@@ -18,7 +18,8 @@ INSERT INTO facts_of_database VALUES ('network', $network), ('is_demo', if($netw
 -- What a tick needs to know
 
 -- name: chain
-SELECT height, hash FROM now_blocks ORDER BY height DESC LIMIT $newest
+SELECT height, hash FROM now_blocks
+WHERE height > (SELECT max(height) FROM now_blocks) - $newest OR height = $or_height ORDER BY height DESC
 
 -- name: block_facts
 SELECT height, hash, prev_hash, time_unix, size_bytes, transactions, outputs, left_out
@@ -35,8 +36,9 @@ SELECT height, txids FROM recent_txids WHERE height BETWEEN $first AND $last ORD
 SELECT * FROM exchange_samples WHERE sampled_at_unix >= $since ORDER BY sampled_at_unix
 
 -- name: recent_moments
-SELECT d.*, p.window_confidence FROM now_divergences AS d LEFT JOIN now_prices AS p USING (height)
-ORDER BY d.time_unix DESC LIMIT $newest
+SELECT d.*, p.window_confidence
+FROM (SELECT *, rowid AS number FROM divergences WHERE replaced_at_unix IS NULL ORDER BY number DESC LIMIT $newest) AS d
+LEFT JOIN now_prices AS p USING (height) ORDER BY number DESC
 
 -- name: newest_price
 SELECT p.*, (SELECT min(time_unix) FROM now_blocks WHERE height BETWEEN window_first_height AND window_last_height)
@@ -51,7 +53,7 @@ SELECT * FROM episodes WHERE ended_at_unix IS NULL
 SELECT max(date) + 1 AS day FROM now_days WHERE last_height <= $up_to
 
 -- name: last_run
-SELECT * FROM runs WHERE outcome <> 'failed' OR $or_failed ORDER BY ended_at_unix DESC, rowid DESC LIMIT 1
+SELECT * FROM runs WHERE outcome <> 'failed' OR $or_failed ORDER BY rowid DESC LIMIT 1
 
 -- What a tick writes
 
@@ -83,6 +85,9 @@ SELECT CASE WHEN t.height IS NULL THEN -1
 FROM (SELECT max(height) AS height, arg_max(hash, height) AS hash FROM now_blocks) AS t
 
 -- name: merge
+WITH our_dates AS (SELECT date FROM now_days), our_hashes AS (SELECT hash FROM now_blocks),
+    our_ticks AS (SELECT time_unix FROM divergences),
+    our_heights AS (SELECT height FROM backup.now_blocks JOIN now_blocks USING (height, hash))
 INSERT INTO {table} BY NAME SELECT * FROM backup.{table} WHERE {condition}
 
 -- What the site reads (oracle/reader.py). Questions about the newest rows cost the same on any length of history,

@@ -1,0 +1,167 @@
+"""Two roads, one record: however the ticks fall, what is recorded follows from the chain alone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from oracle.errors import ReorgTooDeepError
+from oracle.store import Store
+from oracle.tick import KEPT_BLOCKS, SPARE_BLOCKS, TickRules, run_tick
+from tests.ticking import (
+    CALCULATOR,
+    FIRST,
+    HeldSource,
+    current,
+    everything,
+    forked_chain,
+    record_of,
+    rows_of,
+    small_chain,
+    tick,
+)
+
+pytestmark = [pytest.mark.usefixtures("quick_prices"), pytest.mark.slow]
+TIP = FIRST + 310
+WHOLE = TickRules(first_run_blocks=TIP - FIRST + 1)
+DEPTHS = [1, 5, 6, 7, 100, 150, 200]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of the whole chain, made by one tick."""
+    with pytest.MonkeyPatch.context() as patch:
+        from tests.ticking import spot_fingerprint, window_fingerprint
+
+        patch.setattr("oracle.tick.estimate_window", window_fingerprint)
+        patch.setattr("oracle.tick.estimate_spot", spot_fingerprint)
+        path = tmp_path_factory.mktemp("straight") / "record.duckdb"
+        tick(path, HeldSource(small_chain(), TIP), rules=WHOLE)
+    return path
+
+
+@pytest.fixture
+def record(straight: Path, tmp_path: Path) -> Path:
+    """A copy of the whole chain's record, to go on from."""
+    return Path(shutil.copy(straight, tmp_path / "copy.duckdb"))
+
+
+def from_scratch(path: Path, source: HeldSource) -> dict:
+    tick(path, source, rules=TickRules(first_run_blocks=source.height - FIRST + 1))
+    return record_of(path)
+
+
+def test_the_straight_line_has_days_and_a_price_for_every_block_with_a_window(straight):
+    assert len(current(straight, "days")) >= 1
+    assert [row["height"] for row in current(straight, "prices")] == list(range(FIRST + 144, TIP + 1))
+
+
+def test_a_tick_after_every_block_records_what_one_catch_up_does(tmp_path, straight):
+    source = HeldSource(small_chain(), TIP)
+    path = tmp_path / "a.duckdb"
+    for source.height in range(TIP - 15, TIP + 1):
+        tick(path, source, source, TickRules(first_run_blocks=TIP - 15 - FIRST + 1))
+    assert record_of(path) == record_of(straight)
+
+
+def test_a_process_that_never_stops_records_what_restarts_do(tmp_path, straight):
+    source = HeldSource(small_chain(), TIP - 40)
+    rules = TickRules(first_run_blocks=TIP - 40 - FIRST + 1)
+    with Store(tmp_path / "a.duckdb", network="simulated") as store:
+        for source.height in range(TIP - 40, TIP + 1, 8):
+            run_tick(store, source, None, CALCULATOR, rules, now_unix=source.time_unix)
+    assert record_of(tmp_path / "a.duckdb") == record_of(straight)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_rewind_and_replay_is_a_straight_line(tmp_path, record, depth):
+    source = HeldSource(forked_chain(TIP - depth + 1), TIP + 2)
+    report = tick(record, source)
+    assert report.blocks_replaced == depth
+    assert record_of(record) == from_scratch(tmp_path / "straight.duckdb", source)
+
+
+@pytest.mark.parametrize("depth", [1, 150])
+def test_replaced_rows_are_kept_and_marked(straight, record, depth):
+    tick(record, HeldSource(forked_chain(TIP - depth + 1), TIP + 2), now_unix=1_800_000_000)
+    replaced = [row for row in rows_of(record, "blocks") if row["replaced_at_unix"] is not None]
+    left = current(straight, "blocks")[-depth:]
+    assert replaced == [row | {"replaced_at_unix": 1_800_000_000} for row in left]
+
+
+def test_a_reorganisation_and_back_again_is_a_straight_line(straight, record):
+    tick(record, HeldSource(forked_chain(TIP - 4), TIP + 1))
+    tick(record, HeldSource(small_chain(), TIP))
+    assert record_of(record) == record_of(straight)
+
+
+def test_a_fork_on_a_days_last_block_moves_the_day(record, tmp_path):
+    last = current(record, "days")[-1]["last_height"]
+    source = HeldSource(forked_chain(last + 1), TIP)
+    tick(record, source)
+    assert record_of(record, ["days"]) == {"days": from_scratch(tmp_path / "straight.duckdb", source)["days"]}
+    assert any(row["replaced_at_unix"] for row in rows_of(record, "days"))
+
+
+def test_blocks_whose_txids_were_forgotten_are_read_again_once(record):
+    source = HeldSource(forked_chain(TIP - 149), TIP + 1)
+    tick(record, source)
+    oldest_needed, oldest_stored = TIP - 150 - KEPT_BLOCKS + 1, TIP - KEPT_BLOCKS - SPARE_BLOCKS + 1
+    again = range(max(FIRST, oldest_needed), max(FIRST, oldest_stored))
+    assert [height for height in source.asked if height < TIP - 149] == list(again)
+    source.asked.clear()
+    source.height += 1
+    tick(record, source)
+    assert source.asked == [TIP + 2]
+
+
+def test_a_shallow_reorganisation_reads_no_old_block(record):
+    source = HeldSource(forked_chain(TIP - 4), TIP + 1)
+    tick(record, source)
+    assert sorted(source.asked) == list(range(TIP - 4, TIP + 2))
+
+
+def test_a_deeper_reorganisation_than_is_kept_changes_nothing(record):
+    before = everything(record)
+    with pytest.raises(ReorgTooDeepError, match="nothing was changed"):
+        tick(record, HeldSource(forked_chain(FIRST), TIP + 3))
+    assert everything(record) == before
+
+
+@pytest.mark.parametrize("lag", [1, 20, 300])
+def test_a_source_that_lags_changes_nothing(record, lag):
+    before = everything(record)
+    report = tick(record, HeldSource(small_chain(), TIP - lag))
+    after = everything(record)
+    assert (report.blocks_added, report.blocks_replaced) == (0, 0)
+    assert {name: after[name] for name in ("blocks", "outputs", "prices", "days", "recent_txids")} == {
+        name: before[name] for name in ("blocks", "outputs", "prices", "days", "recent_txids")
+    }
+
+
+def test_the_same_tick_twice_changes_nothing(record):
+    source = HeldSource(small_chain(), TIP)
+    tick(record, source, source)
+    before = everything(record)
+    tick(record, source, source)
+    assert everything(record) == before
+
+
+def test_after_the_clock_jumped_ahead_and_back_the_same_tick_twice_changes_nothing(record):
+    source = HeldSource(small_chain(), TIP)
+    tick(record, source, source, now_unix=source.time_unix + 10**8)
+    tick(record, source, source)
+    before = everything(record)
+    tick(record, source, source)
+    assert everything(record) == before
+
+
+def test_clock_jumps_do_not_touch_what_follows_from_the_chain(tmp_path, straight):
+    source = HeldSource(small_chain(), TIP - 5)
+    path = tmp_path / "a.duckdb"
+    tick(path, source, source, TickRules(first_run_blocks=TIP - 5 - FIRST + 1))
+    for source.height, jump in enumerate((-(10**8), 10**8, 0, -86_400, 3600), TIP - 4):
+        tick(path, source, source, WHOLE, now_unix=source.time_unix + jump)
+    assert record_of(path) == record_of(straight)
