@@ -19,10 +19,6 @@ NOTHING = dict.fromkeys(("time_unix", "spot_usd", "window_usd", "exchange_usd"))
     "is_valid": False,
 }
 SPANS = {1: "24h", 7: "7d", 30: "30d", 90: "1y", 365: "1y"}  # days: the history that has them
-COMPATIBLE = (
-    *(f"{name}-{span}" for span in SPANS for name in ("historical", "comparison")),
-    *("prices-latest", "mempool-prices", "mempool-historical-price"),
-)
 
 
 def make_compatible(objects: Objects, settled: str) -> None:

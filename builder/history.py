@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,13 +55,13 @@ def short_history(name: str, record: Record, context: Context) -> Snapshot:
     return {**head(record.facts, context.now_unix), **_history(name, first_unix, None, rule, rows)}
 
 
-def long_history(name: str, record: Record, blocks: Columns, settled: Settled) -> Snapshot:
+def long_history(name: str, record: Record, blocks: Callable[[], Columns], settled: Settled) -> Snapshot:
     """Return `/api/history/30d.json`, `1y` or `all`: blocks up to a full hour, thinned."""
     days, step = LONG_RANGES[name]
     hour_unix = settled.hour_unix
     first_unix = None if days is None else hour_unix - days * DAY_SECONDS
     rule = f"of each {step // 3600} h: the last block with a valid price, and the last without; up to a full hour"
-    rows = thin(blocks, first_unix or 0, step)
+    rows = thin(blocks(), first_unix or 0, step)
     return {**head(record.facts, hour_unix), **_history(name, first_unix, step, rule, rows)}
 
 

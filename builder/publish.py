@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +134,6 @@ def _carry(folder: Path, draft: Draft, path: str) -> None:
 def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
-    except FileNotFoundError:
-        raise
     except OSError:  # a file system without hard links, or too many of them
         shutil.copyfile(source, target)
 
@@ -195,12 +194,8 @@ def _flush(folder: Path) -> None:
 
 
 def _free_name(wanted: Path) -> Path:
-    number = 1
-    free = wanted
-    while free.exists():  # the same moment built twice: both stay whole
-        number += 1
-        free = wanted.with_name(f"{wanted.name}-{number}")
-    return free
+    others = (wanted.with_name(f"{wanted.name}-{number}") for number in count(2))
+    return next(path for path in chain([wanted], others) if not path.exists())  # the same moment built twice
 
 
 def _point_to(site_dir: Path, release: Path) -> None:

@@ -19,11 +19,8 @@ from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
-import duckdb
-import pyarrow
-
 from builder import charts, pages, snapshots
-from builder.compat import COMPATIBLE, make_compatible
+from builder.compat import make_compatible
 from builder.contract import contract
 from builder.draft import Draft, Objects, dump, fingerprint
 from builder.exports import FORMAT, export_all, read_prices
@@ -39,11 +36,7 @@ from oracle.reader import Reader
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 SICK = ("stale", "failing")
-OBJECTS = [
-    *(f"api/{name}.json" for name in ("latest", "status", "episodes", "days", "scorecard", "window")),
-    *(f"api/history/{name}.json" for name in (*SHORT_RANGES, *LONG_RANGES)),
-    *(f"api/compat/{name}.json" for name in COMPATIBLE),
-]
+NO_OBJECTS = ("api/days/", "api/schema/", "api/openapi.json")  # of the JSON below api/
 SETTLED_PAGES = {"history": "api/days.json", "accuracy": "api/scorecard.json"}  # and what they are made from
 Progress = Callable[[int, int], None]
 
@@ -98,8 +91,9 @@ def publish_failure(output: Output, error: Row, context: Context) -> BuildReport
     objects = Objects(draft)
     if "api/latest.json" in draft.known:
         draft.carry_all()
-        for path in [path for path in OBJECTS if path in draft.known]:
-            objects.offer(path)
+        for path in draft.known:
+            if path.startswith("api/") and path.endswith(".json") and not path.startswith(NO_OBJECTS):
+                objects.offer(path)
     else:
         nothing = Record()
         _make_objects(draft, objects, nothing, context, settle(nothing, context.now_unix, ""))
@@ -159,13 +153,9 @@ def _make_objects(draft: Draft, objects: Objects, record: Record, context: Conte
 
     for name in LONG_RANGES:
         path = f"api/history/{name}.json"
-        objects.make(path, settled.key, partial(_long_history, name, record, blocks, settled))
+        objects.make(path, settled.key, partial(long_history, name, record, blocks, settled))
     objects.make("api/scorecard.json", settled.key, lambda: scorecard(record, blocks(), settled.hour_unix))
     make_compatible(objects, settled.key)
-
-
-def _long_history(name: str, record: Record, blocks: Callable[[], Columns], settled: Settled) -> Snapshot:
-    return long_history(name, record, blocks(), settled)
 
 
 def _make_window(objects: Objects, reader: Reader, record: Record) -> None:
@@ -183,20 +173,16 @@ def _make_days(
     names = [None, *(row["date"] for row in rows), None]
     for key, earlier, row, later in zip(keys, names, rows, names[2:], strict=False):
         path = f"api/days/{row['date']}"
-        draft.once(f"{path}.json", key, partial(_day_json, reader, row))
-        draft.once(f"{path}.csv", key, partial(_day_csv, draft, f"{path}.json"))
+        _make_day(draft, reader, path, key, row)
         has_page = draft.has(f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}")
         if not has_page or later is None:
             objects.offer(f"{path}.json")
         yield None if has_page else row["date"]
 
 
-def _day_json(reader: Reader, row: Row) -> bytes:
-    return dump(pictured(reader, row))
-
-
-def _day_csv(draft: Draft, path: str) -> bytes:
-    return points_csv(json.loads(draft.read(path)))
+def _make_day(draft: Draft, reader: Reader, path: str, key: str, row: Row) -> None:
+    draft.once(f"{path}.json", key, lambda: dump(pictured(reader, row)))
+    draft.once(f"{path}.csv", key, lambda: points_csv(json.loads(draft.read(f"{path}.json"))))
 
 
 def _finish(draft: Draft, objects: Objects, dates: list[str], output: Output) -> BuildReport:
@@ -305,14 +291,10 @@ def describe_machine(site_dir: Path, database_path: Path) -> Snapshot:
     """Return disk and versions for `status.json`; not part of what makes two builds the same."""
     site_dir.mkdir(parents=True, exist_ok=True)
     disk = shutil.disk_usage(site_dir)
+    versions = {package: version(package) for package in ("onchain-oracle", "duckdb", "pyarrow")}
     return {
         "disk_free_bytes": disk.free,
         "disk_total_bytes": disk.total,
         "database_bytes": database_path.stat().st_size if database_path.exists() else None,
-        "versions": {
-            "oracle": version("onchain-oracle"),
-            "python": platform.python_version(),
-            "duckdb": duckdb.__version__,
-            "pyarrow": pyarrow.__version__,
-        },
+        "versions": {"python": platform.python_version(), **versions},
     }

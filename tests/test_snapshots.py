@@ -259,7 +259,7 @@ def test_long_histories_end_with_what_was_known_at_the_last_full_hour(quiet: Con
     record = read(quiet, END_UNIX + 1500)
     settled = settle(record, END_UNIX + 1500, "")
     blocks = columns_of(price_table(Reader(quiet), 0, 10**9), settled.last_height)
-    history = long_history("30d", record, blocks, settled)
+    history = long_history("30d", record, lambda: blocks, settled)
     assert settled.hour_unix == END_UNIX
     assert history["generated_at"] == iso(END_UNIX)
     assert history["height"][-1] == settled.last_height == one(quiet, "SELECT max(height) FROM divergences")
