@@ -204,6 +204,10 @@ def test_hovering_shows_prices_height_confidence_and_difference_together(dashboa
         r"UTC.*On-chain.*\$\d\d,\d{3}.*block \d{3},\d{3}, confidence 0\.\d\d.*Exchange.*\$\d\d,\d{3}.*Difference.*%"
     )
     assert re.search(pattern, said), said
+    widths = dashboard.page.eval_on_selector_all(
+        ".hoverlayer .legendtext", "rows => rows.map((row) => row.getBoundingClientRect().width)"
+    )
+    assert min(widths) > 50
     assert dashboard.complaints == []
 
 
