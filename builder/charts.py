@@ -73,8 +73,8 @@ class Pane:
                 runs.append([])
             else:
                 runs[-1].append((x, self.y(low), self.y(high)))
-        shapes = (["L".join(f"{x:g} {high:g}" for x, _, high in run), *_back(run)] for run in runs if run)
-        return path(kind, "".join(f"M{'L'.join(shape)}Z" for shape in shapes))
+        rounds = ([(x, high) for x, _, high in run] + [(x, low) for x, low, _ in run[::-1]] for run in runs if run)
+        return path(kind, "".join(f"M{'L'.join(f'{x:g} {y:g}' for x, y in shape)}Z" for shape in rounds))
 
     def dots(self, kind: str, points: Iterable[tuple[float, float]]) -> str:
         """Many dots as zero-length lines: round line caps make circles of the line's width."""
@@ -117,10 +117,6 @@ class Pane:
             for x in [self.x.place(at)]
             if 0.02 * WIDTH < self.x(at) < 0.98 * WIDTH
         )
-
-
-def _back(run: Sequence[tuple[float, float, float]]) -> list[str]:
-    return [f"{x:g} {low:g}" for x, low, _ in reversed(run)]
 
 
 def path(kind: str, d: str) -> str:

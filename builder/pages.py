@@ -174,11 +174,8 @@ def _spot_line(columns: Mapping[str, Sequence[Any]]) -> list[tuple[int, float | 
 def _hours(points: Iterable[tuple[int, float]]) -> list[Facts]:
     by_hour = groupby(sorted(points), key=lambda point: point[0] // 3600 * 3600)
     prices = {hour: sorted(price for _, price in group) for hour, group in by_hour}
-    return [{"time_unix": hour, "points": len(p), "quarters_usd": _quarters(p)} for hour, p in prices.items()]
-
-
-def _quarters(ordered: Sequence[float]) -> list[float]:
-    return [ordered[len(ordered) * k // 4] for k in (1, 2, 3)]
+    quarters = {hour: [p[len(p) * k // 4] for k in (1, 2, 3)] for hour, p in prices.items()}
+    return [{"time_unix": hour, "points": len(p), "quarters_usd": quarters[hour]} for hour, p in prices.items()]
 
 
 def _histogram(day: Snapshot) -> Facts:

@@ -188,7 +188,8 @@ def test_the_first_screen_holds_the_exchange_price_and_its_age(usual: dict[str, 
 def test_the_first_screen_holds_tip_window_confidence_and_next_build(usual: dict[str, str]) -> None:
     text = words(usual["index.html"])
     assert re.search(
-        r"Window price \$[\d,]+ the last 144 blocks, \+0\.12% from their exchange mean Confidence High .* Chain tip 918,000 4 min ago Next update 12:09",
+        r"Window price \$[\d,]+ the last 144 blocks, \+0\.12% from their exchange mean Confidence High .* "
+        r"Chain tip 918,000 4 min ago Next update 12:09",
         text,
     )
 
