@@ -112,7 +112,8 @@ def _parse_day(_context: click.Context, _option: click.Parameter, text: str | No
 @click.argument("more_files", nargs=-1, type=FILE, metavar="")
 @AS_JSON
 def price(
-    *, recent_blocks: bool, day: date | None, datadir: str | None, files: tuple[Path, ...], more_files: tuple[Path, ...],
+    *, recent_blocks: bool, day: date | None, datadir: str | None,
+    files: tuple[Path, ...], more_files: tuple[Path, ...],
     as_json: bool,
 ) -> None:  # fmt: skip
     """Print the on-chain price of the last 144 blocks, of a UTC day, or of blocks in files."""
@@ -371,7 +372,7 @@ def doctor(*, as_json: bool) -> None:
     try:
         findings = examine(settings, sources.blocks.sources, sources.quotes, lambda: _query_ms(settings), time.time)
     finally:
-        sources.blocks.close()
+        sources.close()
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     else:

@@ -97,7 +97,8 @@ class Run:
         calculator = calculator_of(self.settings)
         sources = open_sources(self.settings, self.clock)
         rules = tick_rules_of(self.settings, sources)
-        with closing(sources.blocks) as source:
+        with closing(sources):
+            source = sources.blocks
             self.network = source.network()
             with Store(database, network=self.network) as store:
                 before = store.last_run()
@@ -177,8 +178,8 @@ class Run:
             return before is None or before["outcome"] != "failed"
         return is_node_hanging and before["ended_at_unix"] - success["ended_at_unix"] in SERVES_SECONDS
 
-    def _tell(self, kind: str, message: str, **details: object) -> None:
-        self.events.append(Event(kind, message, self.started_unix, self.network, details))
+    def _tell(self, kind: str, message: str, details: Mapping[str, object] | None = None) -> None:
+        self.events.append(Event(kind, message, self.started_unix, self.network, details or {}))
 
     def _tell_of(self, episode: Episode) -> None:
         is_over = episode.ended_at_unix is not None
@@ -190,7 +191,7 @@ class Run:
             ("low_confidence", True): "Confidence is back",
         }
         self._tell(
-            f"{episode.kind}_{'ended' if is_over else 'started'}", messages[episode.kind, is_over], **asdict(episode)
+            f"{episode.kind}_{'ended' if is_over else 'started'}", messages[episode.kind, is_over], asdict(episode)
         )
 
     def log_report(self) -> None:

@@ -32,6 +32,12 @@ class Sources:
     quotes: QuoteSource | None
     first_run_blocks: int
 
+    def close(self) -> None:
+        """Release sockets and files of all sources."""
+        self.blocks.close()
+        if self.quotes:
+            self.quotes.close()
+
 
 def open_sources(settings: Settings, clock: Clock, *, is_lasting: bool = True, is_patient: bool = True) -> Sources:
     """Return the sources of blocks in their order, used as one, and the source of exchange quotes if any.

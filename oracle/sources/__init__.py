@@ -78,3 +78,6 @@ class QuoteSource(Protocol):
 
     def at(self, time_unix: int) -> Quote | None:
         """Return the newest quote at or before a time, when one is close enough."""
+
+    def close(self) -> None:
+        """Release sockets."""
