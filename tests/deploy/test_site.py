@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 import pytest
 from openapi_spec_validator import validate
 
-from builder import site
+from builder import render
 from builder.contract import openapi
 from builder.record import Context
 from builder.site import Output, build_site, publish_failure
@@ -396,8 +396,8 @@ def upgrade(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Change every stylesheet, as a new version of the program might."""
 
     def change() -> None:
-        changed = {name: data + b"\n" * name.endswith(".css") for name, data in site.pages_assets().items()}
-        monkeypatch.setattr(site, "pages_assets", lambda: changed)
+        changed = {name: data + b"\n" * name.endswith(".css") for name, data in render.pages_assets().items()}
+        monkeypatch.setattr(render, "pages_assets", lambda: changed)
 
     return change
 
