@@ -125,9 +125,12 @@ def test_the_dense_vector_is_trusted(shared: Path) -> None:
     assert confidence_of(vector_window(shared / "vectors", "recent_dense")) > 0.8
 
 
-@pytest.mark.parametrize("name", ["recent_low_price", "recent_weak_signal"])
-def test_vectors_with_a_doubtful_answer_are_not_trusted(shared: Path, name: str) -> None:
-    assert confidence_of(vector_window(shared / "vectors", name)) < 0.3
+def test_a_price_that_is_the_double_of_the_market_is_not_trusted(shared: Path) -> None:
+    assert confidence_of(vector_window(shared / "vectors", "recent_low_price")) < 0.05
+
+
+def test_a_weak_signal_is_trusted_less_than_a_strong_one(shared: Path) -> None:
+    assert 0.05 < confidence_of(vector_window(shared / "vectors", "recent_weak_signal")) < 0.8
 
 
 @pytest.mark.parametrize("spread", [0.3, 0.5])

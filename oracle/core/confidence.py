@@ -21,7 +21,9 @@ Verdict = tuple[bool, str | None]
 
 NEAR = 0.05  # what "near the market" means
 STRENGTHS = np.array([0.1, 0.3, 1.0])  # of the spikes, as shares of the published stencil's: weak, usual, strong
-ODDS_AGAINST = 0.3  # a chain without round dollars, against one with them, before any amount is seen
+# A chain without round dollars, against one with them, before any amount is seen; and what data make of the odds
+# that come out: outputs are no independent witnesses (less sharp), but the method agrees with the peak (a lift).
+ODDS_AGAINST, SHARPNESS, LIFT = 0.3, 0.7, 3.3
 # The story without spikes: smoothed by this standard deviation, plus an even share, so that nothing is impossible;
 # no bin counts as wilder than three standard deviations, for it may be a spike.
 SMOOTH_BINS, EVEN_SHARE, MAX_MISFIT = 25, 0.05, 9.0
@@ -44,7 +46,8 @@ def window_confidence(window: Window, price: WindowPrice) -> float:
     top = max(0.0, float(support.max()))
     weights = np.exp(support - top).mean(axis=0) / len(_SLIDES)
     near = np.abs(np.log(_PRICES_USD / price.price_usd)) < NEAR
-    return float(weights[near].sum() / (weights.sum() + ODDS_AGAINST * np.exp(-top)))
+    right, wrong = weights[near].sum(), weights[~near].sum() + ODDS_AGAINST * np.exp(-top)
+    return float(1 / (1 + (wrong / max(right, 1e-300)) ** SHARPNESS / LIFT))
 
 
 def _log_support(counts: Floats) -> Floats:

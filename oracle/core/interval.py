@@ -11,9 +11,9 @@ REPLICATES, SEED, COVERED, Z95 = 100, 937665, (0.025, 0.975), 1.96
 REACH_LOG, BINS = 0.05, 200  # the points that make the price: how far from the rough price; bins for medians
 RUN_BLOCKS = 12  # so many make one sample of where the market stood
 # What resampling cannot see: the method looks for the most frequent price around a guess on a grid 1.2% wide,
-# not for the mean, and misses it by this share of how far the market moved, and by this much. Found on half
-# of the real days; docs/accuracy.md has the other half.
-MOVE_SHARE, GRID_LOG = 0.85, 0.0035
+# not for the mean, and misses it by this share of how far the market moved, and by this much. Found on half of
+# the real days and on simulated ones; docs/accuracy.md has others.
+MOVE_SHARE, GRID_LOG = 0.75, 0.003
 
 
 def resample_blocks(blocks: int) -> Floats:
@@ -51,8 +51,7 @@ def window_interval(
 def count_by_block(block: NDArray[np.number], offset: Floats, reach: float, bins: int) -> Floats:
     """Return how many points each block, from 0 to the last one, has in each bin of log price within reach."""
     blocks = int(block[-1]) + 1
-    limits = ((-0.5, blocks - 0.5), (-reach, reach))
-    return np.asarray(np.histogram2d(block, offset, bins=(blocks, bins), range=limits)[0])
+    return np.asarray(np.histogram2d(block, offset, bins=(blocks, bins), range=((0, blocks), (-reach, reach)))[0])
 
 
 def _medians(counts: Floats) -> Floats:
