@@ -121,10 +121,10 @@ def test_axe_finds_nothing_serious_once_plotly_is_there(dashboard: Opened) -> No
 
 
 def test_axe_finds_nothing_serious_once_plotly_is_there_in_the_dark(dashboard: Opened) -> None:
-    dashboard.page.emulate_media(color_scheme="dark")
+    dashboard.page.click(".theme")
     dashboard.page.wait_for_selector(PAPER.format(DARK))
     found = serious(dashboard)
-    dashboard.page.emulate_media(color_scheme="light")
+    dashboard.page.click(".theme")
     assert found == []
 
 
