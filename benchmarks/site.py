@@ -5,15 +5,16 @@
 Histories are simulated (tests/made_history.py), with as many outputs in the newest blocks as real ones have. A
 block is added before each build; builds of both histories take turns, so that a busy machine slows both. The
 figure is the ratio of the medians: of a whole run, which is a process that starts, builds and ends as the timer's
-run does, and, stricter, of the build alone within a process that is warm. Releases are kept as by default, so the
-cost of removing old ones is in it; so is the one build in six that crosses a full hour and renews what covers the
-whole history.
+run does (wall and processor time), and, stricter, of the build alone within a process that is warm. Releases are
+kept as by default, so the cost of removing old ones is in it; so is the one build in six that crosses a full hour
+and renews what covers the whole history.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -44,7 +45,7 @@ class Site:
         dense = {"outputs_per_block": 30, "recent_outputs_per_block": 460}
         make_history(self.database, days=days, **dense).close()
         self.first_seconds = self._build(END_UNIX)
-        self.seconds: dict[str, list[float]] = {"run": [], "build": []}
+        self.seconds: dict[str, list[float]] = {"run": [], "run_processor": [], "build": []}
 
     def build_after_a_block(self, what: str | None) -> None:
         """Add a block and build, in a process of its own when `what` is run."""
@@ -62,8 +63,10 @@ class Site:
 
     def _run(self, now_unix: int) -> float:
         arguments = [__file__, "--one", str(self.database), str(self.output.site_dir), str(now_unix)]
-        start = time.perf_counter()
+        start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *arguments], check=True)
+        total = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.seconds["run_processor"].append(total.ru_utime + total.ru_stime - used.ru_utime - used.ru_stime)
         return time.perf_counter() - start
 
     def median(self, what: str) -> float:
@@ -86,6 +89,9 @@ def measure(folder: Path, days: float, short_days: float, builds: int) -> dict[s
         "run_seconds": round(long.median("run"), 3),
         "short_run_seconds": round(short.median("run"), 3),
         "ratio_run": round(long.median("run") / short.median("run"), 3),
+        "run_processor_seconds": round(long.median("run_processor"), 3),
+        "short_run_processor_seconds": round(short.median("run_processor"), 3),
+        "ratio_run_processor": round(long.median("run_processor") / short.median("run_processor"), 3),
         "build_seconds": round(long.median("build"), 3),
         "short_build_seconds": round(short.median("build"), 3),
         "ratio_build": round(long.median("build") / short.median("build"), 3),
