@@ -23,7 +23,7 @@ NEAR = 0.05  # what "near the market" means
 STRENGTHS = np.array([0.1, 0.3, 1.0])  # of the spikes, as shares of the published stencil's: weak, usual, strong
 # A chain without round dollars, against one with them, before any amount is seen; and what data make of the odds
 # that come out: outputs are no independent witnesses (less sharp), but the method agrees with the peak (a lift).
-ODDS_AGAINST, SHARPNESS, LIFT = 0.3, 0.7, 3.3
+ODDS_AGAINST, SHARPNESS, LIFT = 0.3, 0.7, 2.0
 # The story without spikes: smoothed by this standard deviation, plus an even share, so that nothing is impossible;
 # no bin counts as wilder than three standard deviations, for it may be a spike.
 SMOOTH_BINS, EVEN_SHARE, MAX_MISFIT = 25, 0.05, 9.0
