@@ -69,12 +69,12 @@ class Estimate:
     @property
     def first_height(self) -> int:
         """Height of the window's first block."""
-        return self.window.first_height
+        return int(self.window.block_heights[0])
 
     @property
     def last_height(self) -> int:
         """Height of the window's last block."""
-        return self.window.last_height
+        return int(self.window.block_heights[-1])
 
 
 def estimate_window(window: Window, calculator: WindowPricer, limits: Limits) -> Estimate:

@@ -200,7 +200,8 @@ class _Tick:
         window = estimate_window(form_window(blocks[:-1]), self.calculator, self.rules.limits)
         spot = estimate_spot(blocks, window, self.rules.limits)
         self.price = price_row(facts, window, spot, self.calculator.algorithm_version)
-        self.window_span_unix = window.window.span_unix
+        times_unix = [facts.time_unix for facts in blocks[:-1]]
+        self.window_span_unix = min(times_unix), max(times_unix)
         self.batch.add("prices", self.price)
 
     def _finish_days(self) -> None:

@@ -392,7 +392,7 @@ def test_carried_rows_come_out_as_they_went_in() -> None:
     facts = digest([parse_block(block) for block in blocks_carrying(**ROWS)], 500)
     window = form_window(facts)
     assert window.value_sats.tolist() == ROWS["value_sats"]
-    assert window.heights.tolist() == ROWS["heights"]
+    assert window.block_heights[window.block_index].tolist() == ROWS["heights"]
 
 
 def test_built_blocks_have_the_given_times_and_are_linked() -> None:

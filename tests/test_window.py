@@ -137,13 +137,8 @@ def test_a_window_from_height_zero_leaves_out_spends_of_block_zero() -> None:
 
 def test_each_output_knows_its_block() -> None:
     window = form_window([facts_at(10, [-1]), facts_at(11, []), facts_at(12, [-1, 11, -1])])
-    assert window.heights.tolist() == [10, 12, 12]
-    assert (window.first_height, window.last_height) == (10, 12)
-
-
-def test_the_span_of_a_window_is_from_the_earliest_to_the_latest_clock() -> None:
-    window = form_window([facts_at(1, [], 300), facts_at(2, [], 100), facts_at(3, [], 500), facts_at(4, [], 400)])
-    assert window.span_unix == (100, 500)
+    assert window.block_heights[window.block_index].tolist() == [10, 12, 12]
+    assert window.block_heights.tolist() == [10, 11, 12]
 
 
 def test_a_window_of_empty_blocks_has_no_outputs() -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.core.block import Block, Rule
-from oracle.core.params import PARAMETERS, SATS_PER_BTC
+from oracle.core.params import PARAMETERS as P
+from oracle.core.params import SATS_PER_BTC
 
 PARENT_UNKNOWN = -1
 
@@ -70,7 +71,9 @@ class RecentTxids:
 
 def digest_block(block: Block, height: int, recent: RecentTxids) -> BlockFacts:
     """Return the facts of a block and add its txids to `recent`, which holds the blocks before it."""
-    value_sats, parent_height = _outputs_of(block, recent)
+    parents = np.array([recent.newest(parents) for parents in block.payment_parents], dtype=np.int32)
+    kept = is_within_limits(block.payment_sats)
+    value_sats = block.payment_sats[kept].astype(np.int64)
     recent.add(height, block.txids)
     return BlockFacts(
         height=height,
@@ -83,31 +86,24 @@ def digest_block(block: Block, height: int, recent: RecentTxids) -> BlockFacts:
         left_out=block.left_out,
         value_sats=value_sats,
         is_round=is_round_btc(value_sats),
-        parent_height=parent_height,
+        parent_height=np.repeat(parents, P.outputs)[kept],
     )
-
-
-def _outputs_of(block: Block, recent: RecentTxids) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    values = block.payment_sats
-    parents = np.array([recent.newest(parents) for parents in block.payment_parents], dtype=np.int32)
-    kept = is_within_limits(values)
-    return values[kept].astype(np.int64), np.repeat(parents, PARAMETERS.outputs)[kept]
 
 
 def is_within_limits(value_sats: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Tell which output values the method looks at: more than 0.00001 and less than 100,000 BTC."""
-    return (value_sats > PARAMETERS.min_value_sats) & (value_sats < PARAMETERS.max_value_sats)
+    return (value_sats > P.min_value_sats) & (value_sats < P.max_value_sats)
 
 
 def _round_bounds() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     amounts = []
-    for first, below, step in PARAMETERS.round_btc_ladders:
+    for first, below, step in P.round_btc_ladders:
         amount = first
         while amount < below:
             amounts.append(amount)
             amount += step  # repeated addition on purpose: its rounding is part of the method
     rounds = np.array(amounts)
-    reach = PARAMETERS.round_reach * rounds
+    reach = P.round_reach * rounds
     return rounds - reach, rounds + reach
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.core.params import PARAMETERS, SATS_PER_BTC
-
-P = PARAMETERS
+from oracle.core.params import PARAMETERS as P
+from oracle.core.params import SATS_PER_BTC
 
 
 def _edges() -> NDArray[np.float64]:

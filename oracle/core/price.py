@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.core.histogram import clean_histogram, count_amounts
-from oracle.core.params import PARAMETERS, SATS_PER_BTC
+from oracle.core.params import PARAMETERS as P
+from oracle.core.params import SATS_PER_BTC
 from oracle.core.stencil import RoughPrice, find_rough_price
 from oracle.core.window import Window
 
-P = PARAMETERS
 _POINT_USD = np.array(P.point_usd, dtype=np.float64)
 
 
@@ -66,7 +66,10 @@ def price_window(window: Window) -> WindowPrice:
         reason = f"no price point lies within 5% of the rough price of ${rough.price_usd:,}"
         return WindowPrice(outputs, reason=reason, rough=rough, points=points)
     price_usd = central[0]
-    spread = _spread(points, price_usd)
+    reach = P.spread_reach * price_usd
+    low, high = price_usd - reach, price_usd + reach
+    around = central_output(points.between(low, high).prices_usd) or (price_usd, 0.0)
+    spread = around[1] / (high - low)
     half_height = min(max(0.05 + (spread - 0.17) * (0.10 / 0.03), 0.05), 0.20)
     return WindowPrice(outputs, price_usd, None, rough, points, spread, half_height)
 
@@ -93,10 +96,3 @@ def central_output(prices_usd: NDArray[np.float64]) -> tuple[float, float] | Non
     distances = (x * i - before) + ((sums[-1] - sums) - x * (n - i - 1))
     central = float(x[np.argmin(distances)])
     return central, float(np.median(np.abs(x - central)))
-
-
-def _spread(points: PricePoints, price_usd: float) -> float:
-    reach = P.spread_reach * price_usd
-    low, high = price_usd - reach, price_usd + reach
-    central = central_output(points.between(low, high).prices_usd)
-    return central[1] / (high - low) if central else 0.0

@@ -13,18 +13,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from oracle.core.histogram import EDGES
-from oracle.core.params import PARAMETERS, SPIKES
+from oracle.core.params import PARAMETERS as P
+from oracle.core.params import SPIKES
 
-P = PARAMETERS
 SPIKE_BINS = np.array(list(SPIKES))
 SPIKE_WEIGHTS = np.array([weight for weight, _ in SPIKES.values()])
-SMOOTH = np.array(
-    [
-        P.smooth_height * P.euler ** (-((x - P.smooth_mean) ** 2) / (2 * P.smooth_deviation**2))
-        + P.smooth_slope * x
-        for x in range(P.stencil_bins)
-    ]
-)
+_BELL = [P.euler ** (-((x - P.smooth_mean) ** 2) / (2 * P.smooth_deviation**2)) for x in range(P.stencil_bins)]
+SMOOTH = np.array([P.smooth_height * bell + P.smooth_slope * x for x, bell in enumerate(_BELL)])
 SLIDES = np.arange(P.first_slide, P.last_slide + 1)
 
 

@@ -21,26 +21,6 @@ class Window:
     value_sats: NDArray[np.int64]
     is_round: NDArray[np.bool_]
 
-    @property
-    def first_height(self) -> int:
-        """Height of the first block."""
-        return int(self.block_heights[0])
-
-    @property
-    def last_height(self) -> int:
-        """Height of the last block."""
-        return int(self.block_heights[-1])
-
-    @property
-    def span_unix(self) -> tuple[int, int]:
-        """Earliest and latest header time."""
-        return int(self.block_times_unix.min()), int(self.block_times_unix.max())
-
-    @property
-    def heights(self) -> NDArray[np.int32]:
-        """Block height of each output."""
-        return self.block_heights[self.block_index]
-
 
 def form_window(blocks: Sequence[BlockFacts]) -> Window:
     """Form the window of at least one block, in chain order, by the same-window rule."""
