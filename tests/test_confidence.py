@@ -36,7 +36,7 @@ def first_blocks(window: Window, blocks: int) -> Window:
 
 
 def mean_confidence(fraction: float) -> float:
-    return float(np.mean([confidence_of(simulated_window(seed, fraction=fraction)[0]) for seed in range(20)]))
+    return float(np.mean([confidence_of(simulated_window(seed, fraction=fraction)[0]) for seed in range(12)]))
 
 
 def mean_confidence_in_the_market(blocks: int) -> float:
