@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import date, datetime
@@ -71,6 +71,10 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+def _show(value: object, lines: Iterable[str], *, as_json: bool) -> None:
+    click.echo(json.dumps(value, allow_nan=False) if as_json else "\n".join(lines))
+
+
 def _die(sentence: str, exit_code: int) -> NoReturn:
     click.echo(f"oracle: {sentence}", err=True)
     sys.exit(exit_code)
@@ -127,12 +131,12 @@ def price(
         answer = _price_of_files([*files, *more_files], settings, calculator)
     else:
         answer = _price_of_chain(day, settings, calculator)
-    if as_json:
-        click.echo(json.dumps(answer, allow_nan=False))
-    else:
-        _print_price(answer)
+    if answer["price_usd"] is None and not as_json:
+        note = " on the simulated chain" if answer["is_simulated"] else ""
+        raise NoDataError(f"no price{note}: {answer['reason']}")
+    _show(answer, () if as_json else _price_lines(answer), as_json=as_json)
     if answer["price_usd"] is None:
-        sys.exit(1)
+        sys.exit(NoDataError.exit_code)
 
 
 def _price_of_files(files: list[Path], settings: Settings, calculator: PriceCalculator) -> dict[str, Any]:
@@ -183,26 +187,29 @@ def _answer(
     }
 
 
-def _print_price(answer: dict[str, Any]) -> None:
+def _price_lines(answer: dict[str, Any]) -> list[str]:
     note = " (simulated)" if answer["is_simulated"] else ""
-    if answer["price_usd"] is None:
-        _die(f"no price{note}: {answer['reason']}", NoDataError.exit_code)
-    day = date.fromisoformat(answer["date"]) if answer["date"] else utc_date(answer["last_time_unix"])
-    click.echo(f"{day:%b %d, %Y} price: ${answer['price_usd']:,.0f}{note}")
-    doubt = "" if answer["is_valid"] else f": {answer['reason']}"
-    click.echo(
-        f"  95% from ${answer['low_usd']:,.0f} to ${answer['high_usd']:,.0f}"
-        f", confidence {answer['confidence']:.2f}{doubt}"
-    )
     spot = answer["spot"]
-    if spot and spot["is_valid"]:
-        click.echo(f"  spot ${spot['price_usd']:,.0f}, 95% from ${spot['low_usd']:,.0f} to ${spot['high_usd']:,.0f}")
-    elif spot:
-        click.echo(f"  no spot price: {spot['reason']}")
+    day = date.fromisoformat(answer["date"]) if answer["date"] else utc_date(answer["last_time_unix"])
     heights = f", {answer['first_height']} to {answer['last_height']}" if answer["first_height"] is not None else ""
-    click.echo(
-        f"  {answer['blocks']} blocks{heights}, {answer['outputs']:,} outputs, {answer['points']:,} price points"
-    )
+    doubt = "" if answer["is_valid"] else f": {answer['reason']}"
+    lines = [
+        f"{day:%b %d, %Y} price: ${answer['price_usd']:,.0f}{note}",
+        f"  {_range(answer)}, confidence {answer['confidence']:.2f}{doubt}",
+        f"  {answer['blocks']} blocks{heights}, {answer['outputs']:,} outputs, {answer['points']:,} price points",
+    ]
+    if spot:
+        is_told = (
+            f"spot ${spot['price_usd']:,.0f}, {_range(spot)}"
+            if spot["is_valid"]
+            else f"no spot price: {spot['reason']}"
+        )
+        lines.insert(2, f"  {is_told}")
+    return lines
+
+
+def _range(priced: dict[str, Any]) -> str:
+    return f"95% from ${priced['low_usd']:,.0f} to ${priced['high_usd']:,.0f}"
 
 
 @contextmanager
@@ -226,8 +233,8 @@ def build(*, as_json: bool) -> None:
             result = record(settings, time.time, progress)
         released = _publish(settings, result)
         deliver(result.events, settings)
-    if as_json:
-        click.echo(json.dumps({"exit_code": result.exit_code, "released": released}))
+        if as_json:
+            _show({"exit_code": result.exit_code, "released": released}, (), as_json=True)
     if result.error:
         raise result.error
 
@@ -316,15 +323,15 @@ def status(*, as_json: bool) -> None:
         context = _context(settings)
         rows = gather(reader, context.now_unix)
         found = snapshots.status(rows, snapshots.latest(rows, context), context)
-    if as_json:
-        click.echo(json.dumps(found))
-    else:
-        tip, error = found["tip"], found["last_error"]
-        click.echo(f"{found['status']}: {'; '.join(map(str, found['reasons'])) or 'all is well'}")
-        click.echo(f"  tip {tip['height']}, {tip['age_seconds'] / 60:.0f} minutes old" if tip else "  no block yet")
-        click.echo(f"  last success {found['last_success_at']}, next build due {found['next_due_at']}")
-        if error:
-            click.echo(f"  last error {found['last_error_at']}: {error['message']}")
+    tip, error = found["tip"], found["last_error"]
+    reasons = "; ".join(reason["message"] for reason in found["reasons"]) or "all is well"
+    lines = [
+        f"{found['status']}: {reasons}",
+        f"  tip {tip['height']}, {tip['age_seconds'] / 60:.0f} minutes old" if tip else "  no block yet",
+        f"  last success {found['last_success_at']}, next build due {found['next_due_at']}",
+        *([f"  last error {found['last_error_at']}: {error['message']}"] if error else []),
+    ]
+    _show(found, lines, as_json=as_json)
     sys.exit(0 if found["status"] in ("ok", "degraded") else 1)
 
 
@@ -333,11 +340,9 @@ def status(*, as_json: bool) -> None:
 def show_config(*, as_json: bool) -> None:
     """Print each setting, where its value came from, and what is wrong; secrets are masked."""
     settings = _settings()
-    if as_json:
-        click.echo(json.dumps([setting._asdict() for setting in settings.describe()]))
-        return
-    for setting in settings.describe():
-        click.echo(f"{setting.name}={setting.value}  # {setting.origin}")
+    shown = settings.describe()
+    lines = [f"{setting.name}={setting.value}  # {setting.origin}" for setting in shown]
+    _show([setting._asdict() for setting in shown], lines, as_json=as_json)
     for warning in settings.warnings:
         click.echo(f"oracle: {warning}", err=True)
 
@@ -356,11 +361,8 @@ def recover(*, as_json: bool) -> None:
         with Store(settings.duckdb_path, network=network) as store:
             added = store.merge_from(backup)
         backup.unlink()
-    click.echo(
-        json.dumps(added)
-        if as_json
-        else ", ".join(f"{count} {table}" for table, count in added.items() if count) or "nothing was missing"
-    )
+    lines = [f"{count} rows of {table}" for table, count in added.items() if count] or ["nothing was missing"]
+    _show(added, lines, as_json=as_json)
 
 
 @oracle.command()
@@ -373,13 +375,11 @@ def doctor(*, as_json: bool) -> None:
         findings = examine(settings, sources.blocks.sources, sources.quotes, lambda: _query_ms(settings), time.time)
     finally:
         sources.close()
-    if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings]))
-    else:
-        for finding in findings:
-            click.echo(f"{finding.level:4}  {finding.name}: {finding.message}")
-            if finding.advice:
-                click.echo(f"      {finding.advice}")
+    lines = [
+        f"{found.level:4}  {found.name}: {found.message}" + (f"\n      {found.advice}" if found.advice else "")
+        for found in findings
+    ]
+    _show([asdict(finding) for finding in findings], lines, as_json=as_json)
     sys.exit(1 if any(finding.level == "bad" for finding in findings) else 0)
 
 
