@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "api/manifest.json"
+READ_ONCE = "api/days/"  # years of days need not be in memory together
 
 
 def read_manifest(release: Path | None) -> dict[str, Mapping[str, Any]]:
@@ -96,9 +97,11 @@ class Objects(Mapping[str, Any]):
         self._objects.setdefault(path)
 
     def __getitem__(self, path: str) -> Any:
-        if self._objects[path] is None:
-            self._objects[path] = json.loads(self._draft.read(path))
-        return self._objects[path]
+        if (known := self._objects[path]) is not None:
+            return known
+        read = json.loads(self._draft.read(path))
+        self._objects[path] = None if path.startswith(READ_ONCE) else read
+        return read
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._objects)
