@@ -127,7 +127,7 @@ def expected_outcome(data: bytes) -> str:
 
 
 @pytest.mark.parametrize("height", REAL)
-@steady(120)
+@steady(70)
 @given(edits=EDITS)
 def test_a_broken_real_block_is_told_from_a_whole_one(shared: Path, height: str, edits: list[Edit]) -> None:
     data = edited(real_block(shared / "blocks", height), edits)
@@ -144,7 +144,7 @@ def test_a_broken_large_real_block_is_told_from_a_whole_one(shared: Path, height
 
 
 @pytest.mark.parametrize("number", range(4))
-@steady(300)
+@steady(150)
 @given(edits=EDITS)
 def test_a_broken_simulated_block_is_told_from_a_whole_one(number: int, edits: list[Edit]) -> None:
     data = edited(simulated_blocks()[number], edits)
@@ -157,7 +157,7 @@ def test_any_bytes_at_all_are_a_parse_error(header: bytes, body: bytes) -> None:
     assert not outcome(header + body).startswith("block")
 
 
-@steady(300)
+@steady(200)
 @given(body=st.lists(COUNTS | st.binary(max_size=50), max_size=30))
 def test_any_bytes_behind_a_good_header_are_judged_as_the_plain_reader_does(body: list[bytes]) -> None:
     data = plain.sealed(b"".join(body), [bytes(32)])
@@ -188,7 +188,7 @@ def not_doubled(data: bytes) -> bool:
 
 
 @pytest.mark.parametrize("number", range(4))
-@steady(400)
+@steady(120)
 @given(edits=st.lists(st.builds(flip, PLACES, st.integers(1, 255)), min_size=1, max_size=4))
 def test_a_block_with_flipped_bytes_and_a_new_seal_is_read_as_the_plain_reader_does(
     number: int, edits: list[Edit]
@@ -218,7 +218,7 @@ TRANSACTIONS = st.builds(
 BODIES = st.lists(TRANSACTIONS, min_size=1, max_size=12, unique_by=lambda transaction: transaction.txid)
 
 
-@steady(120)
+@steady(80)
 @given(BODIES)
 def test_any_transactions_are_read_back_as_they_were_written(transactions: list[plain.Transaction]) -> None:
     block = parse_block(plain.block_of(*transactions))
@@ -226,7 +226,7 @@ def test_any_transactions_are_read_back_as_they_were_written(transactions: list[
     assert block.outputs == sum(len(transaction.outputs) for transaction in transactions)
 
 
-@steady(120)
+@steady(80)
 @given(BODIES)
 def test_any_transactions_are_judged_by_the_rules_as_published(transactions: list[plain.Transaction]) -> None:
     data = plain.block_of(*transactions)

@@ -54,7 +54,7 @@ def says(price: WindowPrice) -> plain.PlainPrice:
 
 
 @pytest.mark.parametrize("name", ["recent_small", "days"])
-@steady(6)
+@steady(4)
 @given(start=st.integers(0, 100), length=st.integers(1, 40))
 def test_a_small_window_has_the_price_of_the_plain_way_to_the_last_bit(
     shared: Path, name: str, start: int, length: int
@@ -71,7 +71,7 @@ def test_a_whole_window_has_the_price_of_the_plain_way_to_the_last_bit(shared: P
     assert says(price_window(window)) == plain.price_of(window.value_sats.tolist())
 
 
-@steady(40)
+@steady(25)
 @given(st.lists(st.integers(1001, 10**13 - 1) | st.integers(1001, 10**9) | st.integers(1001, 10**6), max_size=40))
 @example([])
 @example([1001])
@@ -139,7 +139,7 @@ def test_a_single_output_is_no_exception(value_sats: int) -> None:
     assert (price.price_usd is None) is (price.reason is not None)
 
 
-@steady(120)
+@steady(60)
 @given(st.lists(st.integers(1001, 10**13 - 1) | st.integers(1001, 10**8), max_size=30))
 def test_a_price_is_a_positive_number_or_none_with_a_reason(values_sats: list[int]) -> None:
     price = price_window(window_of(values_sats))
@@ -148,7 +148,7 @@ def test_a_price_is_a_positive_number_or_none_with_a_reason(values_sats: list[in
     assert are_numbers == [price.reason is None] * 3
 
 
-@steady(120)
+@steady(60)
 @given(st.lists(st.integers(1001, 10**13 - 1) | st.integers(1001, 10**8), max_size=30))
 def test_a_price_lies_within_five_percent_of_the_rough_price(values_sats: list[int]) -> None:
     price = price_window(window_of(values_sats))

@@ -43,7 +43,7 @@ def first_height(folder: Path, name: str) -> int:
 
 
 @pytest.mark.parametrize("name", CHAINS)
-@steady(40)
+@steady(20)
 @given(data=st.data())
 def test_a_window_of_facts_has_the_outputs_of_a_plain_walk_over_its_blocks(
     shared: Path, name: str, data: st.DataObject
