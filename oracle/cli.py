@@ -245,7 +245,7 @@ def _publish(settings: Settings, result: Run) -> str | None:
         return _build_site(settings)
     if isinstance(result.error, StoreError) or result.error is None:
         return None
-    error = error_object(result.error, settings)["error"]
+    error = error_object(result.error, settings)
     with _site_errors(settings):
         return publish_failure(_output(settings), error, _context(settings)).build_id
 
@@ -309,7 +309,7 @@ def preview(port: int) -> None:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
         raise RequestError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from error
-    click.echo(f"http://127.0.0.1:{port}/ (for a look; nginx is the real server; stop with Ctrl-C)")
+    click.echo(f"http://127.0.0.1:{server.server_port}/ (for a look; nginx is the real server; stop with Ctrl-C)")
     with server:
         server.serve_forever()
 

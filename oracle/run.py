@@ -245,4 +245,4 @@ def error_object(error: OracleError, settings: Settings) -> dict[str, Any]:
         "retry_after": 60 * settings.analysis_interval_minutes,
         "details": details,
     }
-    return {"error": settings.clean(shape)}
+    return dict(settings.clean(shape))

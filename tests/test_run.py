@@ -173,7 +173,7 @@ def test_no_source_left_is_an_error_told_recorded_and_exit_1(machine, mempool, h
     assert machine.logged("ERROR")[0]["context"]["code"] == "MEMPOOL_API_UNAVAILABLE"
     assert hook.kinds == ["failure"]
     last = rows_of(machine.database, "runs")[-1]
-    error = json.loads(last["error"])["error"]
+    error = json.loads(last["error"])
     assert last["outcome"] == "failed"
     assert (error["code"], error["retry_after"], error["details"]["attempts"]) == ("MEMPOOL_API_UNAVAILABLE", 600, 4)
 
