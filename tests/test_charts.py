@@ -8,11 +8,12 @@ from itertools import pairwise
 import pytest
 
 from builder import charts
-from builder.charts import Pane, Scale
+from builder.charts import Chart, Scale
+from builder.pages import environment
 from tests.page_samples import NOW, snapshots
 
 DAY = charts.DAY_SECONDS
-PANE = Pane(Scale(0, 100, 1000), Scale(0, 10, 100, flip=True), top=14)
+UP = Scale(0, 10, 100, flip=True)
 
 
 def history_rows(**changes: list[object]) -> list[dict[str, object]]:
@@ -29,7 +30,16 @@ def history_rows(**changes: list[object]) -> list[dict[str, object]]:
 
 
 def drawn(rows: list[dict[str, object]], episodes: list[dict[str, object]] | None = None) -> str:
-    return str(charts.history_chart(rows, episodes or [], start_unix=NOW - 1800, end_unix=NOW, limit=2.0))
+    return svg(charts.history_chart(rows, episodes or [], start_unix=NOW - 1800, end_unix=NOW, limit=2.0))
+
+
+def svg(chart: Chart) -> str:
+    source = '{% import "chart.html" as drawing %}{{ drawing.draw(chart) }}'
+    return environment().from_string(source).render(chart=chart)
+
+
+def week() -> list[dict[str, object]]:
+    return list(snapshots(days=8)["api/days.json"]["days"])
 
 
 def test_a_scale_runs_from_its_low_to_its_high_end() -> None:
@@ -54,41 +64,41 @@ def test_a_scale_without_extent_does_not_divide_by_zero() -> None:
     ],
 )
 def test_ticks_are_round_numbers(low: float, high: float, expected: list[float]) -> None:
-    assert charts.ticks(low, high) == pytest.approx(expected)
+    assert charts.ticks(Scale(low, high)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("days", [0.5, 1, 3, 7, 14, 30, 90, 119, 121, 400, 800, 4000])
 def test_a_time_axis_has_at_most_nine_marks_of_any_length(days: float) -> None:
-    assert 1 <= len(charts.time_ticks(NOW - days * DAY, NOW)) <= 9
+    assert 1 <= len(charts.time_ticks(Scale(NOW - days * DAY, NOW))) <= 9
 
 
 def test_a_week_is_marked_at_midnights() -> None:
-    marks = charts.time_ticks(NOW - 7 * DAY, NOW)
+    marks = charts.time_ticks(Scale(NOW - 7 * DAY, NOW))
     assert [label for _, label in marks] == ["Oct 3", "Oct 4", "Oct 5", "Oct 6", "Oct 7", "Oct 8", "Oct 9"]
     assert {at % DAY for at, _ in marks} == {0}
 
 
 def test_two_years_are_marked_at_firsts_of_months() -> None:
-    labels = [label for _, label in charts.time_ticks(NOW - 730 * DAY, NOW)]
+    labels = [label for _, label in charts.time_ticks(Scale(NOW - 730 * DAY, NOW))]
     assert labels[0] == "Jan 2024"
     assert labels[-1] == "Sep 2025"
 
 
 def test_a_missing_value_lifts_the_pen() -> None:
-    path = PANE.line("line", [(0, 1), (10, 2), (20, None), (30, 3), (40, 4)])
-    assert re.sub(r"[^ML]", "", path.split('d="')[1]) == "MLML"
+    path = charts.line(UP, [(0, 1), (10, 2), (20, None), (30, 3), (40, 4)])
+    assert re.sub(r"[^ML]", "", path) == "MLML"
 
 
 def test_a_lone_value_between_gaps_is_a_dot() -> None:
-    assert 'd="M10 50h0"' in PANE.line("line", [(0, None), (10, 5), (20, None)])
+    assert charts.line(UP, [(0, None), (10, 5), (20, None)]) == "M10 50h0"
 
 
 def test_no_values_draw_no_path() -> None:
-    assert PANE.line("line", [(0, None)]) == ""
+    assert charts.line(UP, [(0, None)]) == ""
 
 
 def test_a_band_is_one_closed_shape_for_each_run() -> None:
-    band = PANE.band("band", [(0, 1, 2), (10, 1, 2), (20, None, 2), (30, 1, 2), (40, 1, 2)])
+    band = charts.band(UP, [(0, 1, 2), (10, 1, 2), (20, None, 2), (30, 1, 2), (40, 1, 2)])
     assert band.count("M") == band.count("Z") == 2
 
 
@@ -138,17 +148,24 @@ def test_without_an_exchange_there_is_no_second_line() -> None:
 
 def test_an_episode_is_shaded_where_it_was() -> None:
     chart = drawn(history_rows(), [{"started_at_unix": NOW - 900, "ended_at_unix": NOW - 450}])
-    assert '<rect class="episode" x="500" width="250"' in chart
+    assert '<path class="episode" d="M500 0V110H750V0Z"/>' in chart
 
 
 def test_an_episode_that_goes_on_is_shaded_to_the_edge() -> None:
     chart = drawn(history_rows(), [{"started_at_unix": NOW - 900, "ended_at_unix": None}])
-    assert '<rect class="episode" x="500" width="500"' in chart
+    assert '<path class="episode" d="M500 0V110H1000V0Z"/>' in chart
 
 
 def test_an_episode_before_the_range_is_not_drawn() -> None:
     chart = drawn(history_rows(), [{"started_at_unix": NOW - 9000, "ended_at_unix": NOW - 8000}])
     assert "episode" not in chart
+
+
+def test_a_day_without_a_price_breaks_the_lines() -> None:
+    days = [{**day, "price_usd": None} if day["date"] == "2025-10-07" else day for day in week()]
+    onchain = re.search(r'class="line onchain" d="([^"]+)"', svg(charts.days_chart(days)))
+    assert onchain is not None
+    assert onchain[1].count("M") == 2
 
 
 def test_the_difference_always_shows_both_limits() -> None:
@@ -159,19 +176,19 @@ def test_the_difference_always_shows_both_limits() -> None:
 
 def test_the_histogram_names_every_dollar_amount_once() -> None:
     window = snapshots()["api/window.json"]
-    shown = window["histogram"]["weights"]
     amounts = window["stencil"]["amounts"]
-    chart = charts.histogram_chart(shown, window["histogram"]["first_bin"], amounts)
+    chart = svg(charts.histogram_chart(window))
     named = re.findall(r">(\$[\d,]+)<", chart)
     assert sorted(named) == sorted({f"${a['usd']:,}" for a in amounts})
 
 
 def test_a_histogram_without_bins_is_empty_but_stands() -> None:
-    assert charts.histogram_chart([], 201, []).startswith("<svg")
+    day = {"histogram": {"first_bin": 201, "weights": []}, "stencil": None}
+    assert svg(charts.histogram_chart(day)).startswith("<svg")
 
 
 def test_bars_count_only_bins_that_hold_something() -> None:
-    chart = charts.spread_chart([-1.0, -0.5, 0.0, 0.5, 1.0], [0, 3, 2, 0], 2.0)
+    chart = svg(charts.spread_chart([-1.0, -0.5, 0.0, 0.5, 1.0], [0, 3, 2, 0], 2.0))
     bars = re.search(r'class="bars" d="([^"]+)"', chart)
     assert bars is not None
     assert bars[1].count("M") == 2
@@ -179,7 +196,7 @@ def test_bars_count_only_bins_that_hold_something() -> None:
 
 def test_accuracy_shows_valid_comparisons_only() -> None:
     rows = history_rows(is_valid=[True, False, True, True], divergence_percent=[0.1, 9.0, None, -0.2])
-    points = re.search(r'class="points" d="([^"]+)"', charts.error_chart(rows, 2.0))
+    points = re.search(r'class="points" d="([^"]+)"', svg(charts.error_chart(rows, 2.0)))
     assert points is not None
     assert points[1].count("M") == 2
 

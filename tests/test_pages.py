@@ -285,7 +285,7 @@ def test_the_api_page_shows_live_examples(usual: dict[str, str]) -> None:
 
 
 def test_examples_are_cut_to_two_entries() -> None:
-    assert pages._short({"a": [1, 2, 3], "b": {"c": [[1, 2, 3], 2, 3]}}) == {"a": [1, 2], "b": {"c": [[1, 2], 2]}}
+    assert pages.short({"a": [1, 2, 3], "b": {"c": [[1, 2, 3], 2, 3]}}) == {"a": [1, 2], "b": {"c": [[1, 2], 2]}}
 
 
 def test_the_status_page_shows_the_last_error_as_published(usual: dict[str, str]) -> None:
