@@ -35,7 +35,11 @@ def _student(width: float) -> Floats:
     return np.asarray(density / (density[REACH_CELLS].sum() * STEP))
 
 
-_PEAK, _MOVES = _student(PEAK_WIDTH), _student(MOVE_WIDTH) * STEP
+_PEAK = _student(PEAK_WIDTH)
+_CIRCLE = 480  # cells: the grid and half as much, so that what leaves at one end does not come back at the other
+_MOVES = (
+    np.fft.rfft(np.roll(np.pad(_student(MOVE_WIDTH)[REACH_CELLS], (0, _CIRCLE - len(_CELLS))), -REACH_CELLS)) * STEP
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +109,14 @@ def _follow(log_weights: Floats) -> tuple[list[float], float]:
     evidence, track = 0.0, []
     for row, count in zip(log_weights, times.T, strict=True):
         seen = count[:, None] * row
-        belief = (belief @ _MOVES + 1e-12) * np.exp(seen - seen.max(axis=1, keepdims=True))
+        moved = np.fft.irfft(np.fft.rfft(belief, _CIRCLE) * _MOVES, _CIRCLE)[:, : len(_CELLS)]
+        belief = (moved + 1e-12) * np.exp(seen - seen.max(axis=1, keepdims=True))
         evidence = np.clip(MEMORY * evidence + np.log(belief[0].sum()) + seen[0].max(), -50, MOST_LOG_ODDS)
         belief /= belief.sum(axis=1, keepdims=True)
         track.append(_tops(belief))
     path = np.array(track)[:, 0]
-    moved = np.abs(path[MOVE_BLOCKS:] - path[:-MOVE_BLOCKS])[-MOVES_SEEN:]
-    moves = np.concatenate([side * moved + extra for side in (-1, 1) for extra in (-EXTRA_LOG, EXTRA_LOG)])
+    steps = np.abs(path[MOVE_BLOCKS:] - path[:-MOVE_BLOCKS])[-MOVES_SEEN:]
+    moves = np.concatenate([side * steps + extra for side in (-1, 1) for extra in (-EXTRA_LOG, EXTRA_LOG)])
     low, high = np.quantile(track[-1][:, None] + np.append(moves, 0.0), COVERED)
     chosen = belief[0, np.abs(_CELLS * STEP - path[-1]) < CHOSEN_LOG].sum()
     certainty = float(chosen / (1 + np.exp(LOG_ODDS_AGAINST - evidence)))
