@@ -30,12 +30,12 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402  the drawing backend must be chosen first
 
+from oracle.certainty.confidence import window_confidence  # noqa: E402
+from oracle.certainty.interval import window_interval  # noqa: E402
+from oracle.certainty.spot import SpotPrice, spot_price  # noqa: E402
 from oracle.core.block import parse_block  # noqa: E402  runs from a checkout as well
-from oracle.core.confidence import window_confidence  # noqa: E402
 from oracle.core.eligible import RecentTxids, digest_block, is_round_btc  # noqa: E402
-from oracle.core.interval import window_interval  # noqa: E402
 from oracle.core.price import WindowPrice, price_window  # noqa: E402
-from oracle.core.spot import SpotPrice, spot_price  # noqa: E402
 from oracle.core.window import Window, form_window  # noqa: E402
 from oracle.simulate import SimulatedChain, SimulationSettings  # noqa: E402
 

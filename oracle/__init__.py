@@ -12,7 +12,7 @@ command. As a library:
 from importlib.metadata import version
 
 from oracle.calculator import PriceCalculator, UTXOracleCalculator
-from oracle.core.spot import SpotPrice, spot_price
+from oracle.certainty.spot import SpotPrice, spot_price
 
 __version__ = version("onchain-oracle")
 __all__ = ["PriceCalculator", "SpotPrice", "UTXOracleCalculator", "__version__", "spot_price"]

@@ -28,11 +28,9 @@ class PriceCalculator(Protocol):
 
     def price_window(self, window: Window) -> WindowPrice:
         """Return the window's price, or no price with a reason; never raises for a lack of data."""
-        ...
 
     def calculate_price_for_transactions(self, txs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return at least price_usd and confidence for transactions as JSON objects."""
-        ...
 
 
 class UTXOracleCalculator:

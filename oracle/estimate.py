@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from oracle.core.confidence import judge, window_confidence
+from oracle.certainty.confidence import judge, window_confidence
+from oracle.certainty.interval import window_interval
+from oracle.certainty.spot import LOOK_BACK_BLOCKS, SpotPrice, spot_price
 from oracle.core.eligible import BlockFacts
-from oracle.core.interval import window_interval
 from oracle.core.params import PARAMETERS
 from oracle.core.price import WindowPrice, find_points
-from oracle.core.spot import LOOK_BACK_BLOCKS, SpotPrice, spot_price
 from oracle.core.window import Window, form_window
 
 
@@ -20,7 +20,6 @@ class WindowPricer(Protocol):
 
     def price_window(self, window: Window) -> WindowPrice:
         """Return the window's price, or no price with a reason."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from oracle.certainty.spot import SpotPrice
 from oracle.chain import MEDIAN_BLOCKS, mediantime
 from oracle.core.eligible import BlockFacts
-from oracle.core.spot import SpotPrice
 from oracle.estimate import Estimate
 from oracle.sources import Quote
 

@@ -98,8 +98,14 @@ def test_the_core_imports_the_standard_library_numpy_itself_and_the_errors(path:
     assert [module for module in sorted(imports(path)) if not is_below(module, *allowed)] == []
 
 
-def test_the_core_opens_prints_and_asks_nothing() -> None:
-    assert where(files("oracle/core"), lambda node: is_call_of(node, "open", "print", "input", "exec", "eval")) == []
+@pytest.mark.parametrize("path", files("oracle/certainty"), ids=name_of)
+def test_the_certainty_imports_the_standard_library_numpy_the_core_and_the_errors(path: Path) -> None:
+    allowed = ("numpy", "oracle.certainty", "oracle.core", "oracle.errors", *(sys.stdlib_module_names - WORLDLY))
+    assert [module for module in sorted(imports(path)) if not is_below(module, *allowed)] == []
+
+
+def test_the_core_and_the_certainty_open_print_and_ask_nothing() -> None:
+    assert where(files("oracle/core", "oracle/certainty"), lambda node: is_call_of(node, "open", "print", "input", "exec", "eval")) == []
 
 
 def test_the_errors_import_nothing_of_ours() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from oracle.certainty.confidence import judge, window_confidence
 from oracle.core.block import parse_block
-from oracle.core.confidence import judge, window_confidence
 from oracle.core.eligible import RecentTxids, digest_block, is_round_btc
 from oracle.core.price import WindowPrice, price_window
 from oracle.core.window import Window, form_window

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from oracle.certainty.interval import REPLICATES, resample_blocks, window_interval
+from oracle.certainty.spot import spot_price
 from oracle.core.eligible import is_round_btc
-from oracle.core.interval import REPLICATES, resample_blocks, window_interval
 from oracle.core.price import price_window
-from oracle.core.spot import spot_price
 from oracle.core.window import Window
 from tests.simulated_windows import simulated_window
 

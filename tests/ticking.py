@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 
 from oracle.calculator import UTXOracleCalculator
+from oracle.certainty.spot import SpotPrice
 from oracle.core.eligible import BlockFacts
 from oracle.core.price import WindowPrice
-from oracle.core.spot import SpotPrice
 from oracle.core.window import Window, form_window
 from oracle.errors import BlockNotFoundError
 from oracle.estimate import Estimate, Limits

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oracle.core.interval import COVERED, Floats, count_by_block, resample_blocks
+from oracle.certainty.interval import COVERED, Floats, count_by_block, resample_blocks
 from oracle.errors import RequestError
 
 LOOK_BACK_BLOCKS, MIN_POINTS, VALID_FROM = 36, 20, 0.3
@@ -113,11 +113,11 @@ def _follow(log_weights: Floats) -> tuple[list[float], float]:
         belief = (moved + 1e-12) * np.exp(seen - seen.max(axis=1, keepdims=True))
         evidence = np.clip(MEMORY * evidence + np.log(belief[0].sum()) + seen[0].max(), -50, MOST_LOG_ODDS)
         belief /= belief.sum(axis=1, keepdims=True)
-        track.append(_tops(belief))
-    path = np.array(track)[:, 0]
+        track.append(_tops(belief[:1])[0])
+    path = np.array(track)
     steps = np.abs(path[MOVE_BLOCKS:] - path[:-MOVE_BLOCKS])[-MOVES_SEEN:]
     moves = np.concatenate([side * steps + extra for side in (-1, 1) for extra in (-EXTRA_LOG, EXTRA_LOG)])
-    low, high = np.quantile(track[-1][:, None] + np.append(moves, 0.0), COVERED)
+    low, high = np.quantile(_tops(belief)[:, None] + np.append(moves, 0.0), COVERED)
     chosen = belief[0, np.abs(_CELLS * STEP - path[-1]) < CHOSEN_LOG].sum()
     certainty = float(chosen / (1 + np.exp(LOG_ODDS_AGAINST - evidence)))
     return [path[-1], min(low, path[-1]), max(high, path[-1])], certainty

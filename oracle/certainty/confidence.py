@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from oracle.certainty.interval import Floats
 from oracle.core.histogram import EDGES, count_amounts
-from oracle.core.interval import Floats
 from oracle.core.params import PARAMETERS as P
 from oracle.core.params import SPIKES
 from oracle.core.price import WindowPrice
