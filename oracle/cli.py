@@ -247,14 +247,14 @@ def _publish(settings: Settings, result: Run) -> str | None:
         return None
     error = error_object(result.error, settings)
     with _site_errors(settings):
-        return publish_failure(_output(settings), error, _context(settings)).build_id
+        return publish_failure(_output(settings), error, _context(settings)).folder.name
 
 
 def _build_site(settings: Settings) -> str:
     with _site_errors(settings), open_reader(settings.duckdb_path) as reader, _progress("drawing days") as progress:
         report = build_site(reader, _output(settings), _context(settings), progress)
     log.info("published", **asdict(report) | {"folder": str(report.folder)})
-    return report.build_id
+    return report.folder.name
 
 
 @contextmanager
