@@ -32,8 +32,7 @@ POLICY = (
 HISTORIES: dict[str, dict[str, Any]] = {
     "usual": {"days": 9},
     "far": {"days": 2, "percent_off": 3.2, "outputs_per_block": 20},
-    "low": {"days": 2, "last_spot_is_valid": False, "outputs_per_block": 20},
-    "alone": {"days": 2, "exchange": False, "outputs_per_block": 20},
+    "doubtful": {"days": 2, "last_spot_is_valid": False, "exchange": False, "outputs_per_block": 20},
 }
 
 
@@ -86,7 +85,7 @@ def serve(folder: Path) -> tuple[Site, http.server.ThreadingHTTPServer]:
     site = Site(folder)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, site))
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     site.url = f"http://127.0.0.1:{server.server_port}"
     return site, server
 

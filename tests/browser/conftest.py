@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.chromium import CHROMIUM, END_UNIX, HISTORIES, QUIET, Open, Opened, Site, build, serve
+from tests.browser.chromium import CHROMIUM, HISTORIES, QUIET, Open, Opened, Site, build, serve
+from tests.made_history import END_UNIX
+
+GRACE_SECONDS = 600
 
 
 @pytest.fixture(scope="session")
@@ -70,15 +74,15 @@ def open_page(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Open]:
 
 
 @pytest.fixture(scope="session")
-def visited(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Callable[[str], Opened]]:
-    """Pages of the usual site that many tests look at and none changes."""
+def kept(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Open]:
+    """Pages that stay open: the same arguments give the same page, and every test leaves it as it was."""
     made: dict[str, Opened] = {}
 
-    def opened(path: str) -> Opened:
-        if path not in made:
-            made[path] = open_in(browser, sites("usual"), path)
-            made[path].page.wait_for_load_state("networkidle")
-        return made[path]
+    def opened(path: str, site: str = "usual", **options: Any) -> Opened:
+        key = repr((path, site, options))
+        if key not in made:
+            made[key] = open_in(browser, sites(site), path, **options)
+        return made[key]
 
     yield opened
     for one in made.values():
@@ -93,9 +97,29 @@ def come_alive(opened: Opened, shown: str = "7d") -> Opened:
 
 
 @pytest.fixture
-def live(open_page: Open) -> Open:
-    """Open a dashboard of one's own, alive."""
-    return lambda path="/", shown="7d", **options: come_alive(open_page(path, **options), shown)
+def doubtful(kept: Open) -> Opened:
+    """The living dashboard of a record whose last price is not valid and which has no exchange prices."""
+    return come_alive(kept("/", "doubtful"))
+
+
+@pytest.fixture
+def phone(kept: Open) -> Opened:
+    """The living dashboard on a phone, at an address that names a range."""
+    opened = kept("/?range=24h", phone=True, now_unix=None)
+    opened.page.locator("#history-plot").scroll_into_view_if_needed()
+    opened.page.wait_for_selector('#history-plot[data-shown="24h"]')
+    return opened
+
+
+@pytest.fixture(scope="session")
+def later(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Opened]:
+    """A dashboard that has stood open until ten minutes after the next update was due."""
+    opened = open_in(browser, sites("usual"), "/")
+    due = json.loads((opened.site.folder / "api/latest.json").read_bytes())["next_due_at_unix"]
+    opened.page.clock.run_for((due + GRACE_SECONDS + 20 - END_UNIX) * 1000)
+    opened.page.clock.set_fixed_time(due + GRACE_SECONDS + 20)
+    yield opened
+    opened.page.context.close()
 
 
 @pytest.fixture(scope="session")
