@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 MANIFEST = "api/manifest.json"
-READ_ONCE = "api/days/"  # years of days need not be in memory together
+IN_MEMORY = 16  # years of days need not be in memory together
 
 
 def read_manifest(release: Path | None) -> dict[str, Mapping[str, Any]]:
@@ -53,7 +54,7 @@ class Draft:
             self.carried.add(path)
         return is_same
 
-    def once(self, path: str, key: str, make: Callable[[], bytes]) -> None:
+    def once(self, path: str, key: str | None, make: Callable[[], bytes]) -> None:
         """Put a file into the release that is only made when what it is made from has changed."""
         if not self.has(path, key):
             self.add(path, make())
@@ -79,35 +80,33 @@ class Draft:
 
 
 class Objects(Mapping[str, Any]):
-    """The JSON files of a draft as objects, by path; a carried one is read when somebody asks for it."""
+    """The JSON files of a draft as objects, by path: read when somebody asks for one."""
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
-        self._objects: dict[str, Any] = {}
+        self._paths: dict[str, None] = {}
+        self._read = lru_cache(IN_MEMORY)(lambda path: json.loads(draft.read(path)))
 
     def make(self, path: str, key: str | None, make: Callable[[], Any]) -> None:
         """Put an object into the draft, made only when what it is made from has changed."""
-        self._objects[path] = None
-        if not self._draft.has(path, key):
-            self._objects[path] = made = make()
-            self._draft.add(path, dump(made))
+        self.offer(path)
+        self._draft.once(path, key, lambda: dump(make()))
+        self._read.cache_clear()
 
     def offer(self, path: str) -> None:
         """Have a file among the objects that is in the draft already."""
-        self._objects.setdefault(path)
+        self._paths[path] = None
 
     def __getitem__(self, path: str) -> Any:
-        if (known := self._objects[path]) is not None:
-            return known
-        read = json.loads(self._draft.read(path))
-        self._objects[path] = None if path.startswith(READ_ONCE) else read
-        return read
+        if path not in self._paths:
+            raise KeyError(path)
+        return self._read(path)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._objects)
+        return iter(self._paths)
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return len(self._paths)
 
 
 def dump(value: Any) -> bytes:

@@ -26,7 +26,7 @@ def notices_of(record: Record, shown: Snapshot, context: Context) -> list[Snapsh
 
 def _failures(record: Record, shown: Snapshot, context: Context) -> Iterable[tuple[str, str, str]]:
     last, good = record.runs[0] if record.runs else None, record.last_good_run
-    if record.price is None:
+    if record.spot is None:
         yield "no_data", "error", "No data yet: no block has been priced so far."
     if last and last["outcome"] == "failed":
         yield ("failing", "error", f"The last run failed: {(last['error'] or {}).get('message', 'no reason recorded')}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.record import Row, Snapshot, head, times
+from builder.record import Row, Snapshot, head, stamped
 from oracle.core.histogram import EDGES, clean_histogram, count_amounts
 from oracle.core.params import PARAMETERS, SPIKES
 from oracle.core.price import WindowPrice, price_window
@@ -21,32 +21,18 @@ def pictured(reader: Reader, row: Row) -> Snapshot:
         reader: gives the blocks and their outputs.
         row: first and last height, and the fields to show.
     """
-    heights = row["first_height"], row["last_height"]
-    window = reader.window(*heights)
-    first, last = (_block(reader, height) for height in heights)
+    heights = {"first": row["first_height"], "last": row["last_height"]}
+    window = reader.window(row["first_height"], row["last_height"])
+    first, last = (reader.rows("block", height=height)[0] for height in heights.values())
+    line = reader.rows("spot_line", **heights)
     return {
         **head({fact["name"]: fact["value"] for fact in reader.rows("facts")}, last["time_unix"]),
         **row,
-        "first_block": first,
-        "last_block": last,
-        "left_out": reader.left_out(*heights),
-        "spot": _spot(reader, *heights),
+        "first_block": stamped(first),
+        "last_block": stamped(last),
+        "left_out": {count["rule"]: count["transactions"] for count in reader.rows("left_out", **heights)},
+        "spot": {k: [block[k] for block in line] for k in ("time_unix", "height", "spot_usd", "is_valid")},
         **picture(window, price_window(window)),
-    }
-
-
-def _block(reader: Reader, height: int) -> Snapshot:
-    block = reader.row("block", height=height) or {}
-    return {"height": height, "hash": block["hash"], **times("time", block["time_unix"])}
-
-
-def _spot(reader: Reader, first_height: int, last_height: int) -> Snapshot:
-    rows = reader.table("price_rows", first_height, last_height + 1).to_pylist()
-    return {
-        "time_unix": [row["time"] // 1000 for row in rows],
-        "height": [row["height"] for row in rows],
-        "spot_usd": [row["spot_usd"] and round(row["spot_usd"], 2) for row in rows],
-        "is_valid": [row["spot_is_valid"] for row in rows],
     }
 
 

@@ -18,12 +18,6 @@ DAY_SECONDS = 86_400
 TICKS_SECONDS = 7 * DAY_SECONDS
 
 
-NO_ROWS = dict.fromkeys(("blocks", "prices", "days", "exchange_samples", "episodes"), 0) | {
-    "first_height": None,
-    "last_height": None,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a build knows besides the record: the time, the settings that show, the machine."""
@@ -37,21 +31,22 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The newest rows of the database, as `oracle.reader` gives them; all empty before the first tick."""
+    """The newest rows of the database, as `oracle.reader` gives them."""
 
-    facts: Mapping[str, str] = field(default_factory=dict)
-    tip: Row | None = None
-    price: Row | None = None
-    exchange: Row | None = None
-    divergence: Row | None = None
-    days: Sequence[Row] = ()
-    ticks: Sequence[Row] = ()  # a week of them
-    episodes: Sequence[Row] = ()
-    runs: Sequence[Row] = ()
-    last_good_run: Row | None = None
-    last_failed_run: Row | None = None
-    gaps: Sequence[Row] = ()
-    counts: Row = field(default_factory=lambda: dict(NO_ROWS))
+    facts: Mapping[str, str]
+    tip: Row | None
+    spot: Row | None
+    window: Row | None
+    exchange: Row | None
+    divergence: Row | None
+    days: Sequence[Row]
+    ticks: Sequence[Row]  # a week of them
+    episodes: Sequence[Row]
+    runs: Sequence[Row]
+    last_good_run: Row | None
+    last_failed_run: Row | None
+    gaps: Sequence[Row]
+    counts: Row
 
 
 def iso(time_unix: int) -> str:
@@ -67,6 +62,12 @@ def midnight_unix(date: str) -> int:
 def times(name: str, time_unix: int | None) -> Snapshot:
     """Return one moment under two names: `name` in ISO 8601 and `name_unix` in seconds."""
     return {name: None if time_unix is None else iso(time_unix), f"{name}_unix": time_unix}
+
+
+def stamped(row: Row) -> Snapshot:
+    """Return a row with each moment under two names: before `x_unix` comes `x` in ISO 8601."""
+    pairs = (times(key[:-5], value) if key.endswith("_unix") else {key: value} for key, value in row.items())
+    return {key: value for pair in pairs for key, value in pair.items()}
 
 
 def head(facts: Mapping[str, str], generated_at_unix: int) -> Snapshot:

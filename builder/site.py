@@ -4,7 +4,7 @@ The record is read through `oracle.reader`; time and settings are arguments; the
 time give the same bytes, whether files are carried over from an earlier release or all made anew.
 
 Nothing that covers the whole history is made anew at each block: closed days when they are new, the long
-histories and the scorecard each full hour, data files by adding rows to what is closed.
+histories, the scorecard and the data files each full hour.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from builder import snapshots
 from builder.compat import make_compatible
-from builder.draft import Draft, Objects, dump, fingerprint
-from builder.exports import FORMAT, export_all, read_prices
-from builder.history import LONG_RANGES, SHORT_RANGES, Columns, Settled, columns_of, long_history, settle, short_history
+from builder.draft import Draft, Objects, dump
+from builder.exports import export_all, make_key
+from builder.history import LONG_RANGES, SHORT_RANGES, Settled, long_history, settle, short_history
 from builder.notices import mark_failed
 from builder.picture import pictured, points_csv
 from builder.publish import current_release
 from builder.record import TICKS_SECONDS, Context, Record, Row, Snapshot
 from builder.render import BuildReport, Output, look_fingerprint, render_and_publish
 from builder.scorecard import scorecard
-from oracle.core.params import ALGORITHM_VERSION
-from oracle.reader import Reader
+from oracle.reader import Reader, empty_reader
 
 NO_OBJECTS = ("api/days/", "api/schema/", "api/openapi.json")  # of the JSON below api/
 Progress = Callable[[int, int], None]
@@ -45,10 +45,33 @@ def build_site(reader: Reader, output: Output, context: Context, progress: Progr
         context: the time of the build and the settings that show.
         progress: called with done and all of the days, for a progress bar.
     """
-    try:
-        return _build(reader, output, context, progress, Draft(current_release(output.site_dir)))
-    except (FileNotFoundError, json.JSONDecodeError):  # the current release is damaged: owe nothing to it
-        return _build(reader, output, context, progress, Draft())
+    draft = Draft(current_release(output.site_dir))
+    objects = Objects(draft)
+    dates = _make(draft, objects, reader, output, context, progress=progress)
+    return render_and_publish(draft, objects, dates, output)
+
+
+def _make(
+    draft: Draft,
+    objects: Objects,
+    reader: Reader,
+    output: Output,
+    context: Context,
+    *,
+    progress: Progress | None = None,
+) -> list[str]:
+    """Make everything but the pages; return the dates whose pages are to be made."""
+    record = gather(reader, context.now_unix)
+    keys = [make_key(row) for row in record.days]
+    settled = settle(record, context.now_unix, make_key(record.facts, context.threshold_percent, keys))
+    export_all(draft, reader, settled, with_outputs=output.with_outputs)
+    _make_objects(objects, reader, record, context, settled)
+    dates = []
+    for done, date in enumerate(_make_days(draft, objects, reader, keys, output.public_url), 1):
+        dates += [date] if date else []
+        if progress:
+            progress(done, len(keys))
+    return dates
 
 
 def publish_failure(output: Output, error: Row, context: Context) -> BuildReport:
@@ -61,56 +84,38 @@ def publish_failure(output: Output, error: Row, context: Context) -> BuildReport
     """
     draft = Draft(current_release(output.site_dir))
     objects = Objects(draft)
-    if "api/latest.json" in draft.known:
+    if draft.known:
         draft.carry_all()
-        for path in draft.known:
-            if path.startswith("api/") and path.endswith(".json") and not path.startswith(NO_OBJECTS):
+        for path in draft.paths("api/"):
+            if path.endswith(".json") and not path.startswith(NO_OBJECTS):
                 objects.offer(path)
     else:
-        nothing = Record()
-        _make_objects(draft, objects, nothing, context, settle(nothing, context.now_unix, ""))
+        with empty_reader() as reader:
+            _make(draft, objects, reader, output, context)
     latest, status = mark_failed(objects["api/latest.json"], objects["api/status.json"], error, context)
     objects.make("api/latest.json", None, lambda: latest)
     objects.make("api/status.json", None, lambda: status)
     return render_and_publish(draft, objects, [], output)
 
 
-def _build(reader: Reader, output: Output, context: Context, progress: Progress | None, draft: Draft) -> BuildReport:
-    record, objects = gather(reader, context.now_unix), Objects(draft)
-    keys = [_key(row) for row in record.days]
-    settled = settle(record, context.now_unix, _key(record.facts, context.threshold_percent, keys))
-    export_all(draft, reader, record.days, settled, with_outputs=output.with_outputs)
-    _make_objects(draft, objects, record, context, settled)
-    _make_window(objects, reader, record)
-    dates = []
-    for done, date in enumerate(_make_days(draft, objects, reader, keys, output.public_url), 1):
-        dates += [date] if date else []
-        if progress:
-            progress(done, len(keys))
-    return render_and_publish(draft, objects, dates, output)
-
-
 def gather(reader: Reader, now_unix: int) -> Record:
     """Read what every build reads, whatever has changed."""
-    counts = reader.rows("counts")[0]
-    has_gaps = counts["blocks"] and counts["last_height"] - counts["first_height"] + 1 > counts["blocks"]
-    newest = {name: reader.row(name) for name in ("tip", "price", "exchange", "divergence")}
+    moments: dict[str, Snapshot] = {"tip": {"now": now_unix}, "exchange": {"now": now_unix}}
+    one = ("tip", "spot", "window", "exchange", "divergence", "last_good_run", "last_failed_run")
+    newest: dict[str, Any] = {name: reader.row(name, **moments.get(name, {})) for name in one}
+    lists: dict[str, Any] = {name: reader.rows(name) for name in ("days", "runs", "gaps")}
     return Record(
-        **newest,
         facts={row["name"]: row["value"] for row in reader.rows("facts")},
-        days=reader.rows("days"),
-        ticks=reader.rows("history", first=now_unix - TICKS_SECONDS),
-        episodes=reader.rows("episodes"),
-        runs=reader.rows("runs"),
-        last_good_run=reader.row("last_run", failed=False),
-        last_failed_run=reader.row("last_run", failed=True),
-        gaps=reader.rows("gaps") if has_gaps else (),
-        counts=counts,
+        ticks=reader.rows("ticks", first=now_unix - TICKS_SECONDS),
+        episodes=reader.rows("episodes", now=now_unix),
+        counts=reader.rows("counts")[0],
+        **newest,
+        **lists,
     )
 
 
-def _make_objects(draft: Draft, objects: Objects, record: Record, context: Context, settled: Settled) -> None:
-    """Make the JSON files but for those of single days, all of the record as it is now."""
+def _make_objects(objects: Objects, reader: Reader, record: Record, context: Context, settled: Settled) -> None:
+    """Make the JSON files but for those of single days."""
     latest = snapshots.latest(record, context)
     objects.make("api/latest.json", None, lambda: latest)
     objects.make("api/status.json", None, lambda: snapshots.status(record, latest, context))
@@ -118,23 +123,15 @@ def _make_objects(draft: Draft, objects: Objects, record: Record, context: Conte
     objects.make("api/days.json", settled.days_key, lambda: snapshots.days(record, context))
     for name in SHORT_RANGES:
         objects.make(f"api/history/{name}.json", None, partial(short_history, name, record, context))
-
-    @cache
-    def blocks() -> Columns:
-        return columns_of(read_prices(draft), settled.last_height)
-
     for name in LONG_RANGES:
-        path = f"api/history/{name}.json"
-        objects.make(path, settled.key, partial(long_history, name, record, blocks, settled))
-    objects.make("api/scorecard.json", settled.key, lambda: scorecard(record, blocks(), settled.hour_unix))
+        make = partial(long_history, name, record, reader, settled)
+        objects.make(f"api/history/{name}.json", settled.key, make)
+    objects.make("api/scorecard.json", settled.key, lambda: scorecard(record, reader, settled))
     make_compatible(objects, settled.key)
-
-
-def _make_window(objects: Objects, reader: Reader, record: Record) -> None:
-    price = record.price
-    if price and reader.row("block", height=price["window_first_height"]):
-        row = snapshots.window_row(price)
-        objects.make("api/window.json", _key(price), lambda: pictured(reader, row))
+    window = record.window
+    if window and reader.row("block", height=window["first_height"]):
+        row = {name: window[name] for name in snapshots.WINDOW_FIELDS}
+        objects.make("api/window.json", make_key(record.tip and record.tip["hash"], row), lambda: pictured(reader, row))
 
 
 def _make_days(
@@ -145,20 +142,20 @@ def _make_days(
     names = [None, *(row["date"] for row in rows), None]
     for key, earlier, row, later in zip(keys, names, rows, names[2:], strict=False):
         path = f"api/days/{row['date']}"
-        _make_day(draft, reader, path, key, row)
+        draft.once(f"{path}.json", key, partial(_day_json, reader, row))
+        draft.once(f"{path}.csv", key, partial(_day_csv, draft, f"{path}.json"))
         has_page = draft.has(f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}")
         if not has_page or later is None:
             objects.offer(f"{path}.json")
         yield None if has_page else row["date"]
 
 
-def _make_day(draft: Draft, reader: Reader, path: str, key: str, row: Row) -> None:
-    draft.once(f"{path}.json", key, lambda: dump(pictured(reader, row)))
-    draft.once(f"{path}.csv", key, lambda: points_csv(json.loads(draft.read(f"{path}.json"))))
+def _day_json(reader: Reader, row: Row) -> bytes:
+    return dump(pictured(reader, row))
 
 
-def _key(*facts: object) -> str:
-    return fingerprint((FORMAT, ALGORITHM_VERSION, *facts))
+def _day_csv(draft: Draft, path: str) -> bytes:
+    return points_csv(json.loads(draft.read(path)))
 
 
 def describe_machine(site_dir: Path, database_path: Path) -> Snapshot:

@@ -6,7 +6,6 @@ Only rows of the current chain are read, through views that leave out replaced o
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ import pyarrow as pa
 
 from oracle.core.window import Window
 from oracle.errors import StoreError
-from oracle.sql import statements
+from oracle.sql import migrations, statements
 
 Row = dict[str, Any]
 
@@ -28,41 +27,37 @@ class Reader:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._connection.execute(statements()["site_views"])
+        self._ask("views")
+
+    def _ask(self, name: str, **parameters: Any) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(statements()[f"site_{name}"], parameters)
+        except duckdb.Error as error:
+            raise StoreError(f"the database cannot be read: {error}") from error
 
     def rows(self, name: str, **parameters: Any) -> list[Row]:
         """Return all rows of an answer by column; JSON columns as objects."""
-        try:
-            answer = self._connection.execute(statements()[f"site_{name}"], parameters)
-            columns = [(column[0], str(column[1]) == "JSON") for column in answer.description or []]
-            return [
-                {
-                    key: json.loads(value or "null") if is_json else value
-                    for (key, is_json), value in zip(columns, row, strict=True)
-                }
-                for row in answer.fetchall()
-            ]
-        except duckdb.Error as error:
-            raise StoreError(f"the database cannot be read: {error}") from error
+        answer = self._ask(name, **parameters)
+        names, kinds = zip(*((column[0], str(column[1])) for column in answer.description or []), strict=True)
+        found = [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+        for key in (name for name, kind in zip(names, kinds, strict=True) if kind == "JSON"):
+            for row in found:
+                row[key] = json.loads(row[key] or "null")
+        return found
 
     def row(self, name: str, **parameters: Any) -> Row | None:
         """Return the first row of an answer, if any."""
         return next(iter(self.rows(name, **parameters)), None)
 
-    def table(self, name: str, first: int, end: int) -> pa.Table:
-        """Return the rows of heights, or times, from first to below end; times in ms."""
-        return self._connection.sql(statements()[f"site_{name}"], params={"first": first, "end": end}).to_arrow_table()
-
-    def left_out(self, first_height: int, last_height: int) -> dict[str, int]:
-        """Return how many transactions of a range of blocks were left out, by rule."""
-        rows = self.rows("left_out", first=first_height, last=last_height)
-        return dict(sorted(sum((Counter(row["left_out"]) for row in rows), Counter[str]()).items()))
+    def table(self, name: str, **parameters: Any) -> pa.Table:
+        """Return all rows of an answer as a table."""
+        return self._connection.sql(statements()[f"site_{name}"], params=parameters).to_arrow_table()
 
     def window(self, first_height: int, last_height: int) -> Window:
         """Form a window again from the stored outputs, by the same-window rule."""
         heights = {"first": first_height, "last": last_height}
-        blocks = self._connection.execute(statements()["site_window_blocks"], heights).fetchnumpy()
-        outputs = self._connection.execute(statements()["site_window_outputs"], heights).fetchnumpy()
+        blocks = self._ask("window_blocks", **heights).fetchnumpy()
+        outputs = self._ask("window_outputs", **heights).fetchnumpy()
         return Window(
             block_heights=np.asarray(blocks["height"]),
             block_times_unix=np.asarray(blocks["time_unix"]),
@@ -84,4 +79,13 @@ def open_reader(database_path: Path) -> Iterator[Reader]:
     except duckdb.Error as error:
         raise StoreError(f"the database {database_path} cannot be opened: {error}") from error
     with connection:
+        yield Reader(connection)
+
+
+@contextmanager
+def empty_reader() -> Iterator[Reader]:
+    """Open a record that has no rows: what there is to read before the first tick."""
+    with duckdb.connect() as connection:
+        for _, script in migrations():
+            connection.execute(script)
         yield Reader(connection)

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from builder.draft import Draft
-from builder.exports import CLOSED_BLOCKS, append_parquet, export_all, read_prices, schema_of, to_csv, to_parquet
+from builder.exports import export_all, schema_of, to_csv
 from builder.history import settle
 from builder.site import gather
 from oracle.reader import Reader
 from tests.made_history import END_UNIX, add_block, make_history
 
-DAYS_MADE = 40  # more than one closed part of 28 days
+DAYS_MADE = 40  # in three months
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 def exported(connection: duckdb.DuckDBPyConnection, now_unix: int = END_UNIX, draft: Draft | None = None) -> Draft:
     reader, draft = Reader(connection), draft or Draft()
     record = gather(reader, now_unix)
-    export_all(draft, reader, record.days, settle(record, now_unix, "days"), with_outputs=True)
+    export_all(draft, reader, settle(record, now_unix, "days"), with_outputs=True)
     return draft
 
 
@@ -80,7 +80,7 @@ def test_pyarrow_finds_units_and_comments_in_the_schema(draft: Draft) -> None:
     assert field.metadata[b"comment"] == b"price from the last few blocks"
 
 
-@pytest.mark.parametrize("path", ["prices", "days", "exchange", "outputs/2025-10", "closed/prices", "closed/exchange"])
+@pytest.mark.parametrize("path", ["prices", "days", "exchange", "outputs/2025-10"])
 def test_every_column_has_a_comment(draft: Draft, path: str) -> None:
     assert all(field.metadata[b"comment"] for field in table(draft, f"data/{path}.parquet").schema)
 
@@ -138,25 +138,6 @@ def test_days_as_csv_are_the_days(folder: Path) -> None:
     assert list(frame["date"]) == [str(day) for day in pd.read_parquet(folder / "days.parquet")["date"]]
 
 
-def test_an_appended_file_reads_as_one(draft: Draft) -> None:
-    rows = table(draft, "data/prices.parquet").combine_chunks()
-    closed = to_parquet(rows.slice(0, 3000))
-    whole = append_parquet(closed, rows.slice(3000))
-    assert pq.read_table(io.BytesIO(whole)).combine_chunks() == rows
-    assert whole[:3000] == closed[:3000]
-
-
-def test_rows_appended_to_an_empty_closed_file_read_as_they_are(draft: Draft) -> None:
-    rows = table(draft, "data/prices.parquet")
-    whole = append_parquet(to_parquet(rows.slice(0, 0)), rows)
-    assert pq.read_table(io.BytesIO(whole)) == rows
-
-
-def test_the_closed_file_ends_at_a_multiple_of_four_weeks_of_blocks(draft: Draft) -> None:
-    closed = table(draft, "data/closed/prices.parquet")
-    assert (closed["height"][-1].as_py() + 1) % CLOSED_BLOCKS == 0
-
-
 def test_the_same_record_gives_the_same_bytes(connection: duckdb.DuckDBPyConnection, draft: Draft) -> None:
     again = exported(connection)
     assert {p: hashlib.sha256(d).digest() for p, d in again.files.items()} == {
@@ -170,18 +151,15 @@ def test_an_empty_record_gives_empty_files_with_all_columns() -> None:
     assert table(draft, "data/prices.parquet").schema.names == schema_of("prices").names
     assert table(draft, "data/exchange.parquet").schema.names == schema_of("exchange").names
     assert table(draft, "data/prices.parquet").num_rows == 0
-    assert read_prices(draft).num_rows == 0
 
 
-def test_prices_have_a_new_block_at_once_and_the_csv_at_the_next_full_hour() -> None:
+def test_prices_have_a_new_block_at_the_next_full_hour() -> None:
     with make_history(days=2, outputs_per_block=0) as connection:
-        exported(connection)
         now_unix = add_block(connection)
         soon, later = exported(connection, now_unix), exported(connection, now_unix + 3600)
         newest = connection.execute("SELECT max(height) FROM prices").fetchone()[0]
-    assert table(soon, "data/prices.parquet")["height"][-1].as_py() == newest
-    assert last_height(soon.read("data/prices.csv")) == newest - 1
-    assert last_height(later.read("data/prices.csv")) == newest
+    assert [table(d, "data/prices.parquet")["height"][-1].as_py() for d in (soon, later)] == [newest - 1, newest]
+    assert [last_height(d.read("data/prices.csv")) for d in (soon, later)] == [newest - 1, newest]
 
 
 def last_height(csv: bytes) -> int:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import duckdb
-import numpy as np
 import pytest
 
-from builder.exports import price_table
-from builder.history import columns_of
-from builder.record import Record
-from builder.scorecard import EDGES_PERCENT, errors, scorecard
+from builder.history import settle
+from builder.scorecard import EDGES_PERCENT, scorecard
 from builder.site import gather
 from oracle.reader import Reader
 from tests.made_history import END_UNIX, make_history
@@ -28,10 +24,10 @@ def record() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def card(connection: duckdb.DuckDBPyConnection, changed: Record | None = None) -> dict[str, Any]:
+def card(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     reader = Reader(connection)
-    blocks = columns_of(price_table(reader, 0, 10**9), 10**9)
-    return scorecard(changed or gather(reader, END_UNIX), blocks, END_UNIX)["legs"]
+    record = gather(reader, END_UNIX)
+    return scorecard(record, reader, settle(record, END_UNIX, ""))["legs"]
 
 
 def compared(connection: duckdb.DuckDBPyConnection, since_unix: int = 0) -> list[tuple[float, ...]]:
@@ -86,22 +82,24 @@ def test_days_are_compared_with_their_exchange_mean(record: duckdb.DuckDBPyConne
     assert day["median_percent"] == pytest.approx(statistics.median(abs(p / m - 1) * 100 for p, m in rows), abs=1e-4)
 
 
-def test_an_invalid_day_is_not_counted(record: duckdb.DuckDBPyConnection) -> None:
-    whole = gather(Reader(record), END_UNIX)
-    one_invalid = replace(whole, days=[{**whole.days[0], "is_valid": False}, *whole.days[1:]])
-    assert card(record, one_invalid)["day"]["periods"]["all"]["n"] == len(whole.days) - 1
+def test_an_invalid_day_is_not_counted() -> None:
+    with make_history(days=9, outputs_per_block=0) as connection:
+        connection.execute("UPDATE days SET is_valid = false WHERE date = (SELECT min(date) FROM days)")
+        counted = connection.execute("SELECT count(*) - 1 FROM days").fetchone()
+        assert (card(connection)["day"]["periods"]["all"]["n"],) == counted
 
 
 def test_the_distribution_counts_every_comparison_once(record: duckdb.DuckDBPyConnection) -> None:
     window = card(record)["window"]
     assert sum(window["distribution"]["counts"]) == window["periods"]["all"]["n"]
-    assert window["distribution"]["edges_percent"] == EDGES_PERCENT.tolist()
+    assert window["distribution"]["edges_percent"] == EDGES_PERCENT
 
 
 def test_without_comparisons_every_figure_is_null() -> None:
-    nothing = errors(np.array([np.nan, np.nan]))
-    assert nothing.pop("n") == 0
-    assert set(nothing.values()) == {None}
+    with make_history(days=2, exchange=False, outputs_per_block=0) as connection:
+        nothing = card(connection)["spot"]["periods"]["all"]
+    assert (nothing.pop("n"), nothing["baseline"].pop("n")) == (0, 0)
+    assert {*nothing.pop("baseline").values(), *nothing.values()} == {None}
 
 
 def test_an_empty_record_has_an_empty_scorecard() -> None:

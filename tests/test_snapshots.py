@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import duckdb
-import numpy as np
 import pytest
 
 from builder import snapshots
-from builder.exports import price_table
-from builder.history import columns_of, long_history, settle, short_history, thin
+from builder.history import long_history, settle, short_history
 from builder.notices import mark_failed
 from builder.picture import pictured, points_csv
 from builder.record import Context, Record, iso
@@ -216,50 +214,43 @@ def test_invalid_points_stay_in_history_and_are_marked() -> None:
     assert history["is_valid"][0] is True
 
 
-def columns(times: list[int], valid: list[bool]) -> dict[str, Any]:
-    n = len(times)
-    numbers = {name: np.arange(n) + 0.5 for name in ("spot_usd", "spot_low_usd", "spot_high_usd", "window_usd")}
-    more = {name: np.full(n, np.nan) for name in ("exchange_usd", "divergence_percent", "confidence")}
-    return {
-        **numbers,
-        **more,
-        "time_unix": np.array(times),
-        "height": np.arange(n),
-        "leg": np.full(n, None, dtype=object),
-        "is_valid": np.array(valid, dtype=bool),
-        "points": np.arange(n),
-    }
+def thinned(times: list[int], valid: list[bool], first: int = 0) -> list[dict[str, Any]]:
+    """Thin blocks with these header times to one a hundred seconds."""
+    with make_history(days=(len(times) + 0.5) / 144, outputs_per_block=0, exchange=False) as connection:
+        for place, (time_unix, is_valid) in enumerate(zip(times, valid, strict=True)):
+            changed = [time_unix, is_valid, 900_000 + place]
+            connection.execute("UPDATE prices SET time_unix = ?, spot_is_valid = ? WHERE height = ?", changed)
+        return Reader(connection).rows("thinned", first=first, step=100, last=10**6)
 
 
-def heights(rows: list[dict[str, Any]]) -> list[int]:
-    return [row["height"] for row in rows]
+def places(rows: list[dict[str, Any]]) -> list[int]:
+    return [row["height"] - 900_000 for row in rows]
 
 
 def test_thinning_keeps_the_last_block_of_each_step() -> None:
-    assert heights(thin(columns([0, 10, 99, 100, 150, 310], [True] * 6), 0, 100)) == [2, 4, 5]
+    assert places(thinned([0, 10, 99, 100, 150, 310], [True] * 6)) == [2, 4, 5]
 
 
 def test_thinning_keeps_the_last_invalid_block_of_each_step_too() -> None:
-    assert heights(thin(columns([0, 10, 20, 30], [True, False, False, True]), 0, 100)) == [2, 3]
+    assert places(thinned([0, 10, 20, 30], [True, False, False, True])) == [2, 3]
 
 
 def test_thinning_takes_header_times_that_go_back_for_the_step_they_came_in() -> None:
-    assert heights(thin(columns([90, 110, 95, 120], [True] * 4), 0, 100)) == [0, 3]
+    assert places(thinned([90, 110, 95, 120], [True] * 4)) == [0, 3]
 
 
 def test_thinning_starts_at_the_beginning_of_the_range() -> None:
-    assert heights(thin(columns([0, 100, 200], [True] * 3), 150, 100)) == [2]
+    assert places(thinned([0, 100, 200], [True] * 3, first=150)) == [2]
 
 
 def test_an_absent_number_in_a_long_history_is_null() -> None:
-    assert thin(columns([0], [True]), 0, 100)[0]["exchange_usd"] is None
+    assert thinned([0], [True])[0]["exchange_usd"] is None
 
 
 def test_long_histories_end_with_what_was_known_at_the_last_full_hour(quiet: Connection) -> None:
     record = read(quiet, END_UNIX + 1500)
     settled = settle(record, END_UNIX + 1500, "")
-    blocks = columns_of(price_table(Reader(quiet), 0, 10**9), settled.last_height)
-    history = long_history("30d", record, lambda: blocks, settled)
+    history = long_history("30d", record, Reader(quiet), settled)
     assert settled.hour_unix == END_UNIX
     assert history["generated_at"] == iso(END_UNIX)
     assert history["height"][-1] == settled.last_height == one(quiet, "SELECT max(height) FROM divergences")

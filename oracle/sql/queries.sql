@@ -90,40 +90,62 @@ WITH our_dates AS (SELECT date FROM now_days), our_hashes AS (SELECT hash FROM n
     our_heights AS (SELECT height FROM backup.now_blocks JOIN now_blocks USING (height, hash))
 INSERT INTO {table} BY NAME SELECT * FROM backup.{table} WHERE {condition}
 
--- What the site reads (oracle/reader.py). Questions about the newest rows cost the same on any length of history,
--- because the tables are filled in the order of the chain. Prices in site_history are to the cent, so that a week of
--- ticks stays small on the wire.
+-- What the site reads (oracle/reader.py), in the order in which it is published. Questions about the newest rows cost
+-- the same on any length of history, because the tables are filled in the order of the chain.
 
+-- Blocks beside the first comparison made at that tip, and how far percentages are from zero.
 -- name: site_views
-CREATE OR REPLACE TEMP VIEW now_blocks AS FROM blocks WHERE replaced_at_unix IS NULL;
-CREATE OR REPLACE TEMP VIEW now_prices AS FROM prices WHERE replaced_at_unix IS NULL;
-CREATE OR REPLACE TEMP VIEW now_days AS FROM days WHERE replaced_at_unix IS NULL;
-CREATE OR REPLACE TEMP VIEW now_divergences AS FROM divergences WHERE replaced_at_unix IS NULL;
+CREATE OR REPLACE TEMP VIEW compared AS
+    SELECT p.*, d.exchange_usd, d.exchange_mean_usd, d.spot_percent, d.window_percent, d.headline_percent, d.leg
+    FROM now_prices AS p LEFT JOIN (SELECT DISTINCT ON (height) * FROM now_divergences ORDER BY height, time_unix) AS d
+    USING (height);
+CREATE OR REPLACE TEMP MACRO errors(percent) AS {
+    'n': count(percent), 'median_percent': round(median(abs(percent)), 4),
+    'p95_percent': round(quantile_cont(abs(percent), 0.95), 4), 'rmse_percent': round(sqrt(avg(percent * percent)), 4),
+    'worst_percent': round(arg_max(percent, abs(percent)), 4), 'bias_percent': round(avg(percent), 4)
+}
 
 -- name: site_facts
 FROM facts_of_database ORDER BY name
 
 -- name: site_tip
-FROM now_blocks ORDER BY height DESC LIMIT 1
+SELECT height, hash, time_unix, greatest(0, $now - time_unix) AS age_seconds FROM now_blocks ORDER BY height DESC LIMIT 1
 
 -- name: site_block
-FROM now_blocks WHERE height = $height
+SELECT height, hash, time_unix FROM now_blocks WHERE height = $height
 
--- name: site_price
+-- name: site_spot
+SELECT spot_points AS points, spot_usd AS price_usd, spot_low_usd AS low_usd, spot_high_usd AS high_usd,
+    spot_confidence AS confidence, spot_is_valid AS is_valid, spot_reason AS reason,
+    spot_first_height AS first_height, spot_last_height AS last_height
+FROM now_prices ORDER BY height DESC LIMIT 1
+
+-- name: site_window
+SELECT window_usd AS price_usd, window_low_usd AS low_usd, window_high_usd AS high_usd,
+    window_confidence AS confidence, window_is_valid AS is_valid, window_reason AS reason,
+    window_first_height AS first_height, window_last_height AS last_height,
+    window_last_height - window_first_height + 1 AS blocks, window_outputs AS outputs, window_points AS points
 FROM now_prices ORDER BY height DESC LIMIT 1
 
 -- name: site_exchange
-FROM exchange_samples ORDER BY sampled_at_unix DESC, quoted_at_unix DESC LIMIT 1
+SELECT price_usd, quoted_at_unix, sampled_at_unix, greatest(0, $now - quoted_at_unix) AS age_seconds, is_stale, source,
+    currencies
+FROM exchange_samples ORDER BY exchange_samples.sampled_at_unix DESC, exchange_samples.quoted_at_unix DESC LIMIT 1
 
 -- name: site_divergence
-FROM now_divergences ORDER BY time_unix DESC, height DESC LIMIT 1
+SELECT spot_percent, window_percent, headline_percent, leg, is_large, exchange_mean_usd, since_unix,
+    headline_percent / 100 * if(leg = 'spot', exchange_usd, exchange_mean_usd) AS headline_usd
+FROM (
+    SELECT max(started_at_unix) AS since_unix FROM episodes WHERE kind = 'divergence' AND ended_at_unix IS NULL
+) LEFT JOIN (FROM now_divergences ORDER BY time_unix DESC, height DESC LIMIT 1) ON true
 
 -- name: site_days
 SELECT * EXCLUDE (date, replaced_at_unix), strftime(date, '%Y-%m-%d') AS date,
     (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent
 FROM now_days ORDER BY now_days.date
 
--- name: site_history
+-- Prices to the cent, so that a week of ticks stays small on the wire.
+-- name: site_ticks
 SELECT d.time_unix, d.height, round(p.spot_usd, 2) AS spot_usd, round(p.spot_low_usd, 2) AS spot_low_usd,
     round(p.spot_high_usd, 2) AS spot_high_usd, round(p.window_usd, 2) AS window_usd,
     round(d.exchange_usd, 2) AS exchange_usd, round(d.headline_percent, 4) AS divergence_percent, d.leg,
@@ -133,14 +155,66 @@ SELECT d.time_unix, d.height, round(p.spot_usd, 2) AS spot_usd, round(p.spot_low
 FROM now_divergences AS d JOIN now_prices AS p USING (height)
 WHERE d.time_unix >= $first ORDER BY d.time_unix, d.height
 
+-- The last valid and the last invalid block of each step, up to a height. Header times may go back: a block belongs to
+-- the step in which it came.
+-- name: site_thinned
+SELECT time_unix, height, round(spot_usd, 2) AS spot_usd, round(spot_low_usd, 2) AS spot_low_usd,
+    round(spot_high_usd, 2) AS spot_high_usd, round(window_usd, 2) AS window_usd,
+    round(exchange_usd, 2) AS exchange_usd, round(headline_percent, 4) AS divergence_percent, leg,
+    round(if(spot_usd IS NULL, window_confidence, spot_confidence), 4) AS confidence,
+    if(spot_usd IS NULL, window_is_valid, spot_is_valid) AS is_valid,
+    if(spot_usd IS NULL, window_points, spot_points) AS points
+FROM (SELECT *, max(time_unix) OVER (ORDER BY height) // $step AS step FROM compared WHERE height <= $last)
+WHERE time_unix >= $first
+QUALIFY row_number() OVER (PARTITION BY is_valid, step ORDER BY height DESC) = 1
+ORDER BY height
+
+-- By leg and period: errors, the share inside the interval, and the errors of the baseline, which is the exchange price
+-- of a day (at most 26 hours) before. `bins` counts differences by quarters of a percent from -3.
+-- name: site_scorecard
+WITH legs AS (
+    SELECT 'spot' AS leg, height AS place, max(time_unix) OVER (ORDER BY height) AS time_unix,
+        if(spot_is_valid, spot_percent, NULL) AS percent, exchange_usd, spot_low_usd AS low_usd,
+        spot_high_usd AS high_usd
+    FROM compared WHERE height <= $last
+    UNION ALL
+    SELECT 'window', height, max(time_unix) OVER (ORDER BY height), if(window_is_valid, window_percent, NULL),
+        exchange_mean_usd, window_low_usd, window_high_usd
+    FROM compared WHERE height <= $last
+    UNION ALL
+    SELECT 'day', last_height, epoch(date)::BIGINT + 43200, (price_usd / exchange_mean_usd - 1) * 100,
+        exchange_mean_usd, low_usd, high_usd
+    FROM now_days WHERE is_valid
+), earlier AS (
+    SELECT DISTINCT ON (leg, time_unix) leg, time_unix, exchange_usd FROM legs ORDER BY leg, time_unix, place DESC
+), pairs AS (
+    SELECT l.leg, l.time_unix, l.percent, coalesce(l.exchange_usd BETWEEN l.low_usd AND l.high_usd, false) AS is_inside,
+        if(l.time_unix - e.time_unix <= 26 * 3600, (e.exchange_usd / l.exchange_usd - 1) * 100, NULL) AS baseline,
+        least(floor((greatest(l.percent, -3) + 3) * 4), 23)::INTEGER AS bin
+    FROM legs AS l ASOF LEFT JOIN earlier AS e ON l.leg = e.leg AND l.time_unix - 86400 >= e.time_unix
+    WHERE l.percent IS NOT NULL
+)
+SELECT legs_of.leg, period, errors(percent) AS errors, round(avg(is_inside::INTEGER), 4) AS inside_interval_share,
+    errors(baseline) AS baseline, histogram(bin) FILTER (bin IS NOT NULL) AS bins
+FROM (VALUES ('spot'), ('window'), ('day')) AS legs_of (leg)
+CROSS JOIN (VALUES ('1d', 1), ('7d', 7), ('30d', 30), ('365d', 365), ('all', 1000000)) AS periods (period, days)
+LEFT JOIN pairs ON pairs.leg = legs_of.leg AND pairs.time_unix >= $hour - days::BIGINT * 86400
+GROUP BY legs_of.leg, period, days ORDER BY days
+
 -- name: site_episodes
+SELECT kind, leg, start_height, end_height, peak_percent, started_at_unix, ended_at_unix,
+    greatest(0, coalesce(ended_at_unix, $now) - started_at_unix) AS duration_seconds, ended_at_unix IS NULL AS is_ongoing
 FROM episodes ORDER BY started_at_unix DESC, kind
 
 -- name: site_runs
+SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources
 FROM runs ORDER BY started_at_unix DESC, ended_at_unix DESC LIMIT 30
 
--- name: site_last_run
-FROM runs WHERE (outcome = 'failed') = $failed ORDER BY started_at_unix DESC LIMIT 1
+-- name: site_last_good_run
+FROM runs WHERE outcome <> 'failed' ORDER BY started_at_unix DESC LIMIT 1
+
+-- name: site_last_failed_run
+FROM runs WHERE outcome = 'failed' ORDER BY started_at_unix DESC LIMIT 1
 
 -- name: site_counts
 SELECT count(*) AS blocks, min(height) AS first_height, max(height) AS last_height,
@@ -154,7 +228,13 @@ FROM (SELECT height, lag(height) OVER (ORDER BY height) AS previous FROM now_blo
 WHERE height > previous + 1 ORDER BY height
 
 -- name: site_left_out
-SELECT left_out FROM now_blocks WHERE height BETWEEN $first AND $last
+SELECT rule, sum((left_out ->> rule)::BIGINT)::BIGINT AS transactions
+FROM (SELECT left_out, unnest(json_keys(left_out)) AS rule FROM now_blocks WHERE height BETWEEN $first AND $last)
+GROUP BY rule ORDER BY rule
+
+-- name: site_spot_line
+SELECT time_unix, height, round(spot_usd, 2) AS spot_usd, spot_is_valid AS is_valid
+FROM now_prices WHERE height BETWEEN $first AND $last ORDER BY height
 
 -- name: site_window_blocks
 SELECT height, time_unix FROM now_blocks WHERE height BETWEEN $first AND $last ORDER BY height
@@ -164,42 +244,27 @@ SELECT height, value_sats, is_round FROM outputs
 WHERE replaced_at_unix IS NULL AND height BETWEEN $first AND $last AND parent_height < $first
 ORDER BY height, rowid
 
--- What tells one closed history from another without reading it: the last hash stands for the whole chain before it,
--- the counts for what may be filled in later.
--- name: site_closed_prices
-SELECT (SELECT hash FROM now_blocks WHERE height = $end - 1) AS last_hash,
-    (SELECT count(*) FROM now_prices WHERE height < $end) AS prices,
-    (SELECT count(exchange_usd) FROM now_divergences WHERE height < $end) AS comparisons
-
--- name: site_closed_exchange
-SELECT count(*) AS samples, max(sampled_at_unix) AS last_unix FROM exchange_samples WHERE sampled_at_unix < $end
-
 -- name: site_months
-SELECT strftime(month, '%Y-%m') AS month, epoch(month)::BIGINT AS first_unix,
-    epoch(month + INTERVAL 1 MONTH)::BIGINT AS end_unix, count(*) AS blocks, arg_max(hash, height) AS last_hash
+SELECT strftime(month, '%Y-%m') AS month, epoch(month)::BIGINT AS first,
+    epoch(month + INTERVAL 1 MONTH)::BIGINT AS end, count(*) AS blocks, arg_max(hash, height) AS last_hash
 FROM (SELECT *, date_trunc('month', make_timestamp(time_unix * 1000000)) AS month FROM now_blocks)
 GROUP BY ALL ORDER BY month
 
--- name: site_price_rows
-SELECT p.height, p.hash, p.time_unix * 1000 AS time, p.algorithm_version,
-    p.spot_usd, p.spot_low_usd, p.spot_high_usd, p.spot_confidence, p.spot_is_valid, p.spot_reason, p.spot_points,
-    p.window_usd, p.window_low_usd, p.window_high_usd, p.window_confidence, p.window_is_valid, p.window_reason,
-    p.window_outputs, p.window_points,
-    d.exchange_usd, d.exchange_mean_usd, d.spot_percent, d.window_percent, d.headline_percent, d.leg
-FROM (FROM now_prices WHERE height >= $first AND height < $end) AS p
-LEFT JOIN (
-    SELECT DISTINCT ON (height) * FROM now_divergences
-    WHERE height >= $first AND height < $end ORDER BY height, time_unix
-) AS d USING (height)
-ORDER BY height
+-- The tables that are published as Parquet and CSV: builder/schema/columns.json has their columns; times in ms.
 
--- name: site_exchange_rows
+-- name: site_table_of_prices
+SELECT *, time_unix * 1000 AS time FROM compared WHERE height <= $last ORDER BY height
+
+-- name: site_table_of_days
+SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM now_days ORDER BY date
+
+-- name: site_table_of_exchange
 SELECT sampled_at_unix * 1000 AS sampled_at, quoted_at_unix * 1000 AS quoted_at, price_usd, is_stale, source,
     currencies::VARCHAR AS currencies
-FROM exchange_samples WHERE sampled_at_unix >= $first AND sampled_at_unix < $end
+FROM exchange_samples WHERE sampled_at_unix < $end
 ORDER BY sampled_at_unix, quoted_at_unix, source, price_usd
 
--- name: site_output_rows
+-- name: site_table_of_outputs
 SELECT height, b.time_unix * 1000 AS time, value_sats, is_round, parent_height
 FROM (FROM outputs WHERE replaced_at_unix IS NULL) AS o
 JOIN (FROM now_blocks WHERE time_unix >= $first AND time_unix < $end) AS b USING (height)
