@@ -20,7 +20,7 @@ from oracle.sources.simulated import SimulatedSource
 from oracle.tick import TickRules
 
 Clock = Callable[[], float]
-SITE_DAYS, WINDOW_DAYS = 16, 2  # how long a new simulated chain has been running
+SITE_DAYS, WINDOW_DAYS = 15, 2  # how long a new simulated chain has been running
 LIVE_INTERVALS = 2  # a new block older than this many ticks was missed by them
 
 
