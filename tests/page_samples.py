@@ -214,10 +214,7 @@ def _scorecard() -> dict[str, Any]:
     counts = [round(600 * math.exp(-((k - 25) ** 2) / 18)) for k in range(50)]
     leg = {"compares": "the price against the exchange", "periods": periods}
     leg["distribution"] = {"edges_percent": edges, "counts": counts}
-    return {
-        "baseline": "the exchange price of a day earlier",
-        "legs": dict.fromkeys(("spot", "window", "day"), leg),
-    }
+    return {"baseline": "the exchange price of a day earlier", "legs": dict.fromkeys(("spot", "window", "day"), leg)}
 
 
 def _picture(row: dict[str, Any], start: int) -> dict[str, Any]:

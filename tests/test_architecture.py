@@ -105,7 +105,13 @@ def test_the_certainty_imports_the_standard_library_numpy_the_core_and_the_error
 
 
 def test_the_core_and_the_certainty_open_print_and_ask_nothing() -> None:
-    assert where(files("oracle/core", "oracle/certainty"), lambda node: is_call_of(node, "open", "print", "input", "exec", "eval")) == []
+    assert (
+        where(
+            files("oracle/core", "oracle/certainty"),
+            lambda node: is_call_of(node, "open", "print", "input", "exec", "eval"),
+        )
+        == []
+    )
 
 
 def test_the_errors_import_nothing_of_ours() -> None:
