@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 MANIFEST = "api/manifest.json"
-IN_MEMORY = 16  # years of days need not be in memory together
+Entry = dict[str, Any]
 
 
-def read_manifest(release: Path | None) -> dict[str, Mapping[str, Any]]:
+def read_manifest(release: Path | None) -> dict[str, Entry]:
     """Return a release's manifest entries by path; none when it has no manifest."""
     path = release / MANIFEST if release else None
     if path is None or not path.is_file():
@@ -22,7 +21,7 @@ def read_manifest(release: Path | None) -> dict[str, Mapping[str, Any]]:
 
 
 class Draft:
-    """Collects a release. Files are bytes by path; a carried file is only named.
+    """Collects a release: what the manifest says of each file, and the bytes of the new ones.
 
     Args:
         current: folder of the release to carry files over from; None starts from nothing.
@@ -31,38 +30,32 @@ class Draft:
     def __init__(self, current: Path | None = None) -> None:
         self.current = current
         self.known = read_manifest(current)
+        self.entries: dict[str, Entry] = {}
         self.files: dict[str, bytes] = {}
-        self.digests: dict[str, str] = {}
-        self.carried: set[str] = set()
         self.made_from: dict[str, str | None] = {}
         self.marks: list[str] = []  # empty files that are nobody's reading: not in the manifest
 
     def add(self, path: str, data: bytes) -> None:
         """Put a file into the release; one with the same bytes as now is carried over."""
-        self.digests[path] = hashlib.sha256(data).hexdigest()
-        if (known := self.known.get(path)) and known["sha256"] == self.digests[path]:
-            self.carried.add(path)
-        else:
+        facts = {"path": path, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "gzip_bytes": None}
+        known = self.known.get(path, {})
+        is_same = known.get("sha256") == facts["sha256"]
+        self.entries[path] = {**(known if is_same else facts), "made_from": self.made_from.get(path)}
+        if not is_same:
             self.files[path] = data
 
     def has(self, path: str, key: str | None) -> bool:
         """Carry a file over when it was made from the same things; tell whether it was. No key: never."""
         self.made_from[path] = key
-        known = self.known.get(path)
-        is_same = key is not None and known is not None and known["made_from"] == key
+        is_same = key is not None and self.known.get(path, {}).get("made_from") == key
         if is_same:
-            self.carried.add(path)
+            self.entries[path] = self.known[path]
         return is_same
 
     def once(self, path: str, key: str | None, make: Callable[[], bytes]) -> None:
         """Put a file into the release that is only made when what it is made from has changed."""
         if not self.has(path, key):
             self.add(path, make())
-
-    def carry_all(self) -> None:
-        """Carry over every file of the current release; files put in later take their places."""
-        self.carried.update(self.known)
-        self.made_from.update({path: entry["made_from"] for path, entry in self.known.items()})
 
     def read(self, path: str) -> bytes:
         """Return a file of the draft, new or carried."""
@@ -72,41 +65,30 @@ class Draft:
 
     def paths(self, start: str = "") -> list[str]:
         """Return the paths of all files, or of those that begin with a text."""
-        return sorted(path for path in self.carried | self.files.keys() if path.startswith(start))
-
-    def sha256(self, path: str) -> str:
-        """Return the digest of a file of the draft."""
-        return self.digests[path] if path in self.files else str(self.known[path]["sha256"])
+        return sorted(path for path in self.entries if path.startswith(start))
 
 
-class Objects(Mapping[str, Any]):
-    """The JSON files of a draft as objects, by path: read when somebody asks for one."""
+class Objects(dict[str, Any]):
+    """The JSON files of a draft as objects, by path.
+
+    Those of single days are read whenever somebody asks: years of them need not be in memory.
+    """
 
     def __init__(self, draft: Draft) -> None:
+        super().__init__()
         self._draft = draft
-        self._paths: dict[str, None] = {}
-        self._read = lru_cache(IN_MEMORY)(lambda path: json.loads(draft.read(path)))
 
     def make(self, path: str, key: str | None, make: Callable[[], Any]) -> None:
         """Put an object into the draft, made only when what it is made from has changed."""
-        self.offer(path)
         self._draft.once(path, key, lambda: dump(make()))
-        self._read.cache_clear()
+        self.load(path)
 
-    def offer(self, path: str) -> None:
+    def load(self, path: str) -> None:
         """Have a file among the objects that is in the draft already."""
-        self._paths[path] = None
+        self[path] = self.__missing__(path)
 
-    def __getitem__(self, path: str) -> Any:
-        if path not in self._paths:
-            raise KeyError(path)
-        return self._read(path)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
+    def __missing__(self, path: str) -> Any:
+        return json.loads(self._draft.read(path))
 
 
 def dump(value: Any) -> bytes:

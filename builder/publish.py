@@ -104,53 +104,33 @@ def write_release(folder: Path, draft: Draft, manifest: Snapshot, found: Mapping
         manifest: without its list of files.
         found: the files of that old release by path, as in its manifest.
     """
-    kept = {path for path in draft.carried - draft.files.keys() if found.get(path) == draft.known[path]}
-    for path in draft.carried - draft.files.keys() - kept:
-        _carry(folder, draft, path)
+    for path, entry in draft.entries.items():
+        if path not in draft.files and found.get(path, {}).get("sha256") != entry["sha256"]:
+            _carry(folder, draft, path)
     with ThreadPoolExecutor(WRITERS) as pool:
-        made = dict(zip(draft.files, pool.map(partial(_write, folder, draft), draft.files), strict=True))
-    entries = [made.get(path) or _entry(draft, path) for path in draft.paths()]
-    for path in found.keys() - draft.carried - draft.files.keys():
+        list(pool.map(partial(_write, folder, draft), draft.files))
+    for path in found.keys() - draft.entries.keys():
         _clear(folder / path)
-    draft.add(MANIFEST, dump({**manifest, "files": entries}))
-    _write(folder, draft, MANIFEST)
+    entries = [draft.entries[path] for path in draft.paths()]
+    _write_flushed(_place(folder, MANIFEST), dump({**manifest, "files": entries}))
     shutil.rmtree(folder / HEALTH, ignore_errors=True)
     for mark in draft.marks:
         _place(folder, mark).touch()
 
 
-def _entry(draft: Draft, path: str) -> Mapping[str, Any]:
-    known, made_from = draft.known[path], draft.made_from.get(path)
-    return known if known["made_from"] == made_from else {**known, "made_from": made_from}
-
-
 def _carry(folder: Path, draft: Draft, path: str) -> None:
     source, target = (draft.current or folder) / path, _place(folder, path)
-    _link(source, target)
-    if draft.known[path]["gzip_bytes"]:
-        _link(_twin(source), _twin(target))
+    target.hardlink_to(source)
+    if draft.entries[path]["gzip_bytes"]:
+        _twin(target).hardlink_to(_twin(source))
 
 
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without hard links, or too many of them
-        shutil.copyfile(source, target)
-
-
-def _write(folder: Path, draft: Draft, path: str) -> Snapshot:
+def _write(folder: Path, draft: Draft, path: str) -> None:
     target, data = _place(folder, path), draft.files[path]
     _write_flushed(target, data)
-    packed = None if path == MANIFEST else compress(target.suffix, data)
-    if packed:
+    if packed := compress(target.suffix, data):
         _write_flushed(_twin(target), packed)
-    return {
-        "path": path,
-        "size_bytes": len(data),
-        "sha256": draft.digests[path],
-        "gzip_bytes": len(packed) if packed else None,
-        "made_from": draft.made_from.get(path),
-    }
+        draft.entries[path]["gzip_bytes"] = len(packed)
 
 
 def _twin(path: Path) -> Path:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from builder import charts, pages
 from builder.contract import contract
-from builder.draft import Draft, Objects
+from builder.draft import Draft, Objects, fingerprint
 from builder.feeds import feeds
 from builder.notices import STALE_RUNS
 from builder.publish import HEALTH, publish
 from builder.record import HEAD_FIELDS, Row, Snapshot, times
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+SUMS = "data/SHA256SUMS"
 SICK = ("stale", "failing")
 SETTLED_PAGES = {"history": "api/days.json", "accuracy": "api/scorecard.json"}  # and what they are made from
 
@@ -34,12 +35,10 @@ class Output:
 class BuildReport:
     """What a build did."""
 
-    build_id: str
     folder: Path
     status: str
     files_made: int
     files_carried: int
-    bytes_made: int
     days_rendered: int
 
 
@@ -49,7 +48,9 @@ def render_and_publish(draft: Draft, objects: Objects, dates: list[str], output:
     assets = pages_assets()
     names = {name: f"assets/{_fingerprinted(name, data)}" for name, data in assets.items()}
     look = look_fingerprint(output.public_url)
-    settled = {f"{page}/index.html": f"{look} {draft.made_from[path]}" for page, path in SETTLED_PAGES.items()}
+    settled = {
+        f"{page}/index.html": f"{look} {draft.entries[path]['made_from']}" for page, path in SETTLED_PAGES.items()
+    }
     rendered = pages.render_pages(
         objects,
         assets={name: f"/{path}" for name, path in names.items()},
@@ -68,27 +69,24 @@ def render_and_publish(draft: Draft, objects: Objects, dates: list[str], output:
     for path, data in files.items():
         draft.add(path, data)
     draft.marks = _health_marks(objects["api/status.json"])
-    _keep_earlier_assets(draft, set(names.values()))
-    sums = "".join(f"{draft.sha256(path)}  {path[5:]}\n" for path in draft.paths("data/"))
-    draft.add("data/SHA256SUMS", sums.encode())
+    _keep_earlier_assets(draft)
+    sums = [f"{draft.entries[path]['sha256']}  {path[5:]}\n" for path in draft.paths("data/") if path != SUMS]
+    draft.add(SUMS, "".join(sums).encode())
     folder = publish(output.site_dir, draft, _manifest(latest), keep=output.keep_releases)
     return BuildReport(
-        build_id=_manifest(latest)["build_id"],
         folder=folder,
         status=latest["status"],
         files_made=len(draft.files),
-        files_carried=len(draft.paths()) - len(draft.files),
-        bytes_made=sum(len(data) for data in draft.files.values()),
+        files_carried=len(draft.entries) - len(draft.files),
         days_rendered=len(dates),
     )
 
 
-def _keep_earlier_assets(draft: Draft, present: set[str]) -> None:
+def _keep_earlier_assets(draft: Draft) -> None:
     """Carry over what the pages of the release before load: one loaded just before the swap still works."""
     for path, entry in draft.known.items():
-        if path.startswith("assets/") and path not in present and entry["made_from"] is None:
-            draft.carried.add(path)
-            draft.made_from[path] = "the release before"
+        if path.startswith("assets/") and entry["made_from"] is None:
+            draft.entries.setdefault(path, {**entry, "made_from": "the release before"})
 
 
 def _health_marks(status: Row) -> list[str]:
@@ -129,13 +127,9 @@ def pages_assets() -> dict[str, bytes]:
 @cache
 def look_fingerprint(public_url: str | None) -> str:
     """Return a text that changes whenever a page would look different with the same numbers in it."""
-    look = hashlib.sha256((public_url or "").encode())
-    for name, data in pages_assets().items():
-        look.update(_fingerprinted(name, data).encode())
-    templates = pages.environment().loader
-    assert templates is not None  # noqa: S101 - the pages have one
-    for name in templates.list_templates():
-        look.update(templates.get_source(pages.environment(), name)[0].encode())
-    for module in (pages, charts):
-        look.update(Path(str(module.__file__)).read_bytes())
-    return look.hexdigest()[:12]
+    loader = pages.environment().loader
+    assert loader is not None  # noqa: S101 - the pages have one
+    templates = [loader.get_source(pages.environment(), name)[0] for name in loader.list_templates()]
+    code = [Path(str(module.__file__)).read_bytes() for module in (pages, charts)]
+    assets = [_fingerprinted(name, data) for name, data in pages_assets().items()]
+    return fingerprint((public_url, templates, code, assets))

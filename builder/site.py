@@ -9,7 +9,6 @@ histories, the scorecard and the data files each full hour.
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -36,7 +35,9 @@ Progress = Callable[[int, int], None]
 __all__ = ["BuildReport", "Output", "build_site", "describe_machine", "gather", "publish_failure"]
 
 
-def build_site(reader: Reader, output: Output, context: Context, progress: Progress | None = None) -> BuildReport:
+def build_site(
+    reader: Reader, output: Output, context: Context, progress: Progress = lambda _done, _days: None
+) -> BuildReport:
     """Build and publish the site from the record.
 
     Args:
@@ -46,32 +47,14 @@ def build_site(reader: Reader, output: Output, context: Context, progress: Progr
         progress: called with done and all of the days, for a progress bar.
     """
     draft = Draft(current_release(output.site_dir))
-    objects = Objects(draft)
-    dates = _make(draft, objects, reader, output, context, progress=progress)
-    return render_and_publish(draft, objects, dates, output)
-
-
-def _make(
-    draft: Draft,
-    objects: Objects,
-    reader: Reader,
-    output: Output,
-    context: Context,
-    *,
-    progress: Progress | None = None,
-) -> list[str]:
-    """Make everything but the pages; return the dates whose pages are to be made."""
-    record = gather(reader, context.now_unix)
-    keys = [make_key(row) for row in record.days]
-    settled = settle(record, context.now_unix, make_key(record.facts, context.threshold_percent, keys))
+    objects, record = Objects(draft), gather(reader, context.now_unix)
+    settled = _make_objects(objects, reader, record, context)
     export_all(draft, reader, settled, with_outputs=output.with_outputs)
-    _make_objects(objects, reader, record, context, settled)
     dates = []
-    for done, date in enumerate(_make_days(draft, objects, reader, keys, output.public_url), 1):
+    for done, date in enumerate(_make_days(draft, objects, reader, record, output.public_url), 1):
         dates += [date] if date else []
-        if progress:
-            progress(done, len(keys))
-    return dates
+        progress(done, len(record.days))
+    return render_and_publish(draft, objects, dates, output)
 
 
 def publish_failure(output: Output, error: Row, context: Context) -> BuildReport:
@@ -84,14 +67,13 @@ def publish_failure(output: Output, error: Row, context: Context) -> BuildReport
     """
     draft = Draft(current_release(output.site_dir))
     objects = Objects(draft)
-    if draft.known:
-        draft.carry_all()
-        for path in draft.paths("api/"):
-            if path.endswith(".json") and not path.startswith(NO_OBJECTS):
-                objects.offer(path)
-    else:
+    draft.entries.update(draft.known)
+    for path in draft.paths("api/"):
+        if path.endswith(".json") and not path.startswith(NO_OBJECTS):
+            objects.load(path)
+    if not objects:
         with empty_reader() as reader:
-            _make(draft, objects, reader, output, context)
+            _make_objects(objects, reader, gather(reader, context.now_unix), context)
     latest, status = mark_failed(objects["api/latest.json"], objects["api/status.json"], error, context)
     objects.make("api/latest.json", None, lambda: latest)
     objects.make("api/status.json", None, lambda: status)
@@ -114,48 +96,46 @@ def gather(reader: Reader, now_unix: int) -> Record:
     )
 
 
-def _make_objects(objects: Objects, reader: Reader, record: Record, context: Context, settled: Settled) -> None:
-    """Make the JSON files but for those of single days."""
+def _make_objects(objects: Objects, reader: Reader, record: Record, context: Context) -> Settled:
+    """Make the JSON files but for those of single days; return what the longest of them are made from."""
+    days_key = make_key(record.facts, context.threshold_percent, record.days)
+    settled = settle(record, context.now_unix, days_key)
     latest = snapshots.latest(record, context)
-    objects.make("api/latest.json", None, lambda: latest)
-    objects.make("api/status.json", None, lambda: snapshots.status(record, latest, context))
-    objects.make("api/episodes.json", None, lambda: snapshots.episodes(record, context))
-    objects.make("api/days.json", settled.days_key, lambda: snapshots.days(record, context))
-    for name in SHORT_RANGES:
-        objects.make(f"api/history/{name}.json", None, partial(short_history, name, record, context))
-    for name in LONG_RANGES:
-        make = partial(long_history, name, record, reader, settled)
-        objects.make(f"api/history/{name}.json", settled.key, make)
-    objects.make("api/scorecard.json", settled.key, lambda: scorecard(record, reader, settled))
+    made: dict[str, tuple[str | None, Callable[[], Snapshot]]] = {
+        "latest": (None, lambda: latest),
+        "status": (None, lambda: snapshots.status(record, latest, context)),
+        "episodes": (None, lambda: snapshots.episodes(record, context)),
+        "days": (days_key, lambda: snapshots.days(record, context)),
+        **{f"history/{name}": (None, partial(short_history, name, record, context)) for name in SHORT_RANGES},
+        **{
+            f"history/{name}": (settled.key, partial(long_history, name, record, reader, settled))
+            for name in LONG_RANGES
+        },
+        "scorecard": (settled.key, lambda: scorecard(record, reader, settled)),
+    }
+    for name, (key, make) in made.items():
+        objects.make(f"api/{name}.json", key, make)
     make_compatible(objects, settled.key)
-    window = record.window
-    if window and reader.row("block", height=window["first_height"]):
-        row = {name: window[name] for name in snapshots.WINDOW_FIELDS}
-        objects.make("api/window.json", make_key(record.tip and record.tip["hash"], row), lambda: pictured(reader, row))
+    if record.window and reader.row("block", height=record.window["first_height"]):
+        row = {name: record.window[name] for name in snapshots.WINDOW_FIELDS}
+        objects.make("api/window.json", make_key(latest["tip"]["hash"], row), lambda: pictured(reader, row))
+    return settled
 
 
 def _make_days(
-    draft: Draft, objects: Objects, reader: Reader, keys: list[str], public_url: str | None
+    draft: Draft, objects: Objects, reader: Reader, record: Record, public_url: str | None
 ) -> Iterator[str | None]:
     """Make each day's files; yield its date when its page is to be made, else None."""
     rows, look = objects["api/days.json"]["days"], look_fingerprint(public_url)
     names = [None, *(row["date"] for row in rows), None]
-    for key, earlier, row, later in zip(keys, names, rows, names[2:], strict=False):
-        path = f"api/days/{row['date']}"
-        draft.once(f"{path}.json", key, partial(_day_json, reader, row))
-        draft.once(f"{path}.csv", key, partial(_day_csv, draft, f"{path}.json"))
+    for stored, earlier, row, later in zip(record.days, names, rows, names[2:], strict=False):
+        path, key = f"api/days/{row['date']}.json", make_key(stored)
+        draft.once(path, key, lambda row=row: dump(pictured(reader, row)))  # type: ignore[misc]
+        draft.once(f"{path[:-5]}.csv", key, lambda path=path: points_csv(objects[path]))  # type: ignore[misc]
         has_page = draft.has(f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}")
-        if not has_page or later is None:
-            objects.offer(f"{path}.json")
+        if later is None:
+            objects.load(path)
         yield None if has_page else row["date"]
-
-
-def _day_json(reader: Reader, row: Row) -> bytes:
-    return dump(pictured(reader, row))
-
-
-def _day_csv(draft: Draft, path: str) -> bytes:
-    return points_csv(json.loads(draft.read(path)))
 
 
 def describe_machine(site_dir: Path, database_path: Path) -> Snapshot:
