@@ -5,7 +5,6 @@ nginx maps the old paths to these files; see docs/api.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
 
@@ -33,21 +32,16 @@ def make_compatible(objects: Objects, settled: str) -> None:
         historical = f"api/compat/historical-{span}.json"
         objects.make(historical, key, partial(_entries, objects, name, span))
         objects.make(f"api/compat/comparison-{span}.json", key, partial(_comparison, objects, historical, span))
-    latest = objects["api/latest.json"]
-    objects.make("api/compat/prices-latest.json", None, lambda: _latest(objects["api/compat/historical-7.json"]))
-    objects.make("api/compat/mempool-prices.json", None, lambda: _mempool_price(latest))
+    entries = objects["api/compat/historical-7.json"]
+    objects.make("api/compat/prices-latest.json", None, lambda: entries[-1] if entries else _entry(NOTHING))
+    objects.make("api/compat/mempool-prices.json", None, lambda: _mempool_price(objects["api/latest.json"]))
     objects.make("api/compat/mempool-historical-price.json", None, lambda: _mempool_history(objects))
-
-
-def _latest(entries: Sequence[Snapshot]) -> Snapshot:
-    return entries[-1] if entries else _entry(NOTHING)
 
 
 def _entries(objects: Objects, name: str, span: int) -> list[Snapshot]:
     history = objects[f"api/history/{name}.json"]
     first_unix = history["generated_at_unix"] - span * DAY_SECONDS
-    names = ("time_unix", "spot_usd", "window_usd", "exchange_usd", "confidence", "points", "is_valid")
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*(history[name] for name in names), strict=True)]
+    rows = (dict(zip(NOTHING, row, strict=True)) for row in zip(*(history[name] for name in NOTHING), strict=True))
     return [_entry(row) for row in rows if row["time_unix"] >= first_unix]
 
 

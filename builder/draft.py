@@ -13,11 +13,9 @@ Entry = dict[str, Any]
 
 
 def read_manifest(release: Path | None) -> dict[str, Entry]:
-    """Return a release's manifest entries by path; none when it has no manifest."""
-    path = release / MANIFEST if release else None
-    if path is None or not path.is_file():
-        return {}
-    return {entry["path"]: entry for entry in json.loads(path.read_bytes())["files"]}
+    """Return a release's manifest entries by path; none without a release."""
+    files = json.loads((release / MANIFEST).read_bytes())["files"] if release else ()
+    return {entry["path"]: entry for entry in files}
 
 
 class Draft:

@@ -74,8 +74,7 @@ def _begin(site_dir: Path, unfinished: Path, keep: int) -> Mapping[str, Any]:
     if len(kept) < max(keep, 2) or kept[0] == current_release(site_dir):
         return {}
     found = read_manifest(kept[0])
-    if found:
-        kept[0].rename(unfinished)
+    kept[0].rename(unfinished)
     return found
 
 
@@ -159,18 +158,15 @@ def compress(suffix: str, data: bytes) -> bytes | None:
 
 
 def _write_flushed(target: Path, data: bytes) -> None:
-    with target.open("wb") as file:
+    with target.open("wb", buffering=0) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        os.fsync(file)
 
 
 def _flush(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    os.fsync(handle)
+    os.close(handle)
 
 
 def _free_name(wanted: Path) -> Path:

@@ -38,12 +38,14 @@ class Reader:
     def rows(self, name: str, **parameters: Any) -> list[Row]:
         """Return all rows of an answer by column; JSON columns as objects."""
         answer = self._ask(name, **parameters)
-        names, kinds = zip(*((column[0], str(column[1])) for column in answer.description or []), strict=True)
-        found = [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
-        for key in (name for name, kind in zip(names, kinds, strict=True) if kind == "JSON"):
-            for row in found:
-                row[key] = json.loads(row[key] or "null")
-        return found
+        columns = [(column[0], str(column[1]) == "JSON") for column in answer.description or ()]
+        return [
+            {
+                key: json.loads(cell or "null") if is_json else cell
+                for (key, is_json), cell in zip(columns, row, strict=True)
+            }
+            for row in answer.fetchall()
+        ]
 
     def row(self, name: str, **parameters: Any) -> Row | None:
         """Return the first row of an answer, if any."""
