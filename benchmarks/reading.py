@@ -65,18 +65,18 @@ def main() -> None:
     window = form_window(facts[:needed])
     pricing = min(seconds(lambda: price_window(window)) for _ in range(options.rounds))
     blocks = options.blocks
+    share = pricing / (144 * reading / blocks)
+    outputs = len(window.value_sats)
     print(f"{blocks} simulated blocks, {transactions:,} transactions, {size_bytes / 1e6:.0f} MB")
     print(
-        f"reading   {1e3 * reading / blocks:7.2f} ms a block   {reading / hashing:6.2f} x hashing  (target {TARGET_READING})"
+        f"reading  {1e3 * reading / blocks:7.2f} ms a block  {reading / hashing:6.2f} x hashing (target {TARGET_READING})"
     )
     print(
-        f"  parsing and verifying {parsing / reading:.0%} of it, digesting to eligible outputs {1 - parsing / reading:.0%}"
+        f"  {parsing / reading:.0%} of it to parse and verify, {1 - parsing / reading:.0%} to digest to eligible outputs"
     )
-    print(f"hashing   {1e3 * hashing / blocks:7.2f} ms a block     1.00 x hashing")
-    share = pricing / (144 * reading / blocks)
-    print(
-        f"pricing   {1e3 * pricing:7.2f} ms for {len(window.value_sats):,} outputs  {share:.4f} x reading 144 blocks  (target {TARGET_PRICING})"
-    )
+    print(f"hashing  {1e3 * hashing / blocks:7.2f} ms a block    1.00 x hashing")
+    print(f"pricing  {1e3 * pricing:7.2f} ms for {outputs:,} outputs")
+    print(f"  {share:.4f} x reading 144 blocks (target {TARGET_PRICING})")
 
 
 if __name__ == "__main__":
