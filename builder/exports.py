@@ -38,11 +38,11 @@ def export_all(draft: Draft, reader: Reader, settled: Settled, *, with_outputs: 
     """Add all files below `data/` to the draft."""
     prices = cache(partial(read_table, reader, "prices", last=settled.last_height))
     days = cache(partial(read_table, reader, "days"))
-    exchange = partial(read_table, reader, "exchange", end=settled.until_unix)
     for name, key, make in (("prices", settled.key, prices), ("days", settled.days_key, days)):
         _export(draft, f"data/{name}.parquet", key, to_parquet, make)
         _export(draft, f"data/{name}.csv", key, to_csv, make)
-    _export(draft, "data/exchange.parquet", settled.key, to_parquet, exchange)
+    samples = partial(read_table, reader, "exchange", end=settled.until_unix)
+    _export(draft, "data/exchange.parquet", settled.key, to_parquet, samples)
     for month in reader.rows("months") if with_outputs else ():
         rows = partial(read_table, reader, "outputs", first=month["first"], end=month["end"])
         _export(draft, f"data/outputs/{month['month']}.parquet", make_key(month), to_parquet, rows)

@@ -51,9 +51,9 @@ def _warnings(record: Record, shown: Snapshot) -> Iterable[tuple[str, str, str]]
         yield "no_exchange", "warning", "No exchange price is known: on-chain prices only."
     if exchange and exchange["is_stale"]:
         yield ("stale_exchange", "warning", f"The exchange price is from {exchange['quoted_at']}: too old to compare.")
-    for source in record.runs[0]["sources"] if record.runs else ():
-        if not source["is_reachable"]:
-            yield "source_unreachable", "warning", f"The source {source['source']} could not be reached."
+    probes = record.runs[0]["sources"] if record.runs else ()
+    for name in (probe["source"] for probe in probes if not probe["is_reachable"]):
+        yield "source_unreachable", "warning", f"The source {name} could not be reached."
     if record.gaps:
         yield "gaps", "warning", f"Blocks are missing in the record: {len(record.gaps)} gaps."
     if record.facts.get("is_demo", "false").lower() == "true":

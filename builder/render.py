@@ -15,7 +15,6 @@ from builder.notices import STALE_RUNS
 from builder.publish import HEALTH, publish
 from builder.record import HEAD_FIELDS, Row, Snapshot, times
 
-DEFAULT_URL = "http://127.0.0.1:8000"
 SUMS = "data/SHA256SUMS"
 SICK = ("stale", "failing")
 SETTLED_PAGES = {"history": "api/days.json", "accuracy": "api/scorecard.json"}  # and what they are made from
@@ -47,7 +46,7 @@ def render_and_publish(draft: Draft, objects: Objects, dates: list[str], output:
     latest = objects["api/latest.json"]
     assets = pages_assets()
     names = {name: f"assets/{_fingerprinted(name, data)}" for name, data in assets.items()}
-    look = look_fingerprint(output.public_url)
+    look, url = look_fingerprint(output.public_url), (output.public_url or pages.DEFAULT_ORIGIN).rstrip("/")
     settled = {
         f"{page}/index.html": f"{look} {draft.entries[path]['made_from']}" for page, path in SETTLED_PAGES.items()
     }
@@ -61,10 +60,10 @@ def render_and_publish(draft: Draft, objects: Objects, dates: list[str], output:
     )
     files = {
         **rendered,
-        **feeds(objects, (output.public_url or DEFAULT_URL).rstrip("/")),
+        **feeds(objects, url),
         **{names[name]: data for name, data in assets.items()},
         "favicon.svg": assets["favicon.svg"],
-        **contract((output.public_url or DEFAULT_URL).rstrip("/")),
+        **contract(url),
     }
     for path, data in files.items():
         draft.add(path, data)
