@@ -1,4 +1,4 @@
-"""The record as Parquet and CSV: what covers all history is written anew each full hour, as of that hour."""
+"""The record as Parquet, whole at every build, and as CSV: that of all prices is written anew each full hour."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def _field(column: Mapping[str, str]) -> pa.Field:
     return pa.field(column["name"], kind, metadata={key: column[key] for key in ("comment", "unit")})
 
 
-def export_all(draft: Draft, reader: Reader, settled: Settled, *, with_outputs: bool = False) -> None:
-    """Add all files below `data/` to the draft."""
-    prices = cache(partial(read_table, reader, "prices", last=settled.last_height))
+def export_all(draft: Draft, reader: Reader, settled: Settled, newest_key: str, *, with_outputs: bool = False) -> None:
+    """Add all files below `data/` to the draft; `newest_key` changes with every new row of prices or quotes."""
     days = cache(partial(read_table, reader, "days"))
-    for name, key, make in (("prices", settled.key, prices), ("days", settled.days_key, days)):
-        _export(draft, f"data/{name}.parquet", key, to_parquet, make)
-        _export(draft, f"data/{name}.csv", key, to_csv, make)
-    samples = partial(read_table, reader, "exchange", end=settled.until_unix)
-    _export(draft, "data/exchange.parquet", settled.key, to_parquet, samples)
+    hourly = partial(read_table, reader, "prices", last=settled.last_height)
+    _export(draft, "data/prices.parquet", newest_key, to_parquet, partial(read_table, reader, "prices", last=2**31 - 1))
+    _export(draft, "data/exchange.parquet", newest_key, to_parquet, partial(read_table, reader, "exchange"))
+    _export(draft, "data/prices.csv", settled.key, to_csv, hourly)
+    _export(draft, "data/days.parquet", settled.days_key, to_parquet, days)
+    _export(draft, "data/days.csv", settled.days_key, to_csv, days)
     for month in reader.rows("months") if with_outputs else ():
         rows = partial(read_table, reader, "outputs", first=month["first"], end=month["end"])
         _export(draft, f"data/outputs/{month['month']}.parquet", make_key(month), to_parquet, rows)

@@ -30,7 +30,6 @@ class Settled:
     days_key: str  # changes when a final day does
     hour_unix: int
     last_height: int
-    until_unix: int  # what was sampled before
 
 
 def settle(record: Record, now_unix: int, days_key: str) -> Settled:
@@ -39,8 +38,7 @@ def settle(record: Record, now_unix: int, days_key: str) -> Settled:
     ticks = [row for row in record.ticks if row["time_unix"] < hour_unix]
     newest = ticks[-1] if ticks else record.tip or {"height": -1}
     key = fingerprint((days_key, hour_unix, newest["height"], ticks[-RECENT_TICKS:]))
-    until_unix = hour_unix if ticks else now_unix + 1  # a new record has nothing older to show
-    return Settled(key, days_key, hour_unix, newest["height"], until_unix)
+    return Settled(key, days_key, hour_unix, newest["height"])
 
 
 def short_history(name: str, record: Record, context: Context) -> Snapshot:

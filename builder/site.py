@@ -49,7 +49,8 @@ def build_site(
     draft = Draft(current_release(output.site_dir))
     objects, record = Objects(draft), gather(reader, context.now_unix)
     settled = _make_objects(objects, reader, record, context)
-    export_all(draft, reader, settled, with_outputs=output.with_outputs)
+    newest_key = make_key(record.tip, record.spot, record.window, record.exchange, record.divergence)
+    export_all(draft, reader, settled, newest_key, with_outputs=output.with_outputs)
     dates = []
     for done, date in enumerate(_make_days(draft, objects, reader, record, output.public_url), 1):
         dates += [date] if date else []

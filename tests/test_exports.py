@@ -33,7 +33,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 def exported(connection: duckdb.DuckDBPyConnection, now_unix: int = END_UNIX, draft: Draft | None = None) -> Draft:
     reader, draft = Reader(connection), draft or Draft()
     record = gather(reader, now_unix)
-    export_all(draft, reader, settle(record, now_unix, "days"), with_outputs=True)
+    export_all(draft, reader, settle(record, now_unix, "days"), "newest", with_outputs=True)
     return draft
 
 
@@ -153,12 +153,12 @@ def test_an_empty_record_gives_empty_files_with_all_columns() -> None:
     assert table(draft, "data/prices.parquet").num_rows == 0
 
 
-def test_prices_have_a_new_block_at_the_next_full_hour() -> None:
+def test_prices_have_a_new_block_at_once_and_their_csv_at_the_next_full_hour() -> None:
     with make_history(days=2, outputs_per_block=0) as connection:
         now_unix = add_block(connection)
         soon, later = exported(connection, now_unix), exported(connection, now_unix + 3600)
         newest = connection.execute("SELECT max(height) FROM prices").fetchone()[0]
-    assert [table(d, "data/prices.parquet")["height"][-1].as_py() for d in (soon, later)] == [newest - 1, newest]
+    assert [table(d, "data/prices.parquet")["height"][-1].as_py() for d in (soon, later)] == [newest, newest]
     assert [last_height(d.read("data/prices.csv")) for d in (soon, later)] == [newest - 1, newest]
 
 
