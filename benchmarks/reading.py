@@ -69,13 +69,12 @@ def main() -> None:
     outputs = len(window.value_sats)
     print(f"{blocks} simulated blocks, {transactions:,} transactions, {size_bytes / 1e6:.0f} MB")
     print(
-    per_block = 1e3 * reading / blocks
-    print(f"reading {per_block:7.2f} ms a block {times_hashing:6.2f} x hashing (aim {TARGET_READING})")
+        f"reading {1e3 * reading / blocks:7.2f} ms a block, {reading / hashing:.2f} x hashing (aim: {TARGET_READING})"
     )
-    print(f"  {parsing / reading:.0%} of it parsing and verifying, the rest digesting to outputs")
-    print(f"hashing  {1e3 * hashing / blocks:7.2f} ms a block    1.00 x hashing")
-    print(f"pricing  {1e3 * pricing:7.2f} ms for {outputs:,} outputs")
-    print(f"  {share:.4f} x reading 144 blocks (aim {TARGET_PRICING:.2f})")
+    print(f"  of it parsing and verifying: {parsing / reading:.0%}; the rest is digesting to outputs")
+    print(f"hashing {1e3 * hashing / blocks:7.2f} ms a block")
+    print(f"pricing {1e3 * pricing:7.2f} ms for {outputs:,} outputs, {share:.4f} x reading 144 blocks")
+    print(f"  (aim: {TARGET_PRICING})")
 
 
 if __name__ == "__main__":
