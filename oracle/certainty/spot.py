@@ -26,6 +26,8 @@ MEMORY, LOG_ODDS_AGAINST, MOST_LOG_ODDS, CHOSEN_LOG = 0.9, 1.5, 6, 0.01
 # The price now may be as far from the last blocks as it moved in two blocks of late, and exchanges differ.
 MOVE_BLOCKS, MOVES_SEEN, EXTRA_LOG = 2, 24, 0.001
 
+REPLICATES_USED = 100  # of the resampled blocks: more cost time and hardly move the quantiles
+
 _CELLS = np.arange(-REACH_CELLS, REACH_CELLS + 1)
 
 
@@ -104,14 +106,16 @@ def _follow(log_weights: Floats) -> tuple[list[float], float]:
 
     Each row of beliefs is one replicate of the blocks; the first takes them as they are.
     """
-    times = np.concatenate((np.ones((1, len(log_weights))), resample_blocks(len(log_weights))))
+    resampled = resample_blocks(len(log_weights))[:REPLICATES_USED]
+    times = np.concatenate((np.ones((1, len(log_weights))), resampled)).astype(np.intp)
     belief = np.full((len(times), len(_CELLS)), 1 / len(_CELLS))
     evidence, track = 0.0, []
     for row, count in zip(log_weights, times.T, strict=True):
-        seen = count[:, None] * row
+        most = row.max()
+        powers = np.exp(np.arange(count.max() + 1)[:, None] * (row - most))  # the block seen 0, 1, 2, ... times
         moved = np.fft.irfft(np.fft.rfft(belief, _CIRCLE) * _MOVES, _CIRCLE)[:, : len(_CELLS)]
-        belief = (moved + 1e-12) * np.exp(seen - seen.max(axis=1, keepdims=True))
-        evidence = np.clip(MEMORY * evidence + np.log(belief[0].sum()) + seen[0].max(), -50, MOST_LOG_ODDS)
+        belief = (moved + 1e-12) * powers[count]
+        evidence = np.clip(MEMORY * evidence + np.log(belief[0].sum()) + most, -50, MOST_LOG_ODDS)
         belief /= belief.sum(axis=1, keepdims=True)
         track.append(_tops(belief[:1])[0])
     path = np.array(track)
