@@ -144,8 +144,10 @@ def _price_of_files(files: list[Path], settings: Settings, calculator: PriceCalc
         blocks = read_files(files)
     except ParseError as error:
         raise RequestError(f"not a file of blocks: {error}") from error
-    found = Range("blocks", None, None, None)
-    return _answer(found, blocks, blocks, settings, calculator) | {"network": None, "source": "files"}
+    return _answer(Range("blocks", None, None, None), blocks, blocks, settings, calculator) | {
+        "network": None,
+        "source": "files",
+    }
 
 
 def _price_of_chain(day: date | None, settings: Settings, calculator: PriceCalculator) -> dict[str, Any]:
@@ -304,9 +306,8 @@ def preview(port: int) -> None:
     folder = current_release(_settings().oracle_site_dir)
     if folder is None:
         raise NoDataError("there is no site yet; make one with: oracle build")
-    handler = partial(SimpleHTTPRequestHandler, directory=folder)
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        server = ThreadingHTTPServer(("127.0.0.1", port), partial(SimpleHTTPRequestHandler, directory=folder))
     except OSError as error:
         raise RequestError(f"port {port} cannot be used ({error.strerror}); choose another with --port") from error
     click.echo(f"http://127.0.0.1:{server.server_port}/ (for a look; nginx is the real server; stop with Ctrl-C)")

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from oracle.core.window import Window
-from oracle.errors import StoreError
+from oracle.errors import NoDataError, StoreError
 from oracle.sql import migrations, statements
 
 Row = dict[str, Any]
@@ -74,12 +74,15 @@ def open_reader(database_path: Path) -> Iterator[Reader]:
     """Open a database for reading only, and close it.
 
     Raises:
-        StoreError: there is no such database, or it cannot be opened.
+        NoDataError: there is no such database yet.
+        StoreError: it cannot be opened.
     """
     try:
         connection = duckdb.connect(str(database_path), read_only=True)
     except duckdb.Error as error:
-        raise StoreError(f"the database {database_path} cannot be opened: {error}") from error
+        if database_path.exists():
+            raise StoreError(f"the database {database_path} cannot be opened: {error}") from error
+        raise NoDataError(f"there is no database {database_path} yet; make it with: oracle build") from error
     with connection:
         yield Reader(connection)
 

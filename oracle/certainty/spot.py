@@ -106,8 +106,7 @@ def _follow(log_weights: Floats) -> tuple[list[float], float]:
 
     Each row of beliefs is one replicate of the blocks; the first takes them as they are.
     """
-    resampled = resample_blocks(len(log_weights))[:REPLICATES_USED]
-    times = np.concatenate((np.ones((1, len(log_weights))), resampled)).astype(np.intp)
+    times = np.pad(resample_blocks(len(log_weights))[:REPLICATES_USED], ((1, 0), (0, 0)), constant_values=1).astype(int)
     belief = np.full((len(times), len(_CELLS)), 1 / len(_CELLS))
     evidence, track = 0.0, []
     for row, count in zip(log_weights, times.T, strict=True):
