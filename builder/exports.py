@@ -1,4 +1,4 @@
-"""The record as Parquet, whole at every build, and as CSV: that of all prices is written anew each full hour."""
+"""The record as Parquet, and as CSV: what covers all history is written anew each full hour, or each build."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def _field(column: Mapping[str, str]) -> pa.Field:
     return pa.field(column["name"], kind, metadata={key: column[key] for key in ("comment", "unit")})
 
 
-def export_all(draft: Draft, reader: Reader, settled: Settled, newest_key: str, *, with_outputs: bool = False) -> None:
-    """Add all files below `data/` to the draft; `newest_key` changes with every new row of prices or quotes."""
+def export_all(draft: Draft, reader: Reader, settled: Settled, newest: Settled, *, with_outputs: bool = False) -> None:
+    """Add all files below `data/` to the draft: Parquet up to what is `newest`, CSV up to what is settled."""
     days = cache(partial(read_table, reader, "days"))
-    hourly = partial(read_table, reader, "prices", last=settled.last_height)
-    _export(draft, "data/prices.parquet", newest_key, to_parquet, partial(read_table, reader, "prices", last=2**31 - 1))
-    _export(draft, "data/exchange.parquet", newest_key, to_parquet, partial(read_table, reader, "exchange"))
-    _export(draft, "data/prices.csv", settled.key, to_csv, hourly)
+    prices, quotes = partial(read_table, reader, "prices"), partial(read_table, reader, "exchange")
+    _export(draft, "data/prices.parquet", newest.key, to_parquet, partial(prices, last=newest.last_height))
+    _export(draft, "data/exchange.parquet", newest.key, to_parquet, partial(quotes, end=newest.hour_unix))
+    _export(draft, "data/prices.csv", settled.key, to_csv, partial(prices, last=settled.last_height))
     _export(draft, "data/days.parquet", settled.days_key, to_parquet, days)
     _export(draft, "data/days.csv", settled.days_key, to_csv, days)
     for month in reader.rows("months") if with_outputs else ():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,8 @@ from builder.scorecard import scorecard
 from oracle.reader import Reader, empty_reader
 
 NO_OBJECTS = ("api/days/", "api/schema/", "api/openapi.json")  # of the JSON below api/
+SMALL_RECORD_BLOCKS = 10_000  # up to here the Parquet files are written whole at each build, then each full hour
+NO_LIMIT = 2**31 - 1  # above every height and every time that a row can have
 Progress = Callable[[int, int], None]
 __all__ = ["BuildReport", "Output", "build_site", "describe_machine", "gather", "publish_failure"]
 
@@ -49,8 +52,11 @@ def build_site(
     draft = Draft(current_release(output.site_dir))
     objects, record = Objects(draft), gather(reader, context.now_unix)
     settled = _make_objects(objects, reader, record, context)
-    newest_key = make_key(record.tip, record.spot, record.window, record.exchange, record.divergence)
-    export_all(draft, reader, settled, newest_key, with_outputs=output.with_outputs)
+    newest = settled
+    if record.counts["blocks"] < SMALL_RECORD_BLOCKS:
+        key = make_key(record.tip, record.spot, record.window, record.exchange, record.divergence)
+        newest = replace(settled, key=key, last_height=NO_LIMIT, hour_unix=NO_LIMIT)
+    export_all(draft, reader, settled, newest, with_outputs=output.with_outputs)
     dates = []
     for done, date in enumerate(_make_days(draft, objects, reader, record, output.public_url), 1):
         dates += [date] if date else []

@@ -90,9 +90,8 @@ def oracle() -> None:
     """
 
 
-def _settings(**overrides: str | None) -> Settings:
-    given = {name: value for name, value in overrides.items() if value}
-    return load_settings(os.environ, DOTENV, overrides=given)
+def _settings(**overrides: str) -> Settings:
+    return load_settings(os.environ, DOTENV, overrides=overrides)
 
 
 def _parse_day(_context: click.Context, _option: click.Parameter, text: str | None) -> date | None:
@@ -125,12 +124,13 @@ def price(
         raise RequestError(f"{more_files[0]} is not an option; give files of blocks as --blocks FILE...")
     if sum((recent_blocks, day is not None, bool(files))) > 1:
         raise RequestError("ask for one of -rb, -d and --blocks at a time")
-    settings = _settings(BITCOIN_DATADIR=datadir)
+    settings = _settings(BITCOIN_DATADIR=datadir or "")
     calculator = calculator_of(settings)
-    if files:
-        answer = _price_of_files([*files, *more_files], settings, calculator)
-    else:
-        answer = _price_of_chain(day, settings, calculator)
+    answer = (
+        _price_of_files([*files, *more_files], settings, calculator)
+        if files
+        else _price_of_chain(day, settings, calculator)
+    )
     if answer["price_usd"] is None and not as_json:
         note = " on the simulated chain" if answer["is_simulated"] else ""
         raise NoDataError(f"no price{note}: {answer['reason']}")
@@ -156,8 +156,7 @@ def _price_of_chain(day: date | None, settings: Settings, calculator: PriceCalcu
         with _progress("reading blocks") as progress:
             blocks = read_range(source, found, progress)
     window = blocks if day else blocks[:-1]  # the tip is left out of the recent window, not of the spot price
-    answer = _answer(found, window, blocks, settings, calculator)
-    return answer | {"network": network, "source": source.served_by}
+    return _answer(found, window, blocks, settings, calculator) | {"network": network, "source": source.served_by}
 
 
 def _answer(
@@ -190,14 +189,13 @@ def _answer(
 
 
 def _price_lines(answer: dict[str, Any]) -> list[str]:
-    note = " (simulated)" if answer["is_simulated"] else ""
     spot = answer["spot"]
     day = date.fromisoformat(answer["date"]) if answer["date"] else utc_date(answer["last_time_unix"])
     heights = f", {answer['first_height']} to {answer['last_height']}" if answer["first_height"] is not None else ""
-    doubt = "" if answer["is_valid"] else f": {answer['reason']}"
     lines = [
-        f"{day:%b %d, %Y} price: ${answer['price_usd']:,.0f}{note}",
-        f"  {_range(answer)}, confidence {answer['confidence']:.2f}{doubt}",
+        f"{day:%b %d, %Y} price: ${answer['price_usd']:,.0f}" + (" (simulated)" if answer["is_simulated"] else ""),
+        f"  {_range(answer)}, confidence {answer['confidence']:.2f}"
+        + ("" if answer["is_valid"] else f": {answer['reason']}"),
         f"  {answer['blocks']} blocks{heights}, {answer['outputs']:,} outputs, {answer['points']:,} price points",
     ]
     if spot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -16,7 +17,7 @@ import pytest
 from builder.draft import Draft
 from builder.exports import export_all, schema_of, to_csv
 from builder.history import settle
-from builder.site import gather
+from builder.site import NO_LIMIT, gather
 from oracle.reader import Reader
 from tests.made_history import END_UNIX, add_block, make_history
 
@@ -33,7 +34,9 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 def exported(connection: duckdb.DuckDBPyConnection, now_unix: int = END_UNIX, draft: Draft | None = None) -> Draft:
     reader, draft = Reader(connection), draft or Draft()
     record = gather(reader, now_unix)
-    export_all(draft, reader, settle(record, now_unix, "days"), "newest", with_outputs=True)
+    settled = settle(record, now_unix, "days")
+    newest = replace(settled, key="newest", last_height=NO_LIMIT, hour_unix=NO_LIMIT)
+    export_all(draft, reader, settled, newest, with_outputs=True)
     return draft
 
 

@@ -261,7 +261,8 @@ SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM n
 -- name: site_table_of_exchange
 SELECT sampled_at_unix * 1000 AS sampled_at, quoted_at_unix * 1000 AS quoted_at, price_usd, is_stale, source,
     currencies::VARCHAR AS currencies
-FROM exchange_samples ORDER BY sampled_at_unix, quoted_at_unix, source, price_usd
+FROM exchange_samples WHERE sampled_at_unix < $end
+ORDER BY sampled_at_unix, quoted_at_unix, source, price_usd
 
 -- name: site_table_of_outputs
 SELECT height, b.time_unix * 1000 AS time, value_sats, is_round, parent_height
