@@ -16,11 +16,10 @@ from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
 from oracle.core.wire import HEADER_BYTES, parse_header
 from oracle.errors import BlockNotFoundError, NoDataError, ParseError, RequestError
 from oracle.sources import BlockSource
+from oracle.sources.networks import NETWORKS
 
 FETCH_AHEAD = 3  # blocks fetched, one after the other, while one is read
-KNOWN_MAGICS = {  # of block files: main, test, testnet4, regtest, signet
-    bytes.fromhex(magic) for magic in ("f9beb4d9", "0b110907", "1c163f28", "fabfb5da", "0a03cf40")
-}
+KNOWN_MAGICS = {bytes.fromhex(network.magic) for network in NETWORKS}
 Progress = Callable[[int, int], None]
 
 
