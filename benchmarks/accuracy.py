@@ -1,10 +1,11 @@
-"""How right the prices are, how often the intervals hold, and what confidence is worth: writes docs/accuracy.md.
+"""How right the prices are, how often the intervals hold, and what confidence is worth: writes
+docs/accuracy.md.
 
     python benchmarks/accuracy.py [--shared ../shared] [--windows 208] [--chains 100] [--out docs]
 
-Real data are read from `--shared` (or ORACLE_SHARED_DIR), simulated chains are made as bytes and read like any
-other. Nothing is random: the same data give the same figures. About five minutes on two cores; needs
-matplotlib (the extra "benchmark").
+Real data are read from `--shared` (or ORACLE_SHARED_DIR), simulated chains are made as bytes and
+read like any other. Nothing is random: the same data give the same figures. About five minutes on
+two cores; needs matplotlib (the extra "benchmark").
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402  the drawing backend must be chosen first
 
-from oracle.certainty.confidence import window_confidence  # noqa: E402
-from oracle.certainty.interval import window_interval  # noqa: E402
-from oracle.certainty.spot import SpotPrice, spot_price  # noqa: E402
 from oracle.core.block import parse_block  # noqa: E402  runs from a checkout as well
 from oracle.core.eligible import RecentTxids, digest_block, is_round_btc  # noqa: E402
 from oracle.core.price import WindowPrice, price_window  # noqa: E402
 from oracle.core.window import Window, form_window  # noqa: E402
-from oracle.simulate import SimulatedChain, SimulationSettings  # noqa: E402
+from oracle.estimate.confidence import window_confidence  # noqa: E402
+from oracle.estimate.interval import window_interval  # noqa: E402
+from oracle.estimate.spot import SpotPrice, spot_price  # noqa: E402
+from oracle.simulated.chain import SimulatedChain, SimulationSettings  # noqa: E402
 
 Floats = NDArray[np.float64]
 BLOCKS = 144
@@ -50,7 +51,8 @@ THRESHOLD = 0.3
 
 @dataclass(frozen=True)
 class Day:
-    """One real day: its price points, the published price as the guide, and what the exchange says."""
+    """One real day: its price points, the published price as the guide, and what the exchange
+    says."""
 
     date: str
     heights: NDArray[np.int64]
@@ -72,7 +74,16 @@ def read_days(shared: Path) -> list[Day]:
         row = rows[str(name)]
         four = [float(row[f"exchange_{key}_usd"]) for key in ("open", "high", "low", "close")]
         guide = float(row["onchain_price_usd"])
-        days.append(Day(str(name), heights[start:end], prices[start:end], guide, four[3], float(np.mean(four))))
+        days.append(
+            Day(
+                str(name),
+                heights[start:end],
+                prices[start:end],
+                guide,
+                four[3],
+                float(np.mean(four)),
+            )
+        )
     return days
 
 
@@ -81,12 +92,19 @@ def read_real_window(shared: Path) -> Window:
     values = table["value_sats"].to_numpy()
     heights, index = np.unique(table["height"].to_numpy(), return_inverse=True)
     return Window(
-        heights.astype(np.int32), np.zeros(len(heights), np.int64), index.astype(np.int32), values, is_round_btc(values)
+        heights.astype(np.int32),
+        np.zeros(len(heights), np.int64),
+        index.astype(np.int32),
+        values,
+        is_round_btc(values),
     )
 
 
-def part_of(window: Window, blocks: Sequence[int], keep: Floats | None = None, share: float = 1.0) -> Window:
-    """Some consecutive blocks of a window, and of their outputs those whose `keep` is below `share`."""
+def part_of(
+    window: Window, blocks: Sequence[int], keep: Floats | None = None, share: float = 1.0
+) -> Window:
+    """Some consecutive blocks of a window, and of their outputs those whose `keep` is below
+    `share`."""
     kept = (window.block_index >= blocks[0]) & (window.block_index <= blocks[-1])
     if keep is not None:
         kept &= keep < share
@@ -104,7 +122,8 @@ def part_of(window: Window, blocks: Sequence[int], keep: Floats | None = None, s
 
 @dataclass(frozen=True)
 class Simulated:
-    """A window of a simulated chain with the market's true mean over it and price at its last block."""
+    """A window of a simulated chain with the market's true mean over it and price at its last
+    block."""
 
     window: Window
     mean: float
@@ -112,11 +131,15 @@ class Simulated:
 
 
 def simulate(job: tuple[int, float, int, float]) -> list[Simulated]:
-    """Make a chain as bytes, read it, and cut it into windows: (seed, payment fraction, windows, start price)."""
+    """Make a chain as bytes, read it, and cut it into windows: (seed, payment fraction, windows,
+    start price)."""
     seed, fraction, windows, start_price = job
     chain = SimulatedChain(
         SimulationSettings(
-            seed=seed, payment_fraction=fraction, transactions_per_block=100, start_price_usd=start_price
+            seed=seed,
+            payment_fraction=fraction,
+            transactions_per_block=100,
+            start_price_usd=start_price,
         )
     )
     first, recent = chain.settings.first_height, RecentTxids()
@@ -128,7 +151,9 @@ def simulate(job: tuple[int, float, int, float]) -> list[Simulated]:
     for i in range(windows):
         window = form_window(facts[i * BLOCKS : (i + 1) * BLOCKS])
         times = [chain.arrival_unix(int(height)) for height in window.block_heights]
-        mean = np.mean([chain.market_price_usd(t) for t in np.linspace(times[0] - 600, times[-1], 600)])
+        mean = np.mean(
+            [chain.market_price_usd(t) for t in np.linspace(times[0] - 600, times[-1], 600)]
+        )
         cut.append(Simulated(window, float(mean), chain.market_price_usd(times[-1])))
     return cut
 
@@ -144,7 +169,9 @@ def simulate_all(jobs: list[tuple[int, float, int, float]]) -> list[Simulated]:
 def interval_of(price: WindowPrice) -> tuple[float, float]:
     assert price.price_usd is not None
     assert price.rough_price_usd is not None
-    return window_interval(price.points.block_index, price.points.prices_usd, price.rough_price_usd, price.price_usd)
+    return window_interval(
+        price.points.block_index, price.points.prices_usd, price.rough_price_usd, price.price_usd
+    )
 
 
 def spot_of(window: Window, price: WindowPrice) -> SpotPrice:
@@ -153,7 +180,8 @@ def spot_of(window: Window, price: WindowPrice) -> SpotPrice:
 
 
 def mode_of_last(day: Day, blocks: int, fade: float) -> float:
-    """The naive spot price: the mode of the last blocks' points, smoothed by 0.2%, each block fading by age."""
+    """The naive spot price: the mode of the last blocks' points, smoothed by 0.2%, each block
+    fading by age."""
     age = day.heights.max() - day.heights
     offset = np.log(day.prices / day.guide)
     counts = np.zeros(2001)
@@ -231,17 +259,31 @@ def spot_section(days: list[Day], out: Path) -> str:
         ),
     ]
     figure, axes = plt.subplots(figsize=(8, 3))
-    axes.bar(range(len(days)), 100 * error, color=["#888", "#d60"] * (len(days) // 2) + ["#888"] * (len(days) % 2))
+    axes.bar(
+        range(len(days)),
+        100 * error,
+        color=["#888", "#d60"] * (len(days) // 2) + ["#888"] * (len(days) % 2),
+    )
     ticks = range(0, len(days), 12)
     axes.set_xticks(ticks, [days[i].date[:7] for i in ticks])
     axes.set_ylabel("spot / exchange close - 1, %")
     axes.set_title("Error over days (grey: chosen on, orange: held out)")
     save(figure, out / "spot_error_over_days.png")
-    head = ["days", "n", "median", "95th percentile", "worst", "invalid", "closes inside the interval", "median width"]
+    head = [
+        "days",
+        "n",
+        "median",
+        "95th percentile",
+        "worst",
+        "invalid",
+        "closes inside the interval",
+        "median width",
+    ]
     return "\n\n".join(
         [
             "## Spot price against the exchange's close",
-            "Real days, last blocks before midnight UTC, the day price as guide. Everything was chosen on the even "
+            "Real days, last blocks before midnight UTC, the day price as guide. Everything "
+            "was chosen on the even "
             "days of the file; the odd days were looked at once.",
             table(head, rows),
             "What simpler ways give on all days:",
@@ -266,8 +308,17 @@ def points_part(days: list[Day], out: Path) -> str:
             if spot.is_valid and spot.price_usd:
                 errors.append(spot.price_usd / day.close - 1)
         size = np.abs(np.array(errors))
-        drawn.append((float(np.median(counts)), float(np.median(size)), float(np.quantile(size, 0.95))))
-        rows.append([percent(share, 0), int(np.median(counts)), invalid, *error_row("", np.array(errors))[2:]])
+        drawn.append(
+            (float(np.median(counts)), float(np.median(size)), float(np.quantile(size, 0.95)))
+        )
+        rows.append(
+            [
+                percent(share, 0),
+                int(np.median(counts)),
+                invalid,
+                *error_row("", np.array(errors))[2:],
+            ]
+        )
     x, median, high = np.array(drawn).T
     figure, axes = plt.subplots(figsize=(5, 3))
     axes.plot(x, 100 * median, "o-", label="median")
@@ -277,10 +328,18 @@ def points_part(days: list[Day], out: Path) -> str:
     axes.set_ylabel("error of valid prices, %")
     axes.legend()
     save(figure, out / "spot_error_by_points.png")
-    head = ["points kept", "in the last six blocks", "invalid days", "median", "95th percentile", "worst valid"]
+    head = [
+        "points kept",
+        "in the last six blocks",
+        "invalid days",
+        "median",
+        "95th percentile",
+        "worst valid",
+    ]
     return "\n\n".join(
         [
-            "The same days with points left out at random, as if blocks were full of something else:",
+            "The same days with points left out at random, as if blocks were full of something "
+            "else:",
             table(head, rows),
             "![Error by points](accuracy/spot_error_by_points.png)",
         ]
@@ -295,25 +354,46 @@ def interval_section(days: list[Day], windows: list[Simulated]) -> str:
             low, high = window_interval(day.heights, day.prices, day.guide, day.guide)
             held.append(low <= day.mean <= high)
             width.append(np.log(high / low))
-        rows.append([f"day price, real days, {name}", len(held), percent(np.mean(held), 1), percent(np.median(width))])
+        rows.append(
+            [
+                f"day price, real days, {name}",
+                len(held),
+                percent(np.mean(held), 1),
+                percent(np.median(width)),
+            ]
+        )
     prices = [price_window(one.window) for one in windows]
     ends = [interval_of(price) for price in prices]
     held = [low <= one.mean <= high for one, (low, high) in zip(windows, ends, strict=True)]
     width = [np.log(high / low) for low, high in ends]
-    rows.append(["window price, simulated", len(held), percent(np.mean(held), 1), percent(np.median(width))])
+    rows.append(
+        ["window price, simulated", len(held), percent(np.mean(held), 1), percent(np.median(width))]
+    )
     spots = [spot_of(one.window, price) for one, price in zip(windows, prices, strict=True)]
-    held = [(s.low_usd or 0) <= one.now <= (s.high_usd or 0) for one, s in zip(windows, spots, strict=True)]
+    held = [
+        (s.low_usd or 0) <= one.now <= (s.high_usd or 0)
+        for one, s in zip(windows, spots, strict=True)
+    ]
     width = [np.log((s.high_usd or 1) / (s.low_usd or 1)) for s in spots]
-    rows.append(["spot price, simulated", len(held), percent(np.mean(held), 1), percent(np.median(width))])
+    rows.append(
+        ["spot price, simulated", len(held), percent(np.mean(held), 1), percent(np.median(width))]
+    )
     now, mean = np.array([one.now for one in windows]), np.array([one.mean for one in windows])
     errors = [
-        error_row("window against the mean of the market", np.array([p.price_usd for p in prices]) / mean - 1),
-        error_row("spot against the market at the last block", np.array([s.price_usd for s in spots]) / now - 1),
+        error_row(
+            "window against the mean of the market",
+            np.array([p.price_usd for p in prices]) / mean - 1,
+        ),
+        error_row(
+            "spot against the market at the last block",
+            np.array([s.price_usd for s in spots]) / now - 1,
+        ),
     ]
     return "\n\n".join(
         [
             "## Intervals: how often they hold what they claim (95%)",
-            "Real day prices are set against the mean of the exchange's open, high, low and close, which is itself "
+            "Real day prices are set against the mean of the exchange's open, high, low and "
+            "close, which is itself "
             "only near the day's mean. Simulated windows know the true one.",
             table(["interval", "n", "holds the truth", "median width"], rows),
             "Errors on the same simulated windows:",
@@ -336,11 +416,20 @@ def pieces(window: Window, market: float, seed: int) -> list[tuple[float, bool]]
         for share in (1.0, 0.5, 0.2, 0.07)
     ]
     priced = [(part, price_window(part)) for part in parts]
-    return [(window_confidence(part, price), is_near(price, market)) for part, price in priced if price.price_usd]
+    return [
+        (window_confidence(part, price), is_near(price, market))
+        for part, price in priced
+        if price.price_usd
+    ]
 
 
-def reliability_section(real: Window, windows: list[Simulated], free: list[Simulated], out: Path) -> str:
-    mixture = [*windows[::12], *free[:5]]  # as many without signal as the definition assumes: 0.3 to 1
+def reliability_section(
+    real: Window, windows: list[Simulated], free: list[Simulated], out: Path
+) -> str:
+    mixture = [
+        *windows[::12],
+        *free[:5],
+    ]  # as many without signal as the definition assumes: 0.3 to 1
     groups = {
         "parts of the real window": pieces(real, 68_150.0, 1),
         "parts of simulated windows": [
@@ -355,7 +444,10 @@ def reliability_section(real: Window, windows: list[Simulated], free: list[Simul
         said, right = np.array(pairs, dtype=float).T
         which = np.digitize(said, edges) - 1
         used = [i for i in range(len(edges) - 1) if (which == i).sum() >= 5]
-        xy = [(said[which == i].mean(), right[which == i].mean(), int((which == i).sum())) for i in used]
+        xy = [
+            (said[which == i].mean(), right[which == i].mean(), int((which == i).sum()))
+            for i in used
+        ]
         axes.plot([x for x, _, _ in xy], [y for _, y, _ in xy], "o-", label=name)
         rows += [
             [name, f"{edges[i]:.2f} to {min(1, edges[i + 1]):.2f}", n, f"{x:.2f}", f"{y:.2f}"]
@@ -368,11 +460,16 @@ def reliability_section(real: Window, windows: list[Simulated], free: list[Simul
     return "\n\n".join(
         [
             "## Confidence: what it says and how often it is right",
-            "One, two and four blocks at a time, with all outputs or a part of them; right means within 5% of the "
-            "market. Whole windows are almost always at 1.00, so only parts of them fill the middle. Of the "
-            "simulated windows about one in four has no signal, the odds that the definition assumes, and the market "
-            "stands near $84,000, $30,000, $150,000 or $300,000; the real window has a signal everywhere. The two "
-            "figures of the calibration were set on other simulated windows and on half of the parts of the real one.",
+            "One, two and four blocks at a time, with all outputs or a part of them; right "
+            "means within 5% of the "
+            "market. Whole windows are almost always at 1.00, so only parts of them fill the "
+            "middle. Of the "
+            "simulated windows about one in four has no signal, the odds that the definition "
+            "assumes, and the market "
+            "stands near $84,000, $30,000, $150,000 or $300,000; the real window has a signal "
+            "everywhere. The two "
+            "figures of the calibration were set on other simulated windows and on half of the "
+            "parts of the real one.",
             table(["from", "confidence", "n", "mean confidence", "share right"], rows),
             "![Reliability](accuracy/reliability.png)",
         ]
@@ -382,31 +479,48 @@ def reliability_section(real: Window, windows: list[Simulated], free: list[Simul
 def no_signal_section(free: list[Simulated], real: Window) -> str:
     said = np.array([window_confidence(one.window, price_window(one.window)) for one in free])
     rows: list[list[object]] = [
-        ["simulated chains without round dollars", len(said), int((said >= THRESHOLD).sum()), f"{said.max():.3f}"]
+        [
+            "simulated chains without round dollars",
+            len(said),
+            int((said >= THRESHOLD).sum()),
+            f"{said.max():.3f}",
+        ]
     ]
     for spread in (0.2, 0.3, 0.5):
         rng = np.random.default_rng(3)
         blurred = []
         for _ in range(20):
             blur = np.exp(spread * rng.standard_normal(len(real.value_sats)))
-            values = np.where(real.is_round, real.value_sats, (real.value_sats * blur).astype(np.int64))
+            values = np.where(
+                real.is_round, real.value_sats, (real.value_sats * blur).astype(np.int64)
+            )
             window = replace(real, value_sats=values)
             blurred.append(window_confidence(window, price_window(window)))
         name = f"the real window, every amount but round bitcoin blurred by {percent(spread, 0)}"
         rows.append([name, 20, int((np.array(blurred) >= THRESHOLD).sum()), f"{max(blurred):.3f}"])
-    return "\n\n".join(["## Without a signal", table(["windows", "n", "confidence of 0.3 or more", "highest"], rows)])
+    return "\n\n".join(
+        [
+            "## Without a signal",
+            table(["windows", "n", "confidence of 0.3 or more", "highest"], rows),
+        ]
+    )
 
 
 def signal_section(jobs: dict[float, list[Simulated]]) -> str:
     rows: list[list[object]] = []
     for fraction, windows in jobs.items():
         prices = [price_window(one.window) for one in windows]
-        said = [window_confidence(one.window, price) for one, price in zip(windows, prices, strict=True)]
+        said = [
+            window_confidence(one.window, price) for one, price in zip(windows, prices, strict=True)
+        ]
         right = [is_near(price, one.mean) for one, price in zip(windows, prices, strict=True)]
-        rows.append([percent(fraction, 0), len(windows), f"{np.mean(said):.2f}", f"{np.mean(right):.2f}"])
+        rows.append(
+            [percent(fraction, 0), len(windows), f"{np.mean(said):.2f}", f"{np.mean(right):.2f}"]
+        )
     return "\n\n".join(
         [
-            "More signal, more confidence: share of the simulated transactions that pay round dollars.",
+            "More signal, more confidence: share of the simulated transactions that pay round "
+            "dollars.",
             table(["round-dollar payments", "n", "mean confidence", "share right"], rows),
         ]
     )
@@ -422,7 +536,9 @@ def blocks_section(shared: Path) -> str:
         price = price_window(window)
         confidence = window_confidence(window, price)
         low, high = row["exchange_day_low_usd"], row["exchange_day_high_usd"]
-        near = bool(low) and float(low) * (1 - NEAR) < (price.price_usd or 0) < float(high) * (1 + NEAR)
+        near = bool(low) and float(low) * (1 - NEAR) < (price.price_usd or 0) < float(high) * (
+            1 + NEAR
+        )
         counts = int(row["height"]) >= 696394 and bool(low)
         said += [confidence] * counts
         right += [near] * counts
@@ -439,13 +555,24 @@ def blocks_section(shared: Path) -> str:
         rows.append([*cells, "yes" if counts else ""])
     confidence_, right_ = np.array(said), np.array(right)
     auc = np.mean(confidence_[right_][:, None] > confidence_[~right_])
-    head = ["height", "eligible outputs", "price alone", "exchange's day", "within 5%", "confidence", "counted"]
+    head = [
+        "height",
+        "eligible outputs",
+        "price alone",
+        "exchange's day",
+        "within 5%",
+        "confidence",
+        "counted",
+    ]
     return "\n\n".join(
         [
             "## Single real blocks, each alone",
-            f"Blocks from 696394 up with an exchange price are counted: the area under the ROC curve is **{auc:.2f}** "
-            f"({int(right_.sum())} right, {int((~right_).sum())} wrong). Before 2021 the market was mostly below what "
-            "the method can answer; 362500 is a power of ten away, which no pattern of round amounts can tell.",
+            f"Blocks from 696394 up with an exchange price are counted: the area under the ROC "
+            f"curve is **{auc:.2f}** "
+            f"({int(right_.sum())} right, {int((~right_).sum())} wrong). Before 2021 the "
+            f"market was mostly below what "
+            "the method can answer; 362500 is a power of ten away, which no pattern of round "
+            "amounts can tell.",
             table(head, rows),
         ]
     )
@@ -474,17 +601,20 @@ def real_window_section(real: Window) -> str:
     return "\n\n".join(
         [
             "## The real window of February 2026",
-            f"Price {price.price_usd:,.0f} ({low:,.0f} to {high:,.0f}), confidence {confidence:.3f}; "
+            f"Price {price.price_usd:,.0f} ({low:,.0f} to {high:,.0f}), confidence "
+            f"{confidence:.3f}; "
             f"spot {spot.price_usd:,.0f} ({spot.low_usd:,.0f} to {spot.high_usd:,.0f}), "
             f"confidence {spot.confidence:.3f}. "
-            "The command also prints what each of them costs in times of the price step: each must be below ten.",
+            "The command also prints what each of them costs in times of the price step: each "
+            "must be below ten.",
         ]
     )
 
 
 HEADER = """# Accuracy
 
-Made by `python benchmarks/accuracy.py` from the real data of `../shared` and from simulated chains; nothing on this
+Made by `python benchmarks/accuracy.py` from the real data of `../shared` and from simulated
+chains; nothing on this
 page was typed in, except the words. docs/algorithm.md says how the numbers come about.
 """
 
@@ -499,7 +629,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     default = os.environ.get("ORACLE_SHARED_DIR", str(PROJECT.parent / "shared"))
     parser.add_argument("--shared", type=Path, default=Path(default))
-    parser.add_argument("--windows", type=int, default=208, help="simulated windows for the coverage")
+    parser.add_argument(
+        "--windows", type=int, default=208, help="simulated windows for the coverage"
+    )
     parser.add_argument("--chains", type=int, default=100, help="simulated chains without signal")
     parser.add_argument("--out", type=Path, default=PROJECT / "docs")
     options = parser.parse_args()
@@ -507,11 +639,16 @@ def main() -> None:
     starts = (84_000.0, 30_000.0, 150_000.0, 300_000.0)
     per_chain = 8
     windows = simulate_all(
-        [(5000 + i, 0.25, per_chain, starts[i % 4]) for i in range(-(-options.windows // per_chain))]
+        [
+            (5000 + i, 0.25, per_chain, starts[i % 4])
+            for i in range(-(-options.windows // per_chain))
+        ]
     )
     free = simulate_all([(1000 + i, 0.0, 1, starts[i % 4]) for i in range(options.chains)])
     by_signal = {
-        fraction: simulate_all([(3000 + i, fraction, 1, starts[i % 4]) for i in range(max(4, options.chains // 6))])
+        fraction: simulate_all(
+            [(3000 + i, fraction, 1, starts[i % 4]) for i in range(max(4, options.chains // 6))]
+        )
         for fraction in (0.01, 0.03, 0.06, 0.12, 0.25, 0.5)
     }
     pictures = options.out / "accuracy"

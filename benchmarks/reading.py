@@ -4,8 +4,8 @@
 - hashing: the double SHA-256 of the same transactions and merkle trees alone
 - pricing: the price from some 65,000 eligible outputs
 
-Machines are shared and noisy: each block is read and hashed in turns, and of each the fastest of a few rounds
-counts.
+Machines are shared and noisy: each block is read and hashed in turns, and of each the fastest of a
+few rounds counts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from oracle.core.block import merkle_root, parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
 from oracle.core.price import price_window
 from oracle.core.window import form_window
-from oracle.simulate import SimulatedChain, SimulationSettings
+from oracle.simulated.chain import SimulatedChain, SimulationSettings
 
 TARGET_READING, TARGET_PRICING, OUTPUTS = 3.0, 1 / 20, 65_000
 
@@ -54,14 +54,21 @@ def main() -> None:
         gc.disable()
         for _ in range(options.rounds):
             parse, digest = seconds(lambda raw=raw: parse_block(raw)), RecentTxids()
-            rest = seconds(lambda block=block, height=height, digest=digest: digest_block(block, height, digest))
+            rest = seconds(
+                lambda block=block, height=height, digest=digest: digest_block(
+                    block, height, digest
+                )
+            )
             times.append((parse, rest, seconds(lambda stripped=stripped: hash_all(stripped))))
         gc.enable()
         parse, rest, hashes = (min(column) for column in zip(*times, strict=True))
         reading, parsing, hashing = reading + parse + rest, parsing + parse, hashing + hashes
         facts.append(digest_block(block, height, recent))
         transactions, size_bytes = transactions + len(block.txids), size_bytes + len(raw)
-    needed = next((n for n in range(1, len(facts)) if sum(len(f.value_sats) for f in facts[:n]) > OUTPUTS), len(facts))
+    needed = next(
+        (n for n in range(1, len(facts)) if sum(len(f.value_sats) for f in facts[:n]) > OUTPUTS),
+        len(facts),
+    )
     window = form_window(facts[:needed])
     pricing = min(seconds(lambda: price_window(window)) for _ in range(options.rounds))
     blocks = options.blocks
@@ -69,11 +76,16 @@ def main() -> None:
     outputs = len(window.value_sats)
     print(f"{blocks} simulated blocks, {transactions:,} transactions, {size_bytes / 1e6:.0f} MB")
     print(
-        f"reading {1e3 * reading / blocks:7.2f} ms a block, {reading / hashing:.2f} x hashing (aim: {TARGET_READING})"
+        f"reading {1e3 * reading / blocks:7.2f} ms a block, {reading / hashing:.2f} x hashing "
+        f"(aim: {TARGET_READING})"
     )
-    print(f"  of it parsing and verifying: {parsing / reading:.0%}; the rest is digesting to outputs")
+    print(
+        f"  of it parsing and verifying: {parsing / reading:.0%}; the rest is digesting to outputs"
+    )
     print(f"hashing {1e3 * hashing / blocks:7.2f} ms a block")
-    print(f"pricing {1e3 * pricing:7.2f} ms for {outputs:,} outputs, {share:.4f} x reading 144 blocks")
+    print(
+        f"pricing {1e3 * pricing:7.2f} ms for {outputs:,} outputs, {share:.4f} x reading 144 blocks"
+    )
     print(f"  (aim: {TARGET_PRICING})")
 
 

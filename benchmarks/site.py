@@ -1,13 +1,15 @@
 """What a build of the site costs after one new block: on a short history, and on a long one.
 
-    python benchmarks/site.py [--days 730] [--short-days 2.6] [--builds 12] [--folder FOLDER] [--json]
+    python benchmarks/site.py [--days 730] [--short-days 2.6] [--builds 12] [--folder FOLDER]
+    [--json]
 
-Histories are simulated (tests/made_history.py), with as many outputs in the newest blocks as real ones have. A
-block is added before each build; builds of both histories take turns, so that a busy machine slows both. The
-figure is the ratio of the medians: of a whole run, which is a process that starts, builds and ends as the timer's
-run does (wall and processor time), and, stricter, of the build alone within a process that is warm. Releases are
-kept as by default, so the cost of removing old ones is in it; so is the one build in six that crosses a full hour
-and renews what covers the whole history.
+Histories are simulated (tests/helpers/made_history.py), with as many outputs in the newest blocks
+as real ones have. A block is added before each build; builds of both histories take turns, so that
+a busy machine slows both. The figure is the ratio of the medians: of a whole run, which is a
+process that starts, builds and ends as the timer's run does (wall and processor time), and,
+stricter, of the build alone within a process that is warm. Releases are kept as by default, so the
+cost of removing old ones is in it; so is the one build in six that crosses a full hour and renews
+what covers the whole history.
 """
 
 from __future__ import annotations
@@ -30,9 +32,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from made_history import END_UNIX, add_block, make_history  # noqa: E402 - found by the line above
 
-from builder.record import Context  # noqa: E402
+from builder.gather import Context  # noqa: E402
 from builder.site import Output, build_site  # noqa: E402
-from oracle.reader import open_reader  # noqa: E402
+from oracle.record.reader import open_reader  # noqa: E402
 
 LIMIT = 1.2
 
@@ -62,11 +64,19 @@ class Site:
         return time.perf_counter() - start
 
     def _run(self, now_unix: int) -> float:
-        arguments = [__file__, "--one", str(self.database), str(self.output.site_dir), str(now_unix)]
+        arguments = [
+            __file__,
+            "--one",
+            str(self.database),
+            str(self.output.site_dir),
+            str(now_unix),
+        ]
         start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *arguments], check=True)
         total = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.seconds["run_processor"].append(total.ru_utime + total.ru_stime - used.ru_utime - used.ru_stime)
+        self.seconds["run_processor"].append(
+            total.ru_utime + total.ru_stime - used.ru_utime - used.ru_stime
+        )
         return time.perf_counter() - start
 
     def median(self, what: str) -> float:
@@ -77,7 +87,10 @@ class Site:
 def measure(folder: Path, days: float, short_days: float, builds: int) -> dict[str, Any]:
     """Build both in turns and compare."""
     sites = short, long = Site(folder, short_days), Site(folder, days)
-    for what in [None] * 6 + ["run", "build"] * builds:  # six, until releases are removed as new ones come
+    for what in [None] * 6 + [
+        "run",
+        "build",
+    ] * builds:  # six, until releases are removed as new ones come
         for site in sites:
             site.build_after_a_block(what)
     published = (long.output.site_dir / "public").resolve()
@@ -91,7 +104,9 @@ def measure(folder: Path, days: float, short_days: float, builds: int) -> dict[s
         "ratio_run": round(long.median("run") / short.median("run"), 3),
         "run_processor_seconds": round(long.median("run_processor"), 3),
         "short_run_processor_seconds": round(short.median("run_processor"), 3),
-        "ratio_run_processor": round(long.median("run_processor") / short.median("run_processor"), 3),
+        "ratio_run_processor": round(
+            long.median("run_processor") / short.median("run_processor"), 3
+        ),
         "build_seconds": round(long.median("build"), 3),
         "short_build_seconds": round(short.median("build"), 3),
         "ratio_build": round(long.median("build") / short.median("build"), 3),
@@ -102,13 +117,17 @@ def measure(folder: Path, days: float, short_days: float, builds: int) -> dict[s
 
 def main() -> None:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--days", type=float, default=730)
     parser.add_argument("--short-days", type=float, default=2.6)
     parser.add_argument("--builds", type=int, default=12)
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder by default")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--one", nargs=3, metavar=("DATABASE", "SITE", "TIME"), help="one build and no figures")
+    parser.add_argument(
+        "--one", nargs=3, metavar=("DATABASE", "SITE", "TIME"), help="one build and no figures"
+    )
     options = parser.parse_args()
     if options.one:
         with open_reader(Path(options.one[0])) as reader:

@@ -1,4 +1,5 @@
-"""What the next release will hold: files made now, and files carried over from the current release."""
+"""What the next release will hold: files made now, and files carried over from the current
+release."""
 
 from __future__ import annotations
 
@@ -35,15 +36,24 @@ class Draft:
 
     def add(self, path: str, data: bytes) -> None:
         """Put a file into the release; one with the same bytes as now is carried over."""
-        facts = {"path": path, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "gzip_bytes": None}
+        facts = {
+            "path": path,
+            "size_bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "gzip_bytes": None,
+        }
         known = self.known.get(path, {})
         is_same = known.get("sha256") == facts["sha256"]
-        self.entries[path] = {**(known if is_same else facts), "made_from": self.made_from.get(path)}
+        self.entries[path] = {
+            **(known if is_same else facts),
+            "made_from": self.made_from.get(path),
+        }
         if not is_same:
             self.files[path] = data
 
     def has(self, path: str, key: str | None) -> bool:
-        """Carry a file over when it was made from the same things; tell whether it was. No key: never."""
+        """Carry a file over when it was made from the same things; tell whether it was. No key:
+        never."""
         self.made_from[path] = key
         is_same = key is not None and self.known.get(path, {}).get("made_from") == key
         if is_same:
@@ -91,7 +101,9 @@ class Objects(dict[str, Any]):
 
 def dump(value: Any) -> bytes:
     """Return JSON without spaces, and one line end."""
-    return (json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode()
+    return (
+        json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    ).encode()
 
 
 def fingerprint(facts: object) -> str:

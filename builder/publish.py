@@ -1,8 +1,9 @@
 """Releases: a draft becomes a folder, and the folder becomes the site in one atomic step.
 
-`<site>/public` is a symbolic link to `releases/<build id>`. A release is built beside the others under a name
-that begins with `.tmp-`, flushed to disk, renamed, and then the link is replaced. Whenever a build dies, the
-link still points at a whole release; the next build removes what was left.
+`<site>/public` is a symbolic link to `releases/<build id>`. A release is built beside the others
+under a name that begins with `.tmp-`, flushed to disk, renamed, and then the link is replaced.
+Whenever a build dies, the link still points at a whole release; the next build removes what was
+left.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from builder.draft import MANIFEST, Draft, dump, read_manifest
-from builder.record import Snapshot
+from builder.gather import Snapshot
 from oracle.errors import NoDataError
 
 LINK, RELEASES, UNFINISHED = "public", "releases", ".tmp-"
@@ -38,7 +39,9 @@ def current_release(site_dir: Path) -> Path | None:
 
 def releases(site_dir: Path) -> list[Path]:
     """Return the finished releases, oldest first."""
-    return sorted(p for p in (site_dir / RELEASES).glob("*") if p.is_dir() and not p.name.startswith("."))
+    return sorted(
+        p for p in (site_dir / RELEASES).glob("*") if p.is_dir() and not p.name.startswith(".")
+    )
 
 
 def publish(site_dir: Path, draft: Draft, manifest: Snapshot, *, keep: int = 5) -> Path:
@@ -66,9 +69,11 @@ def publish(site_dir: Path, draft: Draft, manifest: Snapshot, *, keep: int = 5) 
 
 
 def _begin(site_dir: Path, unfinished: Path, keep: int) -> Mapping[str, Any]:
-    """Begin with the oldest release when its time is over: most of its files are wanted again, as links.
+    """Begin with the oldest release when its time is over: most of its files are wanted again, as
+    links.
 
-    So the cost of a build does not grow with the number of files carried over. Returns the files in it.
+    So the cost of a build does not grow with the number of files carried over. Returns the files
+    in it.
     """
     kept = releases(site_dir)
     if len(kept) < max(keep, 2) or kept[0] == current_release(site_dir):
@@ -150,7 +155,8 @@ def _clear(target: Path) -> None:
 
 
 def compress(suffix: str, data: bytes) -> bytes | None:
-    """Return the gzip twin of a file where it is worth one; no time inside, so same input, same bytes."""
+    """Return the gzip twin of a file where it is worth one; no time inside, so same input, same
+    bytes."""
     if suffix not in GZIP_SUFFIXES or not GZIP_FROM_BYTES <= len(data) < GZIP_BELOW_BYTES:
         return None
     packed = gzip.compress(data, GZIP_LEVEL, mtime=0)
@@ -171,7 +177,9 @@ def _flush(folder: Path) -> None:
 
 def _free_name(wanted: Path) -> Path:
     others = (wanted.with_name(f"{wanted.name}-{number}") for number in count(2))
-    return next(path for path in chain([wanted], others) if not path.exists())  # the same moment built twice
+    return next(
+        path for path in chain([wanted], others) if not path.exists()
+    )  # the same moment built twice
 
 
 def _point_to(site_dir: Path, release: Path) -> None:

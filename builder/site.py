@@ -1,10 +1,11 @@
 """One build of the site: gather everything, render everything, publish everything.
 
-The record is read through `oracle.reader`; time and settings are arguments; the same database, settings and
-time give the same bytes, whether files are carried over from an earlier release or all made anew.
+The record is read through `oracle.record.reader`; time and settings are arguments; the same
+database, settings and time give the same bytes, whether files are carried over from an earlier
+release or all made anew.
 
-Nothing that covers the whole history is made anew at each block: closed days when they are new, the long
-histories, the scorecard and the data files each full hour.
+Nothing that covers the whole history is made anew at each block: closed days when they are new, the
+long histories, the scorecard and the data files each full hour.
 """
 
 from __future__ import annotations
@@ -18,21 +19,30 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from builder import snapshots
-from builder.compat import make_compatible
+from builder.api import snapshots
+from builder.api.compat import make_compatible
+from builder.api.history import (
+    LONG_RANGES,
+    SHORT_RANGES,
+    Settled,
+    long_history,
+    settle,
+    short_history,
+)
+from builder.api.notices import mark_failed
+from builder.api.picture import pictured, points_csv
+from builder.api.scorecard import scorecard
+from builder.assemble import BuildReport, Output, look_fingerprint, render_and_publish
+from builder.data import export_all, make_key
 from builder.draft import Draft, Objects, dump
-from builder.exports import export_all, make_key
-from builder.history import LONG_RANGES, SHORT_RANGES, Settled, long_history, settle, short_history
-from builder.notices import mark_failed
-from builder.picture import pictured, points_csv
+from builder.gather import TICKS_SECONDS, Context, Record, Row, Snapshot
 from builder.publish import current_release
-from builder.record import TICKS_SECONDS, Context, Record, Row, Snapshot
-from builder.render import BuildReport, Output, look_fingerprint, render_and_publish
-from builder.scorecard import scorecard
-from oracle.reader import Reader, empty_reader
+from oracle.record.reader import Reader, empty_reader
 
 NO_OBJECTS = ("api/days/", "api/schema/", "api/openapi.json")  # of the JSON below api/
-SMALL_RECORD_BLOCKS = 10_000  # up to here the Parquet files are written whole at each build, then each full hour
+SMALL_RECORD_BLOCKS = (
+    10_000  # up to here the Parquet files are written whole at each build, then each full hour
+)
 NO_LIMIT = 2**31 - 1  # above every height and every time that a row can have
 Progress = Callable[[int, int], None]
 __all__ = ["BuildReport", "Output", "build_site", "describe_machine", "gather", "publish_failure"]
@@ -65,7 +75,8 @@ def build_site(
 
 
 def publish_failure(output: Output, error: Row, context: Context) -> BuildReport:
-    """Publish the current release again with the status failing; without one, a site that has no data yet.
+    """Publish the current release again with the status failing; without one, a site that has no
+    data yet.
 
     Args:
         output: where to.
@@ -81,7 +92,9 @@ def publish_failure(output: Output, error: Row, context: Context) -> BuildReport
     if not objects:
         with empty_reader() as reader:
             _make_objects(objects, reader, gather(reader, context.now_unix), context)
-    latest, status = mark_failed(objects["api/latest.json"], objects["api/status.json"], error, context)
+    latest, status = mark_failed(
+        objects["api/latest.json"], objects["api/status.json"], error, context
+    )
     objects.make("api/latest.json", None, lambda: latest)
     objects.make("api/status.json", None, lambda: status)
     return render_and_publish(draft, objects, [], output)
@@ -104,7 +117,8 @@ def gather(reader: Reader, now_unix: int) -> Record:
 
 
 def _make_objects(objects: Objects, reader: Reader, record: Record, context: Context) -> Settled:
-    """Make the JSON files but for those of single days; return what the longest of them are made from."""
+    """Make the JSON files but for those of single days; return what the longest of them are made
+    from."""
     days_key = make_key(record.facts, context.threshold_percent, record.days)
     settled = settle(record, context.now_unix, days_key)
     latest = snapshots.latest(record, context)
@@ -113,7 +127,10 @@ def _make_objects(objects: Objects, reader: Reader, record: Record, context: Con
         "status": (None, lambda: snapshots.status(record, latest, context)),
         "episodes": (None, lambda: snapshots.episodes(record, context)),
         "days": (days_key, lambda: snapshots.days(record, context)),
-        **{f"history/{name}": (None, partial(short_history, name, record, context)) for name in SHORT_RANGES},
+        **{
+            f"history/{name}": (None, partial(short_history, name, record, context))
+            for name in SHORT_RANGES
+        },
         **{
             f"history/{name}": (settled.key, partial(long_history, name, record, reader, settled))
             for name in LONG_RANGES
@@ -125,7 +142,9 @@ def _make_objects(objects: Objects, reader: Reader, record: Record, context: Con
     make_compatible(objects, settled.key)
     if record.window and reader.row("block", height=record.window["first_height"]):
         row = {name: record.window[name] for name in snapshots.WINDOW_FIELDS}
-        objects.make("api/window.json", make_key(latest["tip"]["hash"], row), lambda: pictured(reader, row))
+        objects.make(
+            "api/window.json", make_key(latest["tip"]["hash"], row), lambda: pictured(reader, row)
+        )
     return settled
 
 

@@ -1,7 +1,8 @@
 """The price calculator as an object: ours, and the protocol by which another one replaces it.
 
-`ORACLE_CALCULATOR=package.module:Class` names any class that can be made without arguments and has the two
-methods and the version of `PriceCalculator`. Everything that prices a window goes through it.
+`ORACLE_CALCULATOR=package.module:Class` names any class that can be made without arguments and has
+the two methods and the version of `PriceCalculator`. Everything that prices a window goes through
+it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from oracle.core.price import WindowPrice, price_window
 from oracle.core.window import Window
 from oracle.dialects import read_transactions
 from oracle.errors import SettingsError
-from oracle.estimate import Limits, estimate_window
+from oracle.estimate.window import Limits, estimate_window
 
 DEFAULT_CALCULATOR = "oracle.calculator:UTXOracleCalculator"
 
@@ -34,7 +35,8 @@ class PriceCalculator(Protocol):
 
 
 class UTXOracleCalculator:
-    """The published v9.1 method, from windows of eligible outputs or from transactions as JSON objects."""
+    """The published v9.1 method, from windows of eligible outputs or from transactions as JSON
+    objects."""
 
     algorithm_version = ALGORITHM_VERSION
 
@@ -52,11 +54,13 @@ class UTXOracleCalculator:
             txs: Bitcoin Core's verbosity-2 transactions, or esplora's, in chain order.
 
         Returns:
-            price_usd (float, or None with a `reason`), confidence (0 to 1), is_valid, rough_price_usd,
-            outputs and points (counts), left_out (transactions a rule), algorithm_version.
+            price_usd (float, or None with a `reason`), confidence (0 to 1), is_valid,
+            rough_price_usd, outputs and points (counts), left_out (transactions a rule),
+            algorithm_version.
 
         Raises:
-            RequestError: a missing key, a wrong type or mixed dialects; names the transaction and the key.
+            RequestError: a missing key, a wrong type or mixed dialects; names the transaction and
+                the key.
         """
         window, left_out = read_transactions(txs)
         estimate = estimate_window(window, self, self.limits)
@@ -85,7 +89,9 @@ def load_calculator(path: str = DEFAULT_CALCULATOR) -> PriceCalculator:
     try:
         calculator = getattr(import_module(module_name), class_name)()
     except ImportError as error:
-        raise _wrong(path, f"cannot be imported ({error}); is the package installed here?") from error
+        raise _wrong(
+            path, f"cannot be imported ({error}); is the package installed here?"
+        ) from error
     except AttributeError as error:
         raise _wrong(path, f"cannot be found ({error})") from error
     except Exception as error:  # somebody else's code may raise anything
@@ -94,7 +100,9 @@ def load_calculator(path: str = DEFAULT_CALCULATOR) -> PriceCalculator:
         if not callable(getattr(calculator, name, None)):
             raise _wrong(path, f"has no method {name}; docs/calculator.md describes the protocol")
     if not isinstance(getattr(calculator, "algorithm_version", None), str):
-        raise _wrong(path, "has no text algorithm_version; docs/calculator.md describes the protocol")
+        raise _wrong(
+            path, "has no text algorithm_version; docs/calculator.md describes the protocol"
+        )
     return calculator  # type: ignore[no-any-return]  # just checked: it has what the protocol names
 
 

@@ -1,4 +1,5 @@
-"""Which blocks belong together: the recent window, a UTC day, and whether one block follows the other. Pure."""
+"""Which blocks belong together: the recent window, a UTC day, and whether one block follows the
+other. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ def verify_continuity(blocks: Sequence[BlockFacts]) -> None:
     """
     for previous, facts in pairwise(blocks):
         if facts.prev_hash != previous.hash:
-            raise VerificationError(f"it does not follow {previous.hash}", block=facts.height, offset=4)
+            raise VerificationError(
+                f"it does not follow {previous.hash}", block=facts.height, offset=4
+            )
 
 
 def recent_range(tip_height: int) -> tuple[int, int]:
@@ -42,7 +45,8 @@ def midnight_unix(day: date) -> int:
 
 
 def mediantime(times_unix: Sequence[int]) -> int:
-    """Return the median of up to eleven header times, the newest block's included, as nodes compute it."""
+    """Return the median of up to eleven header times, the newest block's included, as nodes
+    compute it."""
     return sorted(times_unix)[len(times_unix) // 2]
 
 
@@ -52,7 +56,8 @@ def day_range(day: date, tip_height: int, header_times: HeaderTimes) -> tuple[in
     Args:
         day: the UTC date.
         tip_height: height of the newest block.
-        header_times: gives the header times of an inclusive range of heights, nothing when the data does
+        header_times: gives the header times of an inclusive range of heights, nothing when the
+            data does
             not go back that far.
 
     Raises:
@@ -61,7 +66,9 @@ def day_range(day: date, tip_height: int, header_times: HeaderTimes) -> tuple[in
         NoDataError: the day has no block, or the data does not go back to its start.
     """
     if day < GENESIS_DATE:
-        raise RequestError(f"{day} is before the first bitcoin block (2009-01-03); ask for a later day")
+        raise RequestError(
+            f"{day} is before the first bitcoin block (2009-01-03); ask for a later day"
+        )
     midnight = midnight_unix(day)
 
     def is_past_midnight(height: int) -> bool:
@@ -112,7 +119,9 @@ def _last_of_day(first: int, tip_height: int, day: date, header_times: HeaderTim
     return tip_height
 
 
-def _times_from(first: int, tip_height: int, header_times: HeaderTimes) -> Iterator[tuple[int, int]]:
+def _times_from(
+    first: int, tip_height: int, header_times: HeaderTimes
+) -> Iterator[tuple[int, int]]:
     for low in range(first, tip_height + 1, PARAMETERS.window_blocks):
         high = min(low + PARAMETERS.window_blocks - 1, tip_height)
         yield from zip(range(low, high + 1), header_times(low, high), strict=True)

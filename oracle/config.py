@@ -1,8 +1,8 @@
 """The settings: environment over `.env` over defaults, checked at start, all problems told at once.
 
-A setting is one field of `Settings`; its environment variable is the field's name in capitals. The text under
-a field is what `.env.example` and docs/settings.md say about it, and its example is what an error shows.
-A setting that nothing reads does not exist.
+A setting is one field of `Settings`; its environment variable is the field's name in capitals. The
+text under a field is what `.env.example` and docs/settings.md say about it, and its example is what
+an error shows. A setting that nothing reads does not exist.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from oracle.errors import SettingsError
 
@@ -31,14 +39,24 @@ SOURCES = {
     "mempool": ("mempool_api_url",),
     "blkfiles": ("bitcoin_datadir",),
 }
-RETIRED = dict.fromkeys(("FASTAPI_HOST", "FASTAPI_PORT", "FASTAPI_WORKERS"), "nginx serves the site")
+RETIRED = dict.fromkeys(
+    ("FASTAPI_HOST", "FASTAPI_PORT", "FASTAPI_WORKERS"), "nginx serves the site"
+)
 RETIRED["MEMPOOL_WS_URL"] = "the timer asks for new blocks every ANALYSIS_INTERVAL_MINUTES"
 # In a URL, in a request's header, and from Bitcoin Core's cookie, which no setting holds.
-CREDENTIALS = (r"(?<=://)[^\s/]+(?=@)", r"(?<=Basic )[A-Za-z0-9+/]{8,}={0,2}", r"(?<=__cookie__:)\w+")
+CREDENTIALS = (
+    r"(?<=://)[^\s/]+(?=@)",
+    r"(?<=Basic )[A-Za-z0-9+/]{8,}={0,2}",
+    r"(?<=__cookie__:)\w+",
+)
 
 
 def _split(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    return (
+        tuple(part.strip() for part in value.split(",") if part.strip())
+        if isinstance(value, str)
+        else value
+    )
 
 
 def _url(value: str) -> str:
@@ -48,13 +66,17 @@ def _url(value: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(lambda text: _url(text).rstrip("/"))]
-SecretUrl = Annotated[SecretStr, AfterValidator(lambda text: SecretStr(_url(text.get_secret_value())))]
+SecretUrl = Annotated[
+    SecretStr, AfterValidator(lambda text: SecretStr(_url(text.get_secret_value())))
+]
 Folder = Annotated[Path, BeforeValidator(os.path.expanduser)]
 Address = Annotated[str, Field(pattern=r"^[^@\s,<>]+@[^@\s,<>]+$")]
 SourceName = Literal["core", "electrs", "mempool", "blkfiles", "simulated"]
 SourceNames = Annotated[tuple[SourceName, ...], BeforeValidator(_split)]
 Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=3600)], ...], BeforeValidator(_split)]
-Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)]
+Level = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)
+]
 
 
 class Setting(NamedTuple):
@@ -69,8 +91,8 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     """All settings, checked and frozen. Make it with `load_settings`."""
 
     bitcoin_rpc_url: Url | None = None
-    """Bitcoin Core's JSON-RPC address; with BITCOIN_DATADIR alone it is taken from bitcoin.conf. Example:
-    http://127.0.0.1:8332"""
+    """Bitcoin Core's JSON-RPC address; with BITCOIN_DATADIR alone it is taken from bitcoin.conf.
+    Example: http://127.0.0.1:8332"""
     bitcoin_rpc_user: str | None = None
     """User of Bitcoin Core's JSON-RPC; unset: the cookie under BITCOIN_DATADIR. Example: oracle"""
     bitcoin_rpc_password: SecretStr | None = None
@@ -84,8 +106,8 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     """Address of a mempool backend or frontend: raw blocks, and the exchange price. Example:
     http://127.0.0.1:8999"""
     oracle_sources: SourceNames = ()
-    """Which sources of blocks are asked, in this order: core, electrs, mempool, blkfiles, or simulated
-    alone; unset: those configured. Example: core,electrs"""
+    """Which sources of blocks are asked, in this order: core, electrs, mempool, blkfiles, or
+    simulated alone; unset: those configured. Example: core,electrs"""
     oracle_source_timeout_seconds: float = Field(30.0, gt=0, le=600)
     """How long one request to a source may take. Example: 30"""
     oracle_mempool_retry_delays_seconds: Delays = (5.0, 15.0, 45.0)
@@ -93,17 +115,19 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     oracle_rpc_retry_delays_seconds: Delays = (10.0, 10.0)
     """Waits between the tries when Bitcoin Core does not answer. Example: 10,10"""
     oracle_quote_max_age_seconds: int = Field(7200, gt=0)
-    """An exchange price older than this is marked stale and warns of nothing; mempool updates hourly.
+    """An exchange price older than this is marked stale and warns of nothing; mempool updates
+    hourly.
     Example: 7200"""
 
     duckdb_path: Folder = Path("state/oracle.duckdb")
     """The database; unset with the simulated chain: state/simulated.duckdb.
     Example: /var/lib/onchain-oracle/oracle.duckdb"""
     duckdb_backup_path: Folder = Path(tempfile.gettempdir(), "oracle-backup.duckdb")
-    """Where a run's rows go when the database cannot be written; unset: in the temporary folder. Example:
-    /var/backups/oracle-backup.duckdb"""
+    """Where a run's rows go when the database cannot be written; unset: in the temporary folder.
+    Example: /var/backups/oracle-backup.duckdb"""
     oracle_first_run_blocks: int = Field(290, ge=145, le=10000)
-    """How many blocks the first run reads: two windows, so that the same-window rule knows the parents.
+    """How many blocks the first run reads: two windows, so that the same-window rule knows the
+    parents.
     Example: 290"""
     analysis_interval_minutes: int = Field(10, ge=1, le=1440)
     """How often the timer runs a build; pages say by it when the next one is due. Example: 10"""
@@ -116,8 +140,11 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     utxoracle_max_price_usd: float = Field(500_000.0, gt=0)
     """Prices above this are not valid. Example: 500000"""
     oracle_divergence_threshold_percent: float = Field(2.0, gt=0, le=100)
-    """From this distance to the exchange price on, either way, a divergence is large. Example: 2.0"""
-    oracle_calculator: str = Field("oracle.calculator:UTXOracleCalculator", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    """From this distance to the exchange price on, either way, a divergence is large. Example:
+    2.0"""
+    oracle_calculator: str = Field(
+        "oracle.calculator:UTXOracleCalculator", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+    )
     """The class that computes prices, as package.module:Class. Example:
     oracle.calculator:UTXOracleCalculator"""
 
@@ -134,8 +161,8 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     log_level: Level = "INFO"
     """The least level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL. Example: INFO"""
     log_file: Folder | None = None
-    """A file for the log, one JSON object a line, a new one each UTC day; standard error gets the log in
-    any case. Example: /var/log/onchain-oracle/oracle.log"""
+    """A file for the log, one JSON object a line, a new one each UTC day; standard error gets the
+    log in any case. Example: /var/log/onchain-oracle/oracle.log"""
     log_retention_days: int = Field(30, ge=1, le=3650)
     """How many days of LOG_FILE are kept. Example: 30"""
 
@@ -143,7 +170,8 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     """Where notifications are posted as JSON that Slack understands, too. Example:
     https://hooks.slack.com/services/T000/B000/XXXX"""
     alert_webhook_secret: SecretStr | None = None
-    """Signs each post with HMAC-SHA256 in the header X-Oracle-Signature. Example: a-long-random-text"""
+    """Signs each post with HMAC-SHA256 in the header X-Oracle-Signature. Example:
+    a-long-random-text"""
     alert_email: Annotated[tuple[Address, ...], BeforeValidator(_split)] = ()
     """Who gets notifications by e-mail, with commas between them; needs SMTP_HOST. Example:
     ops@example.org"""
@@ -152,15 +180,18 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     smtp_port: int = Field(587, ge=1, le=65535)
     """The mail server's port. Example: 587"""
     smtp_starttls: bool = True
-    """Encrypt the connection with STARTTLS; false only for a mail server on this machine. Example: true"""
+    """Encrypt the connection with STARTTLS; false only for a mail server on this machine. Example:
+    true"""
     smtp_user: str | None = None
     """User at the mail server; unset: no login. Example: oracle@example.org"""
     smtp_password: SecretStr | None = None
     """Password of that user. Example: a-long-random-password"""
     smtp_from: Address | None = None
-    """The sender of our mail; unset: the first address of ALERT_EMAIL. Example: oracle@example.org"""
+    """The sender of our mail; unset: the first address of ALERT_EMAIL. Example:
+    oracle@example.org"""
 
-    # Fields without a text are no settings, but say where those came from and which names only look like one.
+    # Fields without a text are no settings, but say where those came from and which names only look
+    # like one.
     origins: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
 
@@ -177,19 +208,24 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
         return self.oracle_sources == (SIMULATED,)
 
     def describe(self) -> list[Setting]:
-        """Return every setting with its value, masked where it is secret, and where it came from."""
+        """Return every setting with its value, masked where it is secret, and where it came
+        from."""
         shown = {name: self.redact(_shown(getattr(self, name.lower()))) for name in NAMES}
-        return [Setting(name, value, self.origins.get(name, "default")) for name, value in shown.items()]
+        return [
+            Setting(name, value, self.origins.get(name, "default")) for name, value in shown.items()
+        ]
 
     def redact(self, text: str) -> str:
-        """Return a text with every configured secret masked, and whatever else looks like credentials."""
+        """Return a text with every configured secret masked, and whatever else looks like
+        credentials."""
         secrets = {value.get_secret_value() for _, value in self if isinstance(value, SecretStr)}
         spellings = secrets | {repr(secret)[1:-1] for secret in secrets}
         longest_first = sorted(spellings, key=len, reverse=True)
         return re.sub("|".join([*map(re.escape, longest_first), *CREDENTIALS]), MASK, text)
 
     def clean(self, value: object) -> Any:
-        """Return a value as JSON can hold it, its texts redacted; what JSON does not know becomes text."""
+        """Return a value as JSON can hold it, its texts redacted; what JSON does not know becomes
+        text."""
         if isinstance(value, Mapping):
             return {self.redact(str(key)): self.clean(part) for key, part in value.items()}
         if isinstance(value, list | tuple):
@@ -207,7 +243,9 @@ def help_of(name: str) -> tuple[str, str]:
     return purpose, example
 
 
-def load_settings(environ: Texts, dotenv: Path | None = None, *, overrides: Texts | None = None) -> Settings:
+def load_settings(
+    environ: Texts, dotenv: Path | None = None, *, overrides: Texts | None = None
+) -> Settings:
     """Return the checked settings; raise `SettingsError` with every problem there is.
 
     `overrides` are values by setting name that win over the environment (a command's options).
@@ -218,8 +256,15 @@ def load_settings(environ: Texts, dotenv: Path | None = None, *, overrides: Text
         raise SettingsError([f"{dotenv} cannot be read: {error}"]) from None
     layers = {".env": from_file, "environment": environ, "command line": overrides or {}}
     # A later layer wins over an earlier one; an empty value counts as unset.
-    origins = {name: origin for origin in layers for name in NAMES if (layers[origin].get(name) or "").strip()}
-    values = {name.lower(): (layers[origin][name] or "").strip() for name, origin in origins.items()}
+    origins = {
+        name: origin
+        for origin in layers
+        for name in NAMES
+        if (layers[origin].get(name) or "").strip()
+    }
+    values = {
+        name.lower(): (layers[origin][name] or "").strip() for name, origin in origins.items()
+    }
     about = {"origins": origins, "warnings": tuple(_strange_names({*environ, *from_file}))}
     try:
         return Settings.model_validate(_computed_defaults(values) | values | about)
@@ -232,25 +277,41 @@ def _computed_defaults(values: Mapping[str, str]) -> dict[str, str]:
     configured = ",".join(name for name, any_of in SOURCES.items() if values.keys() & set(any_of))
     sources = values.get("oracle_sources", configured or SIMULATED)
     # Numbers of a simulated market never enter a real record.
-    return {"oracle_sources": sources} | ({"duckdb_path": "state/simulated.duckdb"} if sources == SIMULATED else {})
+    return {"oracle_sources": sources} | (
+        {"duckdb_path": "state/simulated.duckdb"} if sources == SIMULATED else {}
+    )
 
 
 def _compare(name: str, value: Any, earlier: Mapping[str, Any]) -> None:
-    """Raise ValueError when a field does not fit those before it; `earlier` lacks fields that are wrong."""
+    """Raise ValueError when a field does not fit those before it; `earlier` lacks fields that are
+    wrong."""
     if name == "smtp_host" and value is None and earlier.get("alert_email"):
         raise ValueError("is needed to send mail to ALERT_EMAIL")
     if name == "utxoracle_max_price_usd" and value <= earlier.get("utxoracle_min_price_usd", 0):
         raise ValueError("should be above UTXORACLE_MIN_PRICE_USD")
     if name == "oracle_sources" and value != (SIMULATED,):
-        usable = [source for source, any_of in SOURCES.items() if any(earlier.get(field, True) for field in any_of)]
+        usable = [
+            source
+            for source, any_of in SOURCES.items()
+            if any(earlier.get(field, True) for field in any_of)
+        ]
         if not value or not set(value) <= set(usable):
-            raise ValueError(f"should be simulated, or some of the sources set up ({', '.join(usable) or 'none'})")
+            raise ValueError(
+                "should be simulated, or some of the sources set up "
+                f"({', '.join(usable) or 'none'})"
+            )
 
 
 def _sentences(error: ValidationError) -> list[str]:
     """Return one sentence a setting: its name, what is wrong, an example; never the value."""
-    wrong = {str(detail["loc"][0]).upper(): detail["msg"].removeprefix("Value error, ") for detail in error.errors()}
-    return [f"{name}: {problem}, for example {name}={help_of(name)[1]}" for name, problem in wrong.items()]
+    wrong = {
+        str(detail["loc"][0]).upper(): detail["msg"].removeprefix("Value error, ")
+        for detail in error.errors()
+    }
+    return [
+        f"{name}: {problem}, for example {name}={help_of(name)[1]}"
+        for name, problem in wrong.items()
+    ]
 
 
 def _strange_names(names: set[str]) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""Transactions as JSON objects: Bitcoin Core's (verbosity 2) and esplora's, recognised by their keys.
+"""Transactions as JSON objects: Bitcoin Core's (verbosity 2) and esplora's, recognised by their
+keys.
 
-Both become the same eligible outputs as the raw bytes of the same block. A transaction list is one window:
-a coin made and spent within the list says nothing new.
+Both become the same eligible outputs as the raw bytes of the same block. A transaction list is one
+window: a coin made and spent within the list says nothing new.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Dialect:
         """Tell whether an input makes new coins."""
         foreign = self.foreign_input_keys.intersection(vin)
         if foreign:
-            raise RequestError(f"{where} has {min(foreign)} in a list of {self.name}'s; give one kind")
+            raise RequestError(
+                f"{where} has {min(foreign)} in a list of {self.name}'s; give one kind"
+            )
         prevout = vin.get("txid"), vin.get("vout")
         return "coinbase" in vin or vin.get("is_coinbase") is True or prevout == COINBASE_PREVOUT
 
@@ -62,8 +65,15 @@ class Dialect:
         return _hex_bytes(script, where)[:1] == bytes([OP_RETURN])
 
 
-CORE = Dialect("Bitcoin Core", "scriptPubKey", "txinwitness", frozenset({"witness", "is_coinbase", "scriptsig"}))
-ESPLORA = Dialect("esplora", "scriptpubkey", "witness", frozenset({"txinwitness", "coinbase", "scriptSig"}))
+CORE = Dialect(
+    "Bitcoin Core",
+    "scriptPubKey",
+    "txinwitness",
+    frozenset({"witness", "is_coinbase", "scriptsig"}),
+)
+ESPLORA = Dialect(
+    "esplora", "scriptpubkey", "witness", frozenset({"txinwitness", "coinbase", "scriptSig"})
+)
 COINBASE_PREVOUT = "00" * 32, 0xFFFF_FFFF
 
 
@@ -72,11 +82,15 @@ def btc_to_sats(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
         raise RequestError(f"{where}: value must be an amount in BTC, not {value!r}")
     try:
-        sats = Decimal(str(value)) * SATS_PER_BTC  # str of a float is the shortest text that means it
+        sats = (
+            Decimal(str(value)) * SATS_PER_BTC
+        )  # str of a float is the shortest text that means it
     except InvalidOperation:
         sats = Decimal("NaN")
     if not sats.is_finite() or sats < 0 or sats != sats.to_integral_value():
-        raise RequestError(f"{where}: value must be an amount in BTC with at most 8 decimals, not {value!r}")
+        raise RequestError(
+            f"{where}: value must be an amount in BTC with at most 8 decimals, not {value!r}"
+        )
     return int(sats)
 
 
@@ -84,7 +98,8 @@ def read_transactions(transactions: Sequence[Json]) -> tuple[Window, Counter[Rul
     """Return the window of a list of transactions in chain order, and how many each rule left out.
 
     Raises:
-        RequestError: a missing key, a wrong type, or both dialects in one list; names transaction and key.
+        RequestError: a missing key, a wrong type, or both dialects in one list; names transaction
+            and key.
     """
     seen: set[str] = set()
     left_out: Counter[Rule] = Counter()
@@ -109,7 +124,9 @@ def read_transactions(transactions: Sequence[Json]) -> tuple[Window, Counter[Rul
     return _one_block_window(np.array(values, dtype=np.int64)), left_out
 
 
-def _broken_rule(dialect: Dialect, inputs: list[Json], outputs: list[Json], where: str, seen: set[str]) -> Rule | None:
+def _broken_rule(
+    dialect: Dialect, inputs: list[Json], outputs: list[Json], where: str, seen: set[str]
+) -> Rule | None:
     parents, is_coinbase, largest_witness = [], False, 0
     for n, vin in enumerate(inputs):
         at = f"{where}: vin[{n}]"
@@ -121,7 +138,9 @@ def _broken_rule(dialect: Dialect, inputs: list[Json], outputs: list[Json], wher
         if not isinstance(items, list | tuple):
             raise RequestError(f"{at}: {dialect.witness_key} must be a list of hex texts")
         largest_witness = max(largest_witness, sum(len(_hex_bytes(item, at)) for item in items))
-    op_returns = [dialect.starts_with_op_return(vout, f"{where}: vout[{n}]") for n, vout in enumerate(outputs)]
+    op_returns = [
+        dialect.starts_with_op_return(vout, f"{where}: vout[{n}]") for n, vout in enumerate(outputs)
+    ]
     is_wrong = is_coinbase or any(op_returns) or largest_witness > P.max_witness_bytes
     if len(inputs) > P.max_inputs or len(outputs) != P.outputs or is_wrong:
         return first_broken_rule(len(inputs), len(outputs), is_coinbase, any(op_returns))
@@ -132,11 +151,18 @@ def _dialect_of(outputs: list[Json], where: str, before: Dialect | None) -> Dial
     for n, vout in enumerate(outputs):
         found = [dialect for dialect in (CORE, ESPLORA) if dialect.script_key in vout]
         if len(found) != 1:
-            which = "both scriptPubKey and scriptpubkey" if found else "neither scriptPubKey nor scriptpubkey"
-            raise RequestError(f"{where}: vout[{n}] has {which}; give Bitcoin Core's or esplora's transactions")
+            which = (
+                "both scriptPubKey and scriptpubkey"
+                if found
+                else "neither scriptPubKey nor scriptpubkey"
+            )
+            raise RequestError(
+                f"{where}: vout[{n}] has {which}; give Bitcoin Core's or esplora's transactions"
+            )
         if before is not None and found[0] is not before:
             raise RequestError(
-                f"{where}: vout[{n}] has {found[0].script_key} in a list of {before.name}'s; give one kind"
+                f"{where}: vout[{n}] has {found[0].script_key} in a list of {before.name}'s; "
+                f"give one kind"
             )
         before = found[0]
     if before is None:

@@ -1,4 +1,5 @@
-"""What `oracle doctor` looks at: sources, clock, quote, disk, permissions, database; a finding each.
+"""What `oracle doctor` looks at: sources, clock, quote, disk, permissions, database; a finding
+each.
 
 Nothing is printed and nothing is changed. A finding that is not ok says in a sentence what to do.
 """
@@ -19,13 +20,16 @@ from oracle.sources import BlockSource, Health, QuoteSource
 Number = Callable[[], float]
 ELECTRS_MARK_MS = 100.0  # a tick reads one block; slower than this, its index is on the wrong disk
 LOW_DISK_BYTES = 1 << 30  # some months of history, and the releases
-TIP_MARK_SECONDS = 3 * 3600  # gaps this long come less than once in a century; nodes refuse headers of the future
+TIP_MARK_SECONDS = (
+    3 * 3600
+)  # gaps this long come less than once in a century; nodes refuse headers of the future
 WRITTEN = ("DUCKDB_PATH", "DUCKDB_BACKUP_PATH", "ORACLE_SITE_DIR", "LOG_FILE")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: its level is ok, warn or bad; `advice` says what to do (empty when all is well)."""
+    """One thing looked at: its level is ok, warn or bad; `advice` says what to do (empty when all
+    is well)."""
 
     name: str
     level: str
@@ -34,19 +38,32 @@ class Finding:
 
 
 def examine(
-    settings: Settings, sources: Sequence[BlockSource], quotes: QuoteSource | None, probe_store: Number, clock: Number
+    settings: Settings,
+    sources: Sequence[BlockSource],
+    quotes: QuoteSource | None,
+    probe_store: Number,
+    clock: Number,
 ) -> list[Finding]:
     """Return what was found, in the order of a run.
 
-    `probe_store` runs the site's heaviest usual query and returns its milliseconds, or raises `StoreError`;
-    `clock` returns Unix seconds. Give sources that do not wait long: each is asked a few times.
+    `probe_store` runs the site's heaviest usual query and returns its milliseconds, or raises
+    `StoreError`; `clock` returns Unix seconds. Give sources that do not wait long: each is asked a
+    few times.
     """
     probed = [(source, source.probe()) for source in sources]
     findings = [_source(health) for _, health in probed]
-    findings += [_asked("clock", _clock, source, clock()) for source, health in probed if health.is_reachable]
-    findings += [_asked("quote", _quote, quotes, clock(), settings.oracle_quote_max_age_seconds)] if quotes else []
+    findings += [
+        _asked("clock", _clock, source, clock()) for source, health in probed if health.is_reachable
+    ]
+    findings += (
+        [_asked("quote", _quote, quotes, clock(), settings.oracle_quote_max_age_seconds)]
+        if quotes
+        else []
+    )
     findings += [_disk(name, path) for name in WRITTEN if (path := getattr(settings, name.lower()))]
-    findings += [_asked("database", _database, probe_store)] if settings.duckdb_path.exists() else []
+    findings += (
+        [_asked("database", _database, probe_store)] if settings.duckdb_path.exists() else []
+    )
     return [Finding(**settings.clean(asdict(finding))) for finding in findings]
 
 
@@ -63,7 +80,9 @@ def _asked(name: str, look: Callable[..., Finding], *what: object) -> Finding:
 
 def _source(health: Health) -> Finding:
     name, latency_ms = f"source {health.source}", health.latency_ms or 0
-    advice = " ".join(health.advice) or ("Wait until it has synced." if health.is_synced is False else "")
+    advice = " ".join(health.advice) or (
+        "Wait until it has synced." if health.is_synced is False else ""
+    )
     if not health.is_reachable:
         return _judged(name, "does not answer", bad=advice)
     if "electrs" in name and latency_ms > ELECTRS_MARK_MS:
@@ -83,9 +102,15 @@ def _clock(source: BlockSource, now_unix: float) -> Finding:
 def _quote(quotes: QuoteSource, now_unix: float, max_age_seconds: int) -> Finding:
     quote = quotes.latest()
     if quote is None:
-        return _judged("quote", "the source has none", warn="Is mempool's price feed on, and may it go online?")
+        return _judged(
+            "quote", "the source has none", warn="Is mempool's price feed on, and may it go online?"
+        )
     age_seconds = now_unix - quote.quoted_at_unix
-    advice = "Stale: see mempool's log, or ORACLE_QUOTE_MAX_AGE_SECONDS." if age_seconds > max_age_seconds else ""
+    advice = (
+        "Stale: see mempool's log, or ORACLE_QUOTE_MAX_AGE_SECONDS."
+        if age_seconds > max_age_seconds
+        else ""
+    )
     message = f"${quote.price_usd:,.0f} from {quote.source}, {age_seconds / 60:.0f} minutes old"
     return _judged("quote", message, warn=advice)
 
@@ -93,13 +118,19 @@ def _quote(quotes: QuoteSource, now_unix: float, max_age_seconds: int) -> Findin
 def _disk(setting: str, path: Path) -> Finding:
     # What a run would write to: the file itself when it is there, and the nearest folder that is.
     folder = next(parent for parent in path.absolute().parents if os.access(parent, os.F_OK))
-    can_write = os.access(folder, os.W_OK | os.X_OK) and os.access(path, os.W_OK) == os.access(path, os.F_OK)
+    can_write = os.access(folder, os.W_OK | os.X_OK) and os.access(path, os.W_OK) == os.access(
+        path, os.F_OK
+    )
     free_bytes = shutil.disk_usage(folder).free
     return _judged(
         f"disk for {setting}",
         f"{path} {'can' if can_write else 'cannot'} be written, {free_bytes / 1e9:.1f} GB free",
-        bad="" if can_write else f"Let the user who runs oracle write there, or set {setting} to another place.",
-        warn=f"Free some space, or set {setting} to another disk." if free_bytes < LOW_DISK_BYTES else "",
+        bad=""
+        if can_write
+        else f"Let the user who runs oracle write there, or set {setting} to another place.",
+        warn=f"Free some space, or set {setting} to another disk."
+        if free_bytes < LOW_DISK_BYTES
+        else "",
     )
 
 

@@ -7,7 +7,8 @@ OracleError                   one sentence that says what to do; carries its exi
 │   └── NotFinalError         not yet: the day is not six blocks deep
 ├── ParseError                the bytes are not a block; carries the block and the offset: exit 1
 │   └── VerificationError     the bytes parse, but they are not the block that was asked for
-├── SourceError               a source of blocks or quotes; carries the source's name and the URL: exit 1
+├── SourceError               a source of blocks or quotes; carries the source's name and the URL:
+exit 1
 │   ├── SourceUnavailableError  it did not answer, or is not ready; the next source may be tried
 │   ├── SourceRefusedError      it answered no: wrong password, forbidden
 │   ├── BlockNotFoundError      it does not have this block (unknown, pruned)
@@ -63,7 +64,9 @@ class ParseError(OracleError):
 
     code = "BAD_BLOCK"
 
-    def __init__(self, problem: str, *, block: int | str | None = None, offset: int | None = None) -> None:
+    def __init__(
+        self, problem: str, *, block: int | str | None = None, offset: int | None = None
+    ) -> None:
         where = f"block {block}" if block is not None else "block"
         at = f" at byte {offset}" if offset is not None else ""
         super().__init__(f"{where}{at}: {problem}")
@@ -81,7 +84,9 @@ class SourceError(OracleError):
 
     code = "SOURCE_ERROR"
 
-    def __init__(self, message: str, *, source: str, url: str | None = None, attempts: int = 1) -> None:
+    def __init__(
+        self, message: str, *, source: str, url: str | None = None, attempts: int = 1
+    ) -> None:
         super().__init__(message)
         self.source = source
         self.url = url

@@ -1,7 +1,9 @@
-"""The log: one JSON object a line for machines and the file, readable on a terminal, never a secret.
+"""The log: one JSON object a line for machines and the file, readable on a terminal, never a
+secret.
 
-A line is exactly `{"timestamp", "level", "component", "message", "context": {...}}`; a traceback is a text in
-the context. Standard error gets the log always, LOG_FILE when it is set; standard output is for answers.
+A line is exactly `{"timestamp", "level", "component", "message", "context": {...}}`; a traceback is
+a text in the context. Standard error gets the log always, LOG_FILE when it is set; standard output
+is for answers.
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ from typing import Any, TextIO, cast
 
 import structlog
 from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
-from structlog.stdlib import BoundLogger, ProcessorFormatter, add_log_level, add_logger_name, filter_by_level
+from structlog.stdlib import (
+    BoundLogger,
+    ProcessorFormatter,
+    add_log_level,
+    add_logger_name,
+    filter_by_level,
+)
 from structlog.typing import EventDict, Processor
 
 from oracle.config import Settings
@@ -35,9 +43,14 @@ log = get_logger(__name__)
 @contextmanager
 def logging_to(settings: Settings, stream: TextIO | None = None) -> Iterator[None]:
     """Log to a stream (standard error when None) and to LOG_FILE until the block ends."""
-    # A full disk costs lines of the log, not the run; logging's own complaint would show their secrets.
+    # A full disk costs lines of the log, not the run; logging's own complaint would show their
+    # secrets.
     logging.raiseExceptions = False
-    logging.basicConfig(handlers=[_made(logging.StreamHandler(stream), settings)], level=settings.log_level, force=True)
+    logging.basicConfig(
+        handlers=[_made(logging.StreamHandler(stream), settings)],
+        level=settings.log_level,
+        force=True,
+    )
     try:
         if settings.log_file:
             _open_file(settings.log_file, settings)
@@ -48,18 +61,26 @@ def logging_to(settings: Settings, stream: TextIO | None = None) -> Iterator[Non
 
 
 def log_settings(settings: Settings) -> None:
-    """Log which settings were read from where (never their values), and each name that only looks like one."""
-    log.info("settings read", **{line.name: line.origin for line in settings.describe() if line.origin != "default"})
+    """Log which settings were read from where (never their values), and each name that only looks
+    like one."""
+    log.info(
+        "settings read",
+        **{line.name: line.origin for line in settings.describe() if line.origin != "default"},
+    )
     for warning in settings.warnings:
         log.warning(warning)
 
 
 def _open_file(path: Path, settings: Settings) -> None:
     try:
-        file = TimedRotatingFileHandler(path, "midnight", utc=True, backupCount=settings.log_retention_days)
+        file = TimedRotatingFileHandler(
+            path, "midnight", utc=True, backupCount=settings.log_retention_days
+        )
         logging.getLogger().addHandler(_made(file, settings))
     except OSError as error:
-        log.warning("LOG_FILE cannot be written; the log goes to standard error only", error=str(error))
+        log.warning(
+            "LOG_FILE cannot be written; the log goes to standard error only", error=str(error)
+        )
 
 
 def _made(handler: logging.StreamHandler[Any], settings: Settings) -> logging.Handler:
@@ -69,11 +90,23 @@ def _made(handler: logging.StreamHandler[Any], settings: Settings) -> logging.Ha
     steps = [*first, lambda _logger, _method, event: settings.clean(event), *last]
     handler.setFormatter(ProcessorFormatter(foreign_pre_chain=_FIRST, processors=steps))
     # Libraries tell every request with its URL; our sources log what matters about it.
-    handler.addFilter(lambda record: record.name.startswith(("oracle", "builder")) or record.levelno >= logging.WARNING)
+    handler.addFilter(
+        lambda record: (
+            record.name.startswith(("oracle", "builder")) or record.levelno >= logging.WARNING
+        )
+    )
     return handler
 
 
 def _shape(_logger: object, _method: str, event: EventDict) -> EventDict:
-    time, level, name, message = (event.pop(key) for key in ("timestamp", "level", "logger", "event"))
+    time, level, name, message = (
+        event.pop(key) for key in ("timestamp", "level", "logger", "event")
+    )
     component = name.removeprefix("oracle.")
-    return {"timestamp": time, "level": level.upper(), "component": component, "message": message, "context": event}
+    return {
+        "timestamp": time,
+        "level": level.upper(),
+        "component": component,
+        "message": message,
+        "context": event,
+    }

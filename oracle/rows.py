@@ -1,4 +1,5 @@
-"""What a row of each table says, from the values that a tick has. Pure; `oracle/sql/` has the columns."""
+"""What a row of each table says, from the values that a tick has. Pure; `oracle/record/sql/` has
+the columns."""
 
 from __future__ import annotations
 
@@ -7,14 +8,23 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from oracle.certainty.spot import SpotPrice
 from oracle.chain import MEDIAN_BLOCKS, mediantime
 from oracle.core.eligible import BlockFacts
-from oracle.estimate import Estimate
+from oracle.estimate.spot import SpotPrice
+from oracle.estimate.window import Estimate
 from oracle.sources import Quote
 
 Row = dict[str, Any]
-STATED = ("low_usd", "high_usd", "confidence", "is_valid", "reason", "first_height", "last_height", "points")
+STATED = (
+    "low_usd",
+    "high_usd",
+    "confidence",
+    "is_valid",
+    "reason",
+    "first_height",
+    "last_height",
+    "points",
+)
 BLOCK = ("height", "hash", "prev_hash", "time_unix", "size_bytes", "transactions", "outputs")
 
 
@@ -29,7 +39,9 @@ def block_row(chain: Sequence[BlockFacts], source: str) -> Row:
     return take(facts, BLOCK) | {
         "mediantime_unix": mediantime([block.time_unix for block in chain[-MEDIAN_BLOCKS:]]),
         "eligible_outputs": len(facts.value_sats),
-        "left_out": json.dumps({rule.value: count for rule, count in sorted(facts.left_out.items())}),
+        "left_out": json.dumps(
+            {rule.value: count for rule, count in sorted(facts.left_out.items())}
+        ),
         "source": source,
     }
 
@@ -46,7 +58,13 @@ def price_row(facts: BlockFacts, window: Estimate, spot: SpotPrice, algorithm_ve
     }
 
 
-def day_row(day: date, blocks: Sequence[BlockFacts], estimate: Estimate, algorithm_version: str, exchange: Row) -> Row:
+def day_row(
+    day: date,
+    blocks: Sequence[BlockFacts],
+    estimate: Estimate,
+    algorithm_version: str,
+    exchange: Row,
+) -> Row:
     """Return the row of a UTC day; `exchange` has its mean and close."""
     return {
         "date": day,
@@ -69,8 +87,11 @@ def sample_row(quote: Quote, sampled_at_unix: int, *, is_stale: bool) -> Row:
     }
 
 
-def run_row(started_unix: int, ended_unix: int, outcome: str, *, error: Row | None = None, **facts: Any) -> Row:
-    """Return the row of a run and how it ended; `facts` are columns of `runs` that a failed one may lack."""
+def run_row(
+    started_unix: int, ended_unix: int, outcome: str, *, error: Row | None = None, **facts: Any
+) -> Row:
+    """Return the row of a run and how it ended; `facts` are columns of `runs` that a failed one
+    may lack."""
     unknown = {"blocks_added": 0, "blocks_replaced": 0, "tip_height": None, "source": None}
     return {
         "started_at_unix": started_unix,

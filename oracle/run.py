@@ -1,7 +1,7 @@
 """One run of the timer up to the record, with everything that can go wrong.
 
-One run at a time; failures are logged, recorded and told; rows are saved elsewhere when the database cannot
-take them. What an administrator does about each is in docs/operations.md.
+One run at a time; failures are logged, recorded and told; rows are saved elsewhere when the
+database cannot take them. What an administrator does about each is in docs/operations.md.
 """
 
 from __future__ import annotations
@@ -16,17 +16,26 @@ import httpx
 from filelock import FileLock, Timeout
 
 from oracle.config import Settings
-from oracle.episodes import Episode
-from oracle.errors import BusyError, OracleError, RequestError, SourceError, SourceUnavailableError, StoreError
+from oracle.errors import (
+    BusyError,
+    OracleError,
+    RequestError,
+    SourceError,
+    SourceUnavailableError,
+    StoreError,
+)
+from oracle.exchange.episodes import Episode
+from oracle.fetch import Progress
 from oracle.logs import get_logger
 from oracle.notify import Event
-from oracle.reading import Progress
+from oracle.record.store import Batch, Store
 from oracle.rows import run_row
-from oracle.store import Batch, Store
 from oracle.tick import TickReport, run_tick
 from oracle.wiring import Clock, calculator_of, open_sources, tick_rules_of
 
-SERVES_SECONDS = range(3_600)  # while a node hangs, a price this old still serves, and nobody is told
+SERVES_SECONDS = range(
+    3_600
+)  # while a node hangs, a price this old still serves, and nobody is told
 UNAVAILABLE_CODES = {
     "bitcoin-core": "BITCOIN_RPC_UNAVAILABLE",
     "mempool": "MEMPOOL_API_UNAVAILABLE",
@@ -78,7 +87,8 @@ def record(settings: Settings, clock: Clock, progress: Progress | None = None) -
 
 @dataclass
 class Run:
-    """A run and how it went; `may_publish` says whether the record may be shown as the newest there is."""
+    """A run and how it went; `may_publish` says whether the record may be shown as the newest
+    there is."""
 
     settings: Settings
     clock: Clock
@@ -110,13 +120,19 @@ class Run:
         if before and before["outcome"] == "failed":
             self._tell("recovery", f"builds work again, at block {self.report.tip.height}")
         for episode in self.report.episodes:
-            if (episode.ended_at_unix or episode.started_at_unix) >= self.started_unix - rules.live_seconds:
+            if (
+                episode.ended_at_unix or episode.started_at_unix
+            ) >= self.started_unix - rules.live_seconds:
                 self._tell_of(episode)
         backup = self.settings.duckdb_backup_path
         if backup.exists() and database != backup:
-            log.warning("the backup holds rows of failed runs; run `oracle recover`", backup=str(backup))
+            log.warning(
+                "the backup holds rows of failed runs; run `oracle recover`", backup=str(backup)
+            )
             if before is None or backup.stat().st_mtime > before["started_at_unix"]:  # told once
-                self._tell("backup_holds_rows", f"{backup} holds rows of failed runs; run `oracle recover`")
+                self._tell(
+                    "backup_holds_rows", f"{backup} holds rows of failed runs; run `oracle recover`"
+                )
 
     def save_elsewhere(self, error: StoreError) -> None:
         """Run the tick into the backup database; nothing more is published."""
@@ -124,7 +140,9 @@ class Run:
         backup = self.settings.duckdb_backup_path
         is_first = not backup.exists()
         log.critical(
-            "the database cannot be used; this run's rows go to the backup", backup=str(backup), exc_info=error
+            "the database cannot be used; this run's rows go to the backup",
+            backup=str(backup),
+            exc_info=error,
         )
         message = f"{error}; rows are saved in {backup}"
         try:
@@ -137,7 +155,8 @@ class Run:
             self._tell("failure", message)
 
     def fail(self, error: OracleError) -> None:
-        """Log, record and tell a failure; while Bitcoin Core only hangs, a fresh record still serves."""
+        """Log, record and tell a failure; while Bitcoin Core only hangs, a fresh record still
+        serves."""
         age_seconds = self._seconds_since_success()
         is_node_hanging = _has_timed_out(error) and "core" in self.settings.oracle_sources
         if is_node_hanging and age_seconds in SERVES_SECONDS:
@@ -161,7 +180,8 @@ class Run:
         return None
 
     def _record_failure(self, error: OracleError, *, is_node_hanging: bool) -> bool:
-        """Add the failed run to the record; return whether people have not heard of the failure yet."""
+        """Add the failed run to the record; return whether people have not heard of the failure
+        yet."""
         if not self.settings.duckdb_path.exists():
             return True
         try:
@@ -169,14 +189,18 @@ class Run:
                 self.network = store.network or self.network
                 before, success = store.last_run(), store.last_run(or_failed=False)
                 batch, shown = Batch(self.started_unix), error_object(error, self.settings)
-                batch.add("runs", run_row(self.started_unix, int(self.clock()), "failed", error=shown))
+                batch.add(
+                    "runs", run_row(self.started_unix, int(self.clock()), "failed", error=shown)
+                )
                 store.write(batch)
         except StoreError as second:
             log.critical("the failure could not be recorded", exc_info=second)
             return True
         if before is None or success is None or before["outcome"] != "failed":
             return before is None or before["outcome"] != "failed"
-        return is_node_hanging and before["ended_at_unix"] - success["ended_at_unix"] in SERVES_SECONDS
+        return (
+            is_node_hanging and before["ended_at_unix"] - success["ended_at_unix"] in SERVES_SECONDS
+        )
 
     def _tell(self, kind: str, message: str, details: Mapping[str, object] | None = None) -> None:
         self.events.append(Event(kind, message, self.started_unix, self.network, details or {}))
@@ -191,7 +215,9 @@ class Run:
             ("low_confidence", True): "Confidence is back",
         }
         self._tell(
-            f"{episode.kind}_{'ended' if is_over else 'started'}", messages[episode.kind, is_over], asdict(episode)
+            f"{episode.kind}_{'ended' if is_over else 'started'}",
+            messages[episode.kind, is_over],
+            asdict(episode),
         )
 
     def log_report(self) -> None:
@@ -202,11 +228,16 @@ class Run:
         facts = {name: getattr(report, name) for name in ("blocks_added", "source")}
         facts["tip_height"] = report.tip.height
         if report.blocks_replaced:
-            log.warning("the chain was reorganised", blocks_replaced=report.blocks_replaced, **facts)
+            log.warning(
+                "the chain was reorganised", blocks_replaced=report.blocks_replaced, **facts
+            )
         if report.quote_problem is not None:
             log.warning("no exchange price", reason=str(report.quote_problem))
         elif report.quote_is_stale:
-            log.warning("the exchange price is stale", max_age_seconds=self.settings.oracle_quote_max_age_seconds)
+            log.warning(
+                "the exchange price is stale",
+                max_age_seconds=self.settings.oracle_quote_max_age_seconds,
+            )
         price, comparison = report.price, report.comparison
         if price is None:
             log.warning("no price yet: the window needs 144 blocks and the tip", **facts)

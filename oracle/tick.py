@@ -1,7 +1,8 @@
-"""One run up to the record: plan, fetch, verify, price, compare, and write it all in one transaction.
+"""One run up to the record: plan, fetch, verify, price, compare, and write it all in one
+transaction.
 
-No clock and no printing: the time is an argument, and what happened is the report. A tick that fails at any
-step leaves the record as it was.
+No clock and no printing: the time is an argument, and what happened is the report. A tick that
+fails at any step leaves the record as it was.
 """
 
 from __future__ import annotations
@@ -12,21 +13,28 @@ from datetime import date, timedelta
 
 from oracle.calculator import PriceCalculator
 from oracle.chain import day_range, utc_date, verify_continuity
-from oracle.compare import Comparison
 from oracle.core.eligible import BlockFacts, RecentTxids
 from oracle.core.params import PARAMETERS
 from oracle.core.window import form_window
-from oracle.episodes import Episode
-from oracle.errors import BlockNotFoundError, NoDataError, NotFinalError, ReorgTooDeepError, SourceError
-from oracle.estimate import Limits, estimate_spot, estimate_window
-from oracle.market import DAY_SECONDS, Market, MarketRules
-from oracle.reading import Progress, read_block, read_blocks
+from oracle.errors import (
+    BlockNotFoundError,
+    NoDataError,
+    NotFinalError,
+    ReorgTooDeepError,
+    SourceError,
+)
+from oracle.estimate.window import Limits, estimate_spot, estimate_window
+from oracle.exchange.compare import Comparison
+from oracle.exchange.episodes import Episode
+from oracle.exchange.market import DAY_SECONDS, Market, MarketRules
+from oracle.fetch import Progress, read_block, read_blocks
+from oracle.record.store import Batch, Row, Store
 from oracle.rows import block_row, day_row, price_row, run_row
 from oracle.sources import BlockSource, ChainTip, Health, QuoteSource
-from oracle.store import Batch, Row, Store
 
 KEPT_BLOCKS = 288  # whose facts and txids a tick holds: two windows, more than any real day has had
-SPARE_BLOCKS = 100  # more txids are stored: after so deep a reorg no old block is read again, nodes may have pruned it
+# more txids are stored: after so deep a reorg no old block is read again, nodes may have pruned it
+SPARE_BLOCKS = 100
 WINDOW_AND_TIP = PARAMETERS.window_blocks + 1
 
 
@@ -37,12 +45,15 @@ class TickRules:
     limits: Limits = field(default_factory=Limits)
     market: MarketRules = field(default_factory=MarketRules)
     first_run_blocks: int = 290
-    live_seconds: int = 1_200  # an older new block is caught up: compared with the quote of its own time
+    live_seconds: int = (
+        1_200  # an older new block is caught up: compared with the quote of its own time
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class TickReport:
-    """What a tick found and wrote; `price` is the row of `prices` as of the newest block that has one."""
+    """What a tick found and wrote; `price` is the row of `prices` as of the newest block that has
+    one."""
 
     tip: ChainTip
     source: str
@@ -96,16 +107,26 @@ def run_tick(
         first = tip.height + 1 - WINDOW_AND_TIP
         if fork is not None or first <= 0:
             raise
-        tick = _Tick(store, source, quotes, calculator, rules, now_unix, fork)  # a pruned node: one window will do
+        tick = _Tick(
+            store, source, quotes, calculator, rules, now_unix, fork
+        )  # a pruned node: one window will do
         added = tick.read(first, tip, progress)
     tick.batch.rewind_to = fork if replaced else None
     market = tick.market
     market.compare(now_unix, tick.price, tick.window_span_unix, is_now=True)
     market.close_books()
-    run: Row = {"blocks_added": added, "blocks_replaced": replaced, "tip_height": tip.height, "source": source.name}
+    run: Row = {
+        "blocks_added": added,
+        "blocks_replaced": replaced,
+        "tip_height": tip.height,
+        "source": source.name,
+    }
     outcome = "ok" if added or replaced else "no_new_block"
     ended = ended_unix() if ended_unix else now_unix
-    tick.batch.add("runs", run_row(now_unix, ended, outcome, sources=[asdict(found) for found in health], **run))
+    tick.batch.add(
+        "runs",
+        run_row(now_unix, ended, outcome, sources=[asdict(found) for found in health], **run),
+    )
     store.write(tick.batch)
     return TickReport(
         tip,
@@ -121,7 +142,8 @@ def run_tick(
 
 
 def find_fork(store: Store, source: BlockSource, tip: ChainTip) -> tuple[int | None, int]:
-    """Return the newest stored height that the source's chain shares, and how many stored blocks it lacks."""
+    """Return the newest stored height that the source's chain shares, and how many stored blocks
+    it lacks."""
     known = store.chain(KEPT_BLOCKS, or_height=tip.height)
     if not known:
         return None, 0
@@ -132,7 +154,8 @@ def find_fork(store: Store, source: BlockSource, tip: ChainTip) -> tuple[int | N
         if source.hashes(height, height)[0] == known[height]:
             return height, newest - height
     raise ReorgTooDeepError(
-        f"the source's chain shares none of the newest {KEPT_BLOCKS} blocks of the record; nothing was changed: "
+        f"the source's chain shares none of the newest {KEPT_BLOCKS} blocks of the record; "
+        f"nothing was changed: "
         f"check that the source is on the right chain, or start another database with DUCKDB_PATH"
     )
 
@@ -155,7 +178,9 @@ class _Tick:
         known_up_to = self.fork if self.fork is not None else -1
         self.price, self.window_span_unix = self.store.newest_price(known_up_to)
         left_at_unix = min(self.now_unix, self.price["time_unix"] if self.price else self.now_unix)
-        self.market = Market(self.store, self.batch, self.quotes, self.rules.market, left_at_unix - 3 * DAY_SECONDS)
+        self.market = Market(
+            self.store, self.batch, self.quotes, self.rules.market, left_at_unix - 3 * DAY_SECONDS
+        )
         self.pending_day = self.store.day_after(known_up_to)
 
     def read(self, first: int, tip: ChainTip, progress: Progress | None) -> int:
@@ -164,11 +189,18 @@ class _Tick:
             return 0
         recent = self._load_chain(first - 1)
         hashes = self.source.hashes(first, tip.height)
-        for done, (facts, served_by) in enumerate(read_blocks(self.source, hashes, first, recent), 1):
+        for done, (facts, served_by) in enumerate(
+            read_blocks(self.source, hashes, first, recent), 1
+        ):
             self._add(facts, served_by, recent)
             self._price(facts)
-            if facts.height < tip.height or self.now_unix - facts.time_unix >= self.rules.live_seconds:
-                self.market.compare(facts.time_unix, self.price, self.window_span_unix, is_now=False)
+            if (
+                facts.height < tip.height
+                or self.now_unix - facts.time_unix >= self.rules.live_seconds
+            ):
+                self.market.compare(
+                    facts.time_unix, self.price, self.window_span_unix, is_now=False
+                )
             self._finish_days()
             if progress:
                 progress(done, len(hashes))
@@ -178,7 +210,9 @@ class _Tick:
         oldest = newest - KEPT_BLOCKS + 1
         self.chain = self.store.facts(oldest, newest)
         recent = self.store.recent_txids(oldest, newest)
-        for facts in self.chain:  # a reorg goes back behind what is kept: those blocks are read again
+        for (
+            facts
+        ) in self.chain:  # a reorg goes back behind what is kept: those blocks are read again
             if facts.height not in recent:
                 block, _ = read_block(self.source, facts.height, facts.hash)
                 recent.add(facts.height, block.txids)
@@ -212,7 +246,9 @@ class _Tick:
                 self._record_day(day)
             except NotFinalError:
                 break
-            except NoDataError:  # no block, or a start that is older than what the tick holds: no day price
+            except (
+                NoDataError
+            ):  # no block, or a start that is older than what the tick holds: no day price
                 pass
             day += timedelta(days=1)
         self.pending_day = day
@@ -223,8 +259,14 @@ class _Tick:
         blocks = self.chain[first - oldest : last - oldest + 1]
         estimate = estimate_window(form_window(blocks), self.calculator, self.rules.limits)
         exchange = self.market.of_day(day)
-        self.batch.add("days", day_row(day, blocks, estimate, self.calculator.algorithm_version, exchange))
+        self.batch.add(
+            "days", day_row(day, blocks, estimate, self.calculator.algorithm_version, exchange)
+        )
 
     def _header_times(self, first: int, last: int) -> list[int]:
         oldest = self.chain[0].height
-        return [f.time_unix for f in self.chain[first - oldest : last - oldest + 1]] if first >= oldest else []
+        return (
+            [f.time_unix for f in self.chain[first - oldest : last - oldest + 1]]
+            if first >= oldest
+            else []
+        )

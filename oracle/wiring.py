@@ -8,15 +8,15 @@ from pathlib import Path
 
 from oracle.calculator import PriceCalculator, UTXOracleCalculator, load_calculator
 from oracle.config import Settings
-from oracle.estimate import Limits
-from oracle.market import MarketRules
+from oracle.estimate.window import Limits
+from oracle.exchange.market import MarketRules
+from oracle.simulated.source import SimulatedSource
 from oracle.sources import BlockSource, QuoteSource
 from oracle.sources.blkfiles import BlkFilesSource
 from oracle.sources.core import CoreSource
 from oracle.sources.esplora import EsploraSource, MempoolQuotes
 from oracle.sources.failover import FailoverSource
 from oracle.sources.http import RetryPolicy
-from oracle.sources.simulated import SimulatedSource
 from oracle.tick import TickRules
 
 Clock = Callable[[], float]
@@ -39,13 +39,17 @@ class Sources:
             self.quotes.close()
 
 
-def open_sources(settings: Settings, clock: Clock, *, is_lasting: bool = True, is_patient: bool = True) -> Sources:
-    """Return the sources of blocks in their order, used as one, and the source of exchange quotes if any.
+def open_sources(
+    settings: Settings, clock: Clock, *, is_lasting: bool = True, is_patient: bool = True
+) -> Sources:
+    """Return the sources of blocks in their order, used as one, and the source of exchange quotes
+    if any.
 
     Args:
         settings: names the sources.
         clock: Unix seconds; the simulated chain grows with it.
-        is_lasting: a new simulated chain is kept beside the database, with enough history for a site; else
+        is_lasting: a new simulated chain is kept beside the database, with enough history for a
+            site; else
             one that is not there yet is just long enough for a window, and forgotten.
         is_patient: wait between tries as the settings say; a probe does not.
     """
@@ -53,7 +57,9 @@ def open_sources(settings: Settings, clock: Clock, *, is_lasting: bool = True, i
         state = settings.duckdb_path.with_suffix(".headers")
         is_kept = is_lasting or state.exists()
         simulated = SimulatedSource(
-            now=clock, state_path=state if is_kept else None, history_days=SITE_DAYS if is_kept else WINDOW_DAYS
+            now=clock,
+            state_path=state if is_kept else None,
+            history_days=SITE_DAYS if is_kept else WINDOW_DAYS,
         )
         whole_chain = simulated.tip().height - simulated.chain.settings.first_height + 1
         return Sources(FailoverSource([simulated]), simulated, max(1, whole_chain))
@@ -68,7 +74,9 @@ def open_sources(settings: Settings, clock: Clock, *, is_lasting: bool = True, i
             datadir=settings.bitcoin_datadir,
             retry=rpc_retry,
         ),
-        "electrs": lambda: EsploraSource(settings.electrs_url or "", retry=mempool_retry, name="electrs"),
+        "electrs": lambda: EsploraSource(
+            settings.electrs_url or "", retry=mempool_retry, name="electrs"
+        ),
         "mempool": lambda: EsploraSource(settings.mempool_api_url or "", retry=mempool_retry),
         "blkfiles": lambda: BlkFilesSource(settings.bitcoin_datadir or Path()),
     }
@@ -86,7 +94,9 @@ def _retry(settings: Settings, delays_seconds: tuple[float, ...], is_patient: bo
 def limits_of(settings: Settings) -> Limits:
     """Return when a price is called valid."""
     return Limits(
-        settings.utxoracle_confidence_threshold, settings.utxoracle_min_price_usd, settings.utxoracle_max_price_usd
+        settings.utxoracle_confidence_threshold,
+        settings.utxoracle_min_price_usd,
+        settings.utxoracle_max_price_usd,
     )
 
 

@@ -21,7 +21,8 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real blocks and vectors beside the checkout; a clone without it skips these tests."""
+    """The folder of real blocks and vectors beside the checkout; a clone without it skips these
+    tests."""
     folder = Path(os.environ.get("ORACLE_SHARED_DIR", PROJECT.parent / "shared"))
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is absent (set ORACLE_SHARED_DIR to point at it)")
@@ -30,8 +31,9 @@ def shared() -> Path:
 
 @pytest.fixture
 def quick_prices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ticks write a fingerprint of what a price would be made of, instead of the price, which takes its time."""
-    from tests.ticking import spot_fingerprint, window_fingerprint
+    """Ticks write a fingerprint of what a price would be made of, instead of the price, which
+    takes its time."""
+    from tests.helpers.ticking import spot_fingerprint, window_fingerprint
 
     monkeypatch.setattr("oracle.tick.estimate_window", window_fingerprint)
     monkeypatch.setattr("oracle.tick.estimate_spot", spot_fingerprint)

@@ -15,13 +15,13 @@ from oracle.core.params import ALGORITHM_VERSION
 from oracle.core.price import price_window
 from oracle.core.window import form_window
 from oracle.errors import RequestError, SettingsError
-from oracle.estimate import Limits
+from oracle.estimate.window import Limits
 from oracle.wiring import calculator_of
-from tests import plain_blocks as plain
-from tests.swapped_calculator import OneDollarMore, Speechless
-from tests.vectors import chain_facts, expected, raw_blocks
+from tests.helpers import plain_blocks as plain
+from tests.helpers.swapped_calculator import OneDollarMore, Speechless
+from tests.helpers.vectors import chain_facts, expected, raw_blocks
 
-SWAPPED = "tests.swapped_calculator"
+SWAPPED = "tests.helpers.swapped_calculator"
 
 
 def transactions_of(shared: Path, say: Any = plain.as_core) -> list[dict[str, Any]]:
@@ -52,7 +52,11 @@ def test_an_answer_says_how_sure_it_is_and_what_was_left_out(shared: Path) -> No
     )
     assert found["left_out"] == walk.left_out
     assert 0.9 < found["confidence"] <= 1
-    assert (found["is_valid"], found["reason"], found["algorithm_version"]) == (True, None, ALGORITHM_VERSION)
+    assert (found["is_valid"], found["reason"], found["algorithm_version"]) == (
+        True,
+        None,
+        ALGORITHM_VERSION,
+    )
 
 
 def test_no_transactions_have_no_price_and_a_reason() -> None:
@@ -113,18 +117,26 @@ def test_a_class_that_inherits_the_methods_will_do() -> None:
 
 
 WRONG = {
-    "no_such_package.x:Y": "cannot be imported (No module named 'no_such_package'); is the package installed here?",
-    f"{SWAPPED}x:Y": f"cannot be imported (No module named '{SWAPPED}x'); is the package installed here?",
+    "no_such_package.x:Y": "cannot be imported (No module named 'no_such_package'); is the "
+    "package installed here?",
+    f"{SWAPPED}x:Y": f"cannot be imported (No module named '{SWAPPED}x'); is the package "
+    f"installed here?",
     f"{SWAPPED}:Missing": f"cannot be found (module '{SWAPPED}' has no attribute 'Missing')",
     f"{SWAPPED}:NoWindow": "has no method price_window; docs/calculator.md describes the protocol",
-    f"{SWAPPED}:NoTransactions": "has no method calculate_price_for_transactions; docs/calculator.md describes the"
+    f"{SWAPPED}:NoTransactions": "has no method calculate_price_for_transactions; "
+    "docs/calculator.md describes the"
     " protocol",
-    f"{SWAPPED}:NoVersion": "has no text algorithm_version; docs/calculator.md describes the protocol",
-    f"{SWAPPED}:NeedsArguments": "cannot be made without arguments (NeedsArguments.__init__() missing 1 required"
+    f"{SWAPPED}:NoVersion": "has no text algorithm_version; docs/calculator.md describes the "
+    "protocol",
+    f"{SWAPPED}:NeedsArguments": "cannot be made without arguments (NeedsArguments.__init__() "
+    "missing 1 required"
     " positional argument: 'where')",
-    "oracle.calculator": "write it as package.module:Class, for example oracle.calculator:UTXOracleCalculator",
-    ":UTXOracleCalculator": "write it as package.module:Class, for example oracle.calculator:UTXOracleCalculator",
-    "oracle.calculator:": "write it as package.module:Class, for example oracle.calculator:UTXOracleCalculator",
+    "oracle.calculator": "write it as package.module:Class, for example "
+    "oracle.calculator:UTXOracleCalculator",
+    ":UTXOracleCalculator": "write it as package.module:Class, for example "
+    "oracle.calculator:UTXOracleCalculator",
+    "oracle.calculator:": "write it as package.module:Class, for example "
+    "oracle.calculator:UTXOracleCalculator",
 }
 
 
@@ -143,5 +155,10 @@ def test_a_class_that_cannot_be_made_is_told_at_start(name: str) -> None:
 
 def test_the_page_that_errors_name_exists_and_names_every_method() -> None:
     page = (Path(__file__).parent.parent / "docs" / "calculator.md").read_text()
-    names = ("price_window", "calculate_price_for_transactions", "algorithm_version", "ORACLE_CALCULATOR")
+    names = (
+        "price_window",
+        "calculate_price_for_transactions",
+        "algorithm_version",
+        "ORACLE_CALCULATOR",
+    )
     assert [name for name in names if name not in page] == []

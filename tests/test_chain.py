@@ -1,4 +1,5 @@
-"""Which blocks belong together: the recent window, days by header times that are out of order, and following."""
+"""Which blocks belong together: the recent window, days by header times that are out of order, and
+following."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ from oracle.chain import (
     verify_continuity,
 )
 from oracle.errors import NoDataError, NotFinalError, OracleError, RequestError, VerificationError
-from tests.steady import steady
-from tests.vectors import chain_facts, expected
+from tests.helpers.steady import steady
+from tests.helpers.vectors import chain_facts, expected
 
 DAY = date(2024, 4, 20)
 MIDNIGHT = 1_713_571_200
@@ -36,7 +37,9 @@ def times_of(times_unix: Sequence[int], first_height: int = 0) -> HeaderTimes:
 
     def header_times(low: int, high: int) -> Sequence[int]:
         assert low <= high <= first_height + len(times_unix) - 1
-        return times_unix[low - first_height : high - first_height + 1] if low >= first_height else []
+        return (
+            times_unix[low - first_height : high - first_height + 1] if low >= first_height else []
+        )
 
     return header_times
 
@@ -64,7 +67,8 @@ def test_a_chain_of_145_blocks_is_just_long_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("time_unix", "day"), [(MIDNIGHT - 1, date(2024, 4, 19)), (MIDNIGHT, DAY), (MIDNIGHT + 86_399, DAY)]
+    ("time_unix", "day"),
+    [(MIDNIGHT - 1, date(2024, 4, 19)), (MIDNIGHT, DAY), (MIDNIGHT + 86_399, DAY)],
 )
 def test_a_utc_date_changes_at_midnight_utc(time_unix: int, day: date) -> None:
     assert utc_date(time_unix) == day
@@ -74,7 +78,9 @@ def test_midnight_is_the_first_second_of_a_date() -> None:
     assert midnight_unix(DAY) == MIDNIGHT
 
 
-@pytest.mark.parametrize(("times", "median"), [([5], 5), ([1, 9], 9), ([3, 1, 2], 2), (list(range(11, 0, -1)), 6)])
+@pytest.mark.parametrize(
+    ("times", "median"), [([5], 5), ([1, 9], 9), ([3, 1, 2], 2), (list(range(11, 0, -1)), 6)]
+)
 def test_the_median_time_is_the_middle_of_the_last_eleven(times: list[int], median: int) -> None:
     assert mediantime(times) == median
 
@@ -107,7 +113,9 @@ def test_the_block_before_a_straggler_belongs_to_the_day_before() -> None:
 
 def test_a_clock_far_ahead_ends_the_day_early() -> None:
     times = [*THREE_DAYS]
-    times[280] = MIDNIGHT + 86_400 + 1  # the first later block of another day, though the next one is back
+    times[280] = (
+        MIDNIGHT + 86_400 + 1
+    )  # the first later block of another day, though the next one is back
     assert range_of(DAY, times) == (144, 279)
 
 
@@ -128,7 +136,9 @@ def test_a_day_six_blocks_deep_is_final() -> None:
 
 @pytest.mark.parametrize("on_top", [1, 5])
 def test_a_day_not_yet_six_blocks_deep_is_not_final(on_top: int) -> None:
-    with pytest.raises(NotFinalError, match=f"^{DAY} is not final yet: it needs 6 blocks on top, and the newest"):
+    with pytest.raises(
+        NotFinalError, match=f"^{DAY} is not final yet: it needs 6 blocks on top, and the newest"
+    ):
         range_of(DAY, THREE_DAYS[: 288 + on_top])
 
 
@@ -170,7 +180,9 @@ def test_a_day_before_a_whole_chain_has_no_block() -> None:
 
 
 def test_a_day_without_any_block_has_no_block() -> None:
-    times = every(TEN_MINUTES, MIDNIGHT - 86_400, 144) + every(TEN_MINUTES, MIDNIGHT + 86_400 + 60, 50)
+    times = every(TEN_MINUTES, MIDNIGHT - 86_400, 144) + every(
+        TEN_MINUTES, MIDNIGHT + 86_400 + 60, 50
+    )
     with pytest.raises(NoDataError, match=f"^{DAY} has no block$"):
         range_of(DAY, times)
 
@@ -198,7 +210,8 @@ def test_a_long_chain_is_searched_in_few_questions() -> None:
 
 
 def plain_range(day: date, times_unix: Sequence[int]) -> tuple[int, int] | None:
-    """Return the day's blocks by the rule as written, looking at every block; None when it has none yet."""
+    """Return the day's blocks by the rule as written, looking at every block; None when it has
+    none yet."""
     midnight = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
     before = [height for height, time_unix in enumerate(times_unix) if time_unix < midnight]
     first = before[-1] + 1 if before else 0
@@ -213,9 +226,13 @@ def plain_range(day: date, times_unix: Sequence[int]) -> tuple[int, int] | None:
 
 
 def some_chain(seed: int) -> list[int]:
-    """Return header times that consensus allows, wild ones: each later than the median of the eleven before."""
+    """Return header times that consensus allows, wild ones: each later than the median of the
+    eleven before."""
     rng = Random(seed)
-    longest_wait, largest_error = rng.choice([TEN_MINUTES, HOUR, 4 * HOUR]), rng.choice([0, TEN_MINUTES, 2 * HOUR])
+    longest_wait, largest_error = (
+        rng.choice([TEN_MINUTES, HOUR, 4 * HOUR]),
+        rng.choice([0, TEN_MINUTES, 2 * HOUR]),
+    )
     now, times = MIDNIGHT - rng.randrange(30 * HOUR), list[int]()
     for _ in range(rng.randrange(30, 400)):
         now += rng.randrange(longest_wait)
@@ -249,7 +266,9 @@ def test_blocks_that_follow_each_other_are_a_chain(shared: Path) -> None:
 
 def test_a_missing_block_breaks_the_chain_where_it_is_missing(shared: Path) -> None:
     facts = chain_facts(shared / "vectors", "recent_small", 840_000)
-    with pytest.raises(VerificationError, match=f"^block 840006 at byte 4: it does not follow {facts[4].hash}$"):
+    with pytest.raises(
+        VerificationError, match=f"^block 840006 at byte 4: it does not follow {facts[4].hash}$"
+    ):
         verify_continuity([*facts[:5], *facts[6:9]])
 
 

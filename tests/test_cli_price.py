@@ -1,4 +1,5 @@
-"""`oracle price` as a person runs it: exact prices from a node and from files, and one sentence when it cannot."""
+"""`oracle price` as a person runs it: exact prices from a node and from files, and one sentence
+when it cannot."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ import pytest
 from oracle.cli import main
 from oracle.config import Settings
 from oracle.core.block import Rule
-from tests import plain_blocks as plain
-from tests.fakes import FakeChain, FakeCore
-from tests.vectors import expected, raw_blocks
+from tests.helpers import plain_blocks as plain
+from tests.helpers.fakes import FakeChain, FakeCore
+from tests.helpers.vectors import expected, raw_blocks
 
 RECENT = 67933.85959429899
 DAYS = [("2024/04/20", 0), ("2024-04-20", 0), ("2024/04/21", 1), ("2024-04-22", 2)]
@@ -119,7 +120,9 @@ def recent_json(oracle: Oracle, recent: dict[str, str], kept: dict[str, Said]) -
 
 def records(blocks: list[bytes], magic: str = "fabfb5da") -> bytes:
     """Return blocks as a node keeps them in its files."""
-    return b"".join(bytes.fromhex(magic) + len(block).to_bytes(4, "little") + block for block in blocks)
+    return b"".join(
+        bytes.fromhex(magic) + len(block).to_bytes(4, "little") + block for block in blocks
+    )
 
 
 # --- From a node --------------------------------------------
@@ -133,7 +136,18 @@ def test_json_says_what_the_vector_says(recent_json: Said, shared: Path) -> None
     said = recent_json.json
     answer = expected(shared / "vectors")["recent_small"]["answers"][0]
     names = {
-        **{name: name for name in ("mode", "date", "first_height", "last_height", "blocks", "outputs", "points")},
+        **{
+            name: name
+            for name in (
+                "mode",
+                "date",
+                "first_height",
+                "last_height",
+                "blocks",
+                "outputs",
+                "points",
+            )
+        },
         **{"best_slide": "best_slide", "rough_price_usd": "rough_price", "price_usd": "price"},
         **{"spread": "deviation", "chart_half_height": "axis_range"},
     }
@@ -179,13 +193,21 @@ def test_a_day_in_either_spelling_has_its_published_price(
 ) -> None:
     said = oracle("price", "-d", date, "--json", **days).json
     answer = expected(shared / "vectors")["days"]["answers"][number]
-    found = [said[key] for key in ("mode", "date", "first_height", "last_height", "price_usd", "rough_price_usd")]
-    wanted = [answer[name] for name in ("mode", "date", "first_height", "last_height", "price", "rough_price")]
+    found = [
+        said[key]
+        for key in ("mode", "date", "first_height", "last_height", "price_usd", "rough_price_usd")
+    ]
+    wanted = [
+        answer[name]
+        for name in ("mode", "date", "first_height", "last_height", "price", "rough_price")
+    ]
     assert found == [wanted[0], wanted[1].replace("/", "-"), *wanted[2:]]
 
 
 def test_the_line_of_a_day_has_that_day(oracle: Oracle, days: dict[str, str]) -> None:
-    assert oracle("price", "-d", "2024/04/21", **days).out.startswith("Apr 21, 2024 price: $67,440\n")
+    assert oracle("price", "-d", "2024/04/21", **days).out.startswith(
+        "Apr 21, 2024 price: $67,440\n"
+    )
 
 
 def test_a_day_has_no_spot_price(oracle: Oracle, days: dict[str, str]) -> None:
@@ -226,7 +248,9 @@ def test_a_day_before_the_data_ends_with_one_sentence_and_code_1(
 def test_a_day_not_yet_over_is_not_final(oracle: Oracle, days: dict[str, str]) -> None:
     said = oracle("price", "-d", "2024-04-23", "--json", **days)
     assert (said.exit_code, said.out) == (1, "")
-    assert said.err.startswith("oracle: 2024-04-23 is not final yet: it needs 6 blocks on top, and the newest block is")
+    assert said.err.startswith(
+        "oracle: 2024-04-23 is not final yet: it needs 6 blocks on top, and the newest block is"
+    )
 
 
 def test_a_chain_too_short_for_a_window_is_told(oracle: Oracle, shared: Path) -> None:
@@ -239,7 +263,11 @@ def test_a_chain_too_short_for_a_window_is_told(oracle: Oracle, shared: Path) ->
 
 @pytest.mark.parametrize("size", [-10, 81, 0])
 def test_a_node_that_hands_over_a_part_of_a_block_is_found_out(
-    monkeypatch: pytest.MonkeyPatch, oracle: Oracle, recent: dict[str, str], nodes: dict[str, FakeCore], size: int
+    monkeypatch: pytest.MonkeyPatch,
+    oracle: Oracle,
+    recent: dict[str, str],
+    nodes: dict[str, FakeCore],
+    size: int,
 ) -> None:
     node = nodes["recent_small"]
     block = node.chain.blocks[70]
@@ -250,17 +278,25 @@ def test_a_node_that_hands_over_a_part_of_a_block_is_found_out(
 
 
 def test_a_cut_off_block_of_a_node_is_told_with_height_and_offset(
-    monkeypatch: pytest.MonkeyPatch, oracle: Oracle, recent: dict[str, str], nodes: dict[str, FakeCore]
+    monkeypatch: pytest.MonkeyPatch,
+    oracle: Oracle,
+    recent: dict[str, str],
+    nodes: dict[str, FakeCore],
 ) -> None:
     node = nodes["recent_small"]
     block = node.chain.blocks[70]
     monkeypatch.setitem(node.wrong_bytes, plain.double_sha256(block[:80])[::-1].hex(), block[:-10])
     said = oracle("price", **recent)
-    assert said.err.startswith(f"oracle: block 840070 at byte {len(block) - 10}: the bytes end in the middle (from ")
+    assert said.err.startswith(
+        f"oracle: block 840070 at byte {len(block) - 10}: the bytes end in the middle (from "
+    )
 
 
 def test_a_node_that_hands_over_another_block_is_found_out(
-    monkeypatch: pytest.MonkeyPatch, oracle: Oracle, recent: dict[str, str], nodes: dict[str, FakeCore]
+    monkeypatch: pytest.MonkeyPatch,
+    oracle: Oracle,
+    recent: dict[str, str],
+    nodes: dict[str, FakeCore],
 ) -> None:
     node = nodes["recent_small"]
     asked = plain.double_sha256(node.chain.blocks[70][:80])[::-1].hex()
@@ -285,7 +321,9 @@ def test_a_node_that_is_not_there_is_one_sentence(oracle: Oracle) -> None:
     assert said.err.count("\n") == 1
 
 
-def test_a_wrong_password_is_one_sentence_without_the_password(oracle: Oracle, recent: dict[str, str]) -> None:
+def test_a_wrong_password_is_one_sentence_without_the_password(
+    oracle: Oracle, recent: dict[str, str]
+) -> None:
     said = oracle("price", **(recent | {"BITCOIN_RPC_PASSWORD": "not-this-one"}))
     assert (said.exit_code, said.out, said.err.count("\n")) == (1, "", 1)
     assert "not-this-one" not in said.err
@@ -294,7 +332,9 @@ def test_a_wrong_password_is_one_sentence_without_the_password(oracle: Oracle, r
 # --- Wrong input --------------------------------------------
 
 
-@pytest.mark.parametrize("date", ["2024-13-01", "20240420", "yesterday", "", "2024/04-20", "2023-02-29", "20-04-2024"])
+@pytest.mark.parametrize(
+    "date", ["2024-13-01", "20240420", "yesterday", "", "2024/04-20", "2023-02-29", "20-04-2024"]
+)
 def test_what_is_no_date_is_wrong_input(oracle: Oracle, date: str) -> None:
     said = oracle("price", "-d", date)
     assert (said.exit_code, said.out) == (2, "")
@@ -306,20 +346,29 @@ def test_a_day_before_2009_is_wrong_input(oracle: Oracle, days: dict[str, str], 
     said = oracle("price", "-d", date, **days)
     assert (said.exit_code, said.out) == (2, "")
     assert said.err == (
-        f"oracle: {date.replace('/', '-')} is before the first bitcoin block (2009-01-03); ask for a later day\n"
+        f"oracle: {date.replace('/', '-')} is before the first bitcoin block (2009-01-03); ask "
+        f"for a later day\n"
     )
 
 
 @pytest.mark.parametrize(
-    "options", [("-rb", "-d", "2024-04-20"), ("-rb", "--blocks", "x"), ("-d", "2024-04-20", "--blocks", "x")]
+    "options",
+    [("-rb", "-d", "2024-04-20"), ("-rb", "--blocks", "x"), ("-d", "2024-04-20", "--blocks", "x")],
 )
 def test_two_questions_at_once_are_wrong_input(oracle: Oracle, options: tuple[str, ...]) -> None:
     said = oracle("price", *options)
-    assert (said.exit_code, said.err) == (2, "oracle: ask for one of -rb, -d and --blocks at a time\n")
+    assert (said.exit_code, said.err) == (
+        2,
+        "oracle: ask for one of -rb, -d and --blocks at a time\n",
+    )
 
 
-@pytest.mark.parametrize("arguments", [("--nonsense",), ("-d",), ("-p",), ("--blocks",), ("stray",)])
-def test_arguments_that_make_no_sense_are_one_sentence_and_code_2(oracle: Oracle, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [("--nonsense",), ("-d",), ("-p",), ("--blocks",), ("stray",)]
+)
+def test_arguments_that_make_no_sense_are_one_sentence_and_code_2(
+    oracle: Oracle, arguments: tuple[str, ...]
+) -> None:
     said = oracle("price", *arguments)
     assert (said.exit_code, said.out, said.err.count("\n")) == (2, "", 1)
     assert said.err.startswith("oracle: ")
@@ -331,7 +380,12 @@ def test_a_command_that_does_not_exist_is_one_sentence_and_code_2(oracle: Oracle
 
 
 def test_wrong_settings_are_told_all_at_once(oracle: Oracle) -> None:
-    said = oracle("price", UTXORACLE_CONFIDENCE_THRESHOLD="high", ORACLE_KEEP_RELEASES="0", BITCOIN_RPC_URL="here")
+    said = oracle(
+        "price",
+        UTXORACLE_CONFIDENCE_THRESHOLD="high",
+        ORACLE_KEEP_RELEASES="0",
+        BITCOIN_RPC_URL="here",
+    )
     assert (said.exit_code, said.out, said.err.count("\n")) == (2, "", 3)
 
 
@@ -344,19 +398,25 @@ def window(shared: Path) -> list[bytes]:
     return raw_blocks(shared / "vectors", "recent_small")[1:-1]
 
 
-def test_a_file_of_records_is_one_window(oracle: Oracle, window: list[bytes], tmp_path: Path) -> None:
+def test_a_file_of_records_is_one_window(
+    oracle: Oracle, window: list[bytes], tmp_path: Path
+) -> None:
     (tmp_path / "blk00000.dat").write_bytes(records(window))
     said = oracle("price", "--json", "--blocks", "blk00000.dat").json
     assert (said["price_usd"], said["blocks"]) == (RECENT, 144)
 
 
 @pytest.mark.parametrize("magic", ["f9beb4d9", "0b110907", "1c163f28", "fabfb5da", "0a03cf40"])
-def test_records_of_any_network_are_read(oracle: Oracle, window: list[bytes], tmp_path: Path, magic: str) -> None:
+def test_records_of_any_network_are_read(
+    oracle: Oracle, window: list[bytes], tmp_path: Path, magic: str
+) -> None:
     (tmp_path / "blocks").write_bytes(records(window[:3], magic))
     assert oracle("price", "--json", "--blocks", "blocks").json["blocks"] == 3
 
 
-def test_zeros_behind_the_last_record_are_the_end(oracle: Oracle, window: list[bytes], tmp_path: Path) -> None:
+def test_zeros_behind_the_last_record_are_the_end(
+    oracle: Oracle, window: list[bytes], tmp_path: Path
+) -> None:
     (tmp_path / "blk").write_bytes(records(window[:3]) + bytes(100))
     assert oracle("price", "--json", "--blocks", "blk").json["blocks"] == 3
 
@@ -377,7 +437,12 @@ def test_raw_blocks_and_records_may_be_mixed_and_the_option_repeated(
     (tmp_path / "a").write_bytes(window[0])
     (tmp_path / "b").write_bytes(records(window[1:100]))
     (tmp_path / "c").write_bytes(records(window[100:]))
-    assert oracle("price", "--json", "--blocks", "a", "--blocks", "b", "--blocks", "c").json["price_usd"] == RECENT
+    assert (
+        oracle("price", "--json", "--blocks", "a", "--blocks", "b", "--blocks", "c").json[
+            "price_usd"
+        ]
+        == RECENT
+    )
 
 
 def test_blocks_in_files_have_no_heights_and_are_not_simulated(
@@ -385,19 +450,38 @@ def test_blocks_in_files_have_no_heights_and_are_not_simulated(
 ) -> None:
     (tmp_path / "blk").write_bytes(records(window))
     said = oracle("price", "--json", "--blocks", "blk").json
-    found = [said[key] for key in ("mode", "first_height", "last_height", "date", "network", "source", "is_simulated")]
+    found = [
+        said[key]
+        for key in (
+            "mode",
+            "first_height",
+            "last_height",
+            "date",
+            "network",
+            "source",
+            "is_simulated",
+        )
+    ]
     assert found == ["blocks", None, None, None, None, "files", False]
 
 
-def test_the_line_for_files_has_the_day_of_the_last_block(oracle: Oracle, window: list[bytes], tmp_path: Path) -> None:
+def test_the_line_for_files_has_the_day_of_the_last_block(
+    oracle: Oracle, window: list[bytes], tmp_path: Path
+) -> None:
     (tmp_path / "blk").write_bytes(records(window))
     assert oracle("price", "--blocks", "blk").out.startswith("Apr 21, 2024 price: $67,934\n")
 
 
 @pytest.mark.parametrize("height", ["739990", "757739", "849236"])
-def test_a_real_block_alone_has_its_published_price(oracle: Oracle, shared: Path, height: str) -> None:
+def test_a_real_block_alone_has_its_published_price(
+    oracle: Oracle, shared: Path, height: str
+) -> None:
     said = oracle("price", "--json", "--blocks", shared / "blocks" / f"{height}.bin").json
-    row = next(line for line in (shared / "blocks" / "index.csv").read_text().splitlines() if line.startswith(height))
+    row = next(
+        line
+        for line in (shared / "blocks" / "index.csv").read_text().splitlines()
+        if line.startswith(height)
+    )
     assert repr(said["price_usd"]) in row.split(",")
 
 
@@ -405,14 +489,18 @@ def test_a_real_block_alone_has_its_published_price(oracle: Oracle, shared: Path
 def test_blocks_without_a_price_end_with_the_reason_and_code_1(
     oracle: Oracle, shared: Path, tmp_path: Path, kind: str
 ) -> None:
-    (tmp_path / "empty").write_bytes(plain.block_of(plain.Transaction((plain.Input(bytes(32), 0xFFFF_FFFF),))))
+    (tmp_path / "empty").write_bytes(
+        plain.block_of(plain.Transaction((plain.Input(bytes(32), 0xFFFF_FFFF),)))
+    )
     said = oracle("price", "--blocks", "empty", *(["--json"] if kind == "json" else []))
     assert said.exit_code == 1
     assert "no eligible output" in (said.json["reason"] if kind == "json" else said.err)
 
 
 def test_no_price_in_words_leaves_standard_output_empty(oracle: Oracle, tmp_path: Path) -> None:
-    (tmp_path / "empty").write_bytes(plain.block_of(plain.Transaction((plain.Input(bytes(32), 0xFFFF_FFFF),))))
+    (tmp_path / "empty").write_bytes(
+        plain.block_of(plain.Transaction((plain.Input(bytes(32), 0xFFFF_FFFF),)))
+    )
     said = oracle("price", "--blocks", "empty")
     assert (said.out, said.err.count("\n")) == ("", 1)
 
@@ -422,7 +510,10 @@ def test_no_price_in_words_leaves_standard_output_empty(oracle: Oracle, tmp_path
     [
         (b"", "is too short for a block"),
         (b"not a block", "is too short for a block"),
-        (bytes.fromhex("fabfb5da") + b"\xff\xff\xff\xff", "ends inside a record of 4294967295 bytes"),
+        (
+            bytes.fromhex("fabfb5da") + b"\xff\xff\xff\xff",
+            "ends inside a record of 4294967295 bytes",
+        ),
         (bytes.fromhex("fabfb5da"), "has no record where the next should start"),
         (b"x" * 500, "its hash does not meet the target in its bits"),
     ],
@@ -440,7 +531,10 @@ def test_a_file_of_something_else_is_one_sentence_and_wrong_input(
 def test_a_file_that_is_not_there_is_wrong_input(oracle: Oracle) -> None:
     said = oracle("price", "--blocks", "nowhere.dat")
     assert (said.exit_code, said.out) == (2, "")
-    assert said.err == "oracle: cannot read nowhere.dat: No such file or directory; name a file of blocks\n"
+    assert (
+        said.err
+        == "oracle: cannot read nowhere.dat: No such file or directory; name a file of blocks\n"
+    )
 
 
 def test_a_folder_is_no_file_of_blocks(oracle: Oracle, tmp_path: Path) -> None:
@@ -448,11 +542,16 @@ def test_a_folder_is_no_file_of_blocks(oracle: Oracle, tmp_path: Path) -> None:
     assert (said.exit_code, said.out, said.err.count("\n")) == (2, "", 1)
 
 
-def test_a_second_record_cut_off_says_which_file_and_where(oracle: Oracle, window: list[bytes], tmp_path: Path) -> None:
+def test_a_second_record_cut_off_says_which_file_and_where(
+    oracle: Oracle, window: list[bytes], tmp_path: Path
+) -> None:
     data = records(window[:2])
     (tmp_path / "cut.dat").write_bytes(data[:-1])
     said = oracle("price", "--blocks", "cut.dat")
-    assert f"at byte {8 + len(window[0])}: cut.dat ends inside a record of {len(window[1])} bytes" in said.err
+    assert (
+        f"at byte {8 + len(window[0])}: cut.dat ends inside a record of {len(window[1])} bytes"
+        in said.err
+    )
 
 
 # --- Nothing configured -------------------------------------
@@ -465,21 +564,43 @@ def test_without_a_node_the_chain_is_simulated_and_says_so(oracle: Oracle) -> No
 
 
 def test_an_empty_setting_counts_as_unset(oracle: Oracle, tmp_path: Path) -> None:
-    said = oracle("price", "--json", BITCOIN_RPC_URL="", BITCOIN_DATADIR="", ORACLE_SOURCES="", MEMPOOL_API_URL="")
-    assert (said.json["is_simulated"], said.json["network"], said.json["source"]) == (True, "simulated", "simulated")
+    said = oracle(
+        "price",
+        "--json",
+        BITCOIN_RPC_URL="",
+        BITCOIN_DATADIR="",
+        ORACLE_SOURCES="",
+        MEMPOOL_API_URL="",
+    )
+    assert (said.json["is_simulated"], said.json["network"], said.json["source"]) == (
+        True,
+        "simulated",
+        "simulated",
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 # --- Another calculator -------------------------------------
 
 
-def test_the_command_uses_the_calculator_of_the_setting(oracle: Oracle, recent: dict[str, str]) -> None:
-    said = oracle("price", "--json", ORACLE_CALCULATOR="tests.swapped_calculator:OneDollarMore", **recent).json
+def test_the_command_uses_the_calculator_of_the_setting(
+    oracle: Oracle, recent: dict[str, str]
+) -> None:
+    said = oracle(
+        "price",
+        "--json",
+        ORACLE_CALCULATOR="tests.helpers.swapped_calculator:OneDollarMore",
+        **recent,
+    ).json
     assert (said["price_usd"], said["algorithm_version"]) == (RECENT + 1, "one-dollar-more")
 
 
-def test_a_calculator_without_a_price_gives_its_reason(oracle: Oracle, recent: dict[str, str]) -> None:
-    said = oracle("price", ORACLE_CALCULATOR="tests.swapped_calculator:Speechless", **recent)
+def test_a_calculator_without_a_price_gives_its_reason(
+    oracle: Oracle, recent: dict[str, str]
+) -> None:
+    said = oracle(
+        "price", ORACLE_CALCULATOR="tests.helpers.swapped_calculator:Speechless", **recent
+    )
     assert (said.exit_code, said.err) == (1, "oracle: no price: nothing to say\n")
 
 
@@ -487,10 +608,11 @@ def test_a_wrong_calculator_is_told_before_anything_is_fetched(
     oracle: Oracle, recent: dict[str, str], nodes: dict[str, FakeCore]
 ) -> None:
     asked = len(nodes["recent_small"].requests)
-    said = oracle("price", ORACLE_CALCULATOR="tests.swapped_calculator:NoWindow", **recent)
+    said = oracle("price", ORACLE_CALCULATOR="tests.helpers.swapped_calculator:NoWindow", **recent)
     assert (said.exit_code, said.out) == (2, "")
     assert said.err == (
-        "oracle: ORACLE_CALCULATOR=tests.swapped_calculator:NoWindow: has no method price_window; "
+        "oracle: ORACLE_CALCULATOR=tests.helpers.swapped_calculator:NoWindow: has no method "
+        "price_window; "
         "docs/calculator.md describes the protocol\n"
     )
     assert len(nodes["recent_small"].requests) == asked
@@ -501,7 +623,9 @@ def test_a_wrong_calculator_is_told_before_anything_is_fetched(
 
 def test_the_installed_command_is_this_one(recent: dict[str, str], tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("oracle")
-    done = subprocess.run([command, "price", "--json"], env=recent, cwd=tmp_path, capture_output=True, check=True)
+    done = subprocess.run(
+        [command, "price", "--json"], env=recent, cwd=tmp_path, capture_output=True, check=True
+    )
     assert json.loads(done.stdout)["price_usd"] == RECENT
 
 
@@ -509,4 +633,6 @@ def test_the_installed_command_is_this_one(recent: dict[str, str], tmp_path: Pat
 def test_help_tells_every_option(oracle: Oracle, option: str) -> None:
     said = oracle("price", option)
     assert (said.exit_code, said.err) == (0, "")
-    assert [name for name in ("-rb", "-d", "-p", "--blocks", "--json") if name not in said.out] == []
+    assert [
+        name for name in ("-rb", "-d", "-p", "--blocks", "--json") if name not in said.out
+    ] == []

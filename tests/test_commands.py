@@ -1,4 +1,5 @@
-"""The other commands, as a person types them: what they say, what JSON they print, how they exit."""
+"""The other commands, as a person types them: what they say, what JSON they print, how they
+exit."""
 
 from __future__ import annotations
 
@@ -17,8 +18,15 @@ import pytest
 from oracle import cli
 from oracle.config import load_settings
 from oracle.run import only_run
-from tests.fakes import FakeChain, FakeElectrs
-from tests.ticking import FIRST, current, rows_of, small_chain, spot_fingerprint, window_fingerprint
+from tests.helpers.fakes import FakeChain, FakeElectrs
+from tests.helpers.ticking import (
+    FIRST,
+    current,
+    rows_of,
+    small_chain,
+    spot_fingerprint,
+    window_fingerprint,
+)
 
 TIP = FIRST + 145
 
@@ -30,10 +38,17 @@ class Said:
     err: str
 
 
-def call(folder: Path, capture: Callable[[], tuple[str, str]], arguments: tuple[str, ...], settings: dict) -> Said:
-    """Run `oracle` in this process: in a folder, with nothing but these settings, prices as fingerprints."""
+def call(
+    folder: Path, capture: Callable[[], tuple[str, str]], arguments: tuple[str, ...], settings: dict
+) -> Said:
+    """Run `oracle` in this process: in a folder, with nothing but these settings, prices as
+    fingerprints."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("ORACLE_", "BITCOIN_", "DUCKDB_", "MEMPOOL_"))]:
+        for name in [
+            name
+            for name in os.environ
+            if name.startswith(("ORACLE_", "BITCOIN_", "DUCKDB_", "MEMPOOL_"))
+        ]:
             patch.delenv(name)
         for name, value in settings.items():
             patch.setenv(name, value)
@@ -48,7 +63,9 @@ def call(folder: Path, capture: Callable[[], tuple[str, str]], arguments: tuple[
 
 @pytest.fixture(scope="module")
 def electrs() -> Iterator[FakeElectrs]:
-    with FakeElectrs(FakeChain([small_chain().block(h) for h in range(FIRST, TIP + 1)], FIRST)) as server:
+    with FakeElectrs(
+        FakeChain([small_chain().block(h) for h in range(FIRST, TIP + 1)], FIRST)
+    ) as server:
         yield server
 
 
@@ -106,7 +123,9 @@ def test_the_log_goes_to_standard_error_as_json_lines(oracle, built):
 
 
 def test_wrong_settings_are_told_all_at_once_and_nothing_is_done(oracle, tmp_path):
-    said = oracle(tmp_path, "build", LOG_LEVEL="LOUD", ANALYSIS_INTERVAL_MINUTES="0", ELECTRS_URL="nowhere")
+    said = oracle(
+        tmp_path, "build", LOG_LEVEL="LOUD", ANALYSIS_INTERVAL_MINUTES="0", ELECTRS_URL="nowhere"
+    )
     lines = said.err.splitlines()
     assert (said.exit_code, len(lines)) == (2, 3)
     assert all(", for example " in line for line in lines)
@@ -263,10 +282,27 @@ def test_preview_on_a_port_in_use_says_so(oracle, built, electrs):
 
 
 def test_preview_serves_the_finished_files(built):
-    command = [sys.executable, "-u", "-c", "from oracle.cli import main; main()", "preview", "--port", "0"]
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "ELECTRS_URL": "http://127.0.0.1:1"}
+    command = [
+        sys.executable,
+        "-u",
+        "-c",
+        "from oracle.cli import main; main()",
+        "preview",
+        "--port",
+        "0",
+    ]
+    environ = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "ELECTRS_URL": "http://127.0.0.1:1",
+    }
     with subprocess.Popen(
-        command, cwd=built, env=environ, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
+        command,
+        cwd=built,
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+        stderr=subprocess.DEVNULL,
     ) as server:
         watchdog = threading.Timer(30, server.kill)
         watchdog.start()

@@ -1,4 +1,5 @@
-"""The settings: where they come from, what is wrong with them, and that their documents say the same."""
+"""The settings: where they come from, what is wrong with them, and that their documents say the
+same."""
 
 from __future__ import annotations
 
@@ -41,7 +42,10 @@ def test_the_file_wins_over_the_default(tmp_path: Path) -> None:
 
 def test_a_command_line_option_wins_over_the_environment() -> None:
     settings = load_settings({"BITCOIN_DATADIR": "/a"}, overrides={"BITCOIN_DATADIR": "/b"})
-    assert (settings.bitcoin_datadir, origin_of("BITCOIN_DATADIR", settings)) == (Path("/b"), "command line")
+    assert (settings.bitcoin_datadir, origin_of("BITCOIN_DATADIR", settings)) == (
+        Path("/b"),
+        "command line",
+    )
 
 
 def test_what_nobody_set_is_the_default() -> None:
@@ -70,7 +74,9 @@ def test_an_empty_setting_in_the_environment_leaves_the_file_its_say(tmp_path: P
     assert settings.log_level == "DEBUG"
 
 
-def test_the_environment_of_the_process_is_not_read_behind_our_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_of_the_process_is_not_read_behind_our_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("LOG_LEVEL", "DEBUG")
     assert load_settings({}).log_level == "INFO"
 
@@ -162,8 +168,12 @@ def test_a_wrong_value_itself_is_not_repeated() -> None:
 
 
 def test_the_simulated_chain_does_not_mix_with_real_ones() -> None:
-    [problem] = problems_of({"ORACLE_SOURCES": "simulated,electrs", "ELECTRS_URL": "http://localhost:3000"})
-    assert problem.startswith("ORACLE_SOURCES: should be simulated, or some of the sources set up (electrs)")
+    [problem] = problems_of(
+        {"ORACLE_SOURCES": "simulated,electrs", "ELECTRS_URL": "http://localhost:3000"}
+    )
+    assert problem.startswith(
+        "ORACLE_SOURCES: should be simulated, or some of the sources set up (electrs)"
+    )
 
 
 def test_the_calculators_name_may_be_dotted() -> None:
@@ -185,11 +195,16 @@ def test_an_address_loses_its_trailing_slash() -> None:
 
 def test_a_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/satoshi")
-    assert load_settings({"BITCOIN_DATADIR": "~/.bitcoin"}).bitcoin_datadir == Path("/home/satoshi/.bitcoin")
+    assert load_settings({"BITCOIN_DATADIR": "~/.bitcoin"}).bitcoin_datadir == Path(
+        "/home/satoshi/.bitcoin"
+    )
 
 
 def test_no_retry_is_written_as_zero_or_nothing() -> None:
-    assert load_settings({"ORACLE_RPC_RETRY_DELAYS_SECONDS": ","}).oracle_rpc_retry_delays_seconds == ()
+    assert (
+        load_settings({"ORACLE_RPC_RETRY_DELAYS_SECONDS": ","}).oracle_rpc_retry_delays_seconds
+        == ()
+    )
 
 
 def test_without_a_node_the_source_is_the_simulated_chain() -> None:
@@ -203,13 +218,19 @@ def test_the_sources_are_those_configured_in_their_order() -> None:
 
 
 def test_an_explicit_order_of_sources_is_kept() -> None:
-    environ = {"MEMPOOL_API_URL": "http://m", "BITCOIN_RPC_URL": "http://c", "ORACLE_SOURCES": "mempool, core"}
+    environ = {
+        "MEMPOOL_API_URL": "http://m",
+        "BITCOIN_RPC_URL": "http://c",
+        "ORACLE_SOURCES": "mempool, core",
+    }
     assert load_settings(environ).oracle_sources == ("mempool", "core")
 
 
 def test_a_source_that_is_named_but_not_configured_is_a_problem() -> None:
     [problem] = problems_of({"ORACLE_SOURCES": "electrs"})
-    assert problem.startswith("ORACLE_SOURCES: should be simulated, or some of the sources set up (none)")
+    assert problem.startswith(
+        "ORACLE_SOURCES: should be simulated, or some of the sources set up (none)"
+    )
 
 
 def test_simulated_numbers_go_to_a_database_of_their_own() -> None:
@@ -277,7 +298,10 @@ def test_a_secret_is_masked_in_every_spelling(text: str) -> None:
 
 def test_all_of_a_password_with_an_at_sign_is_masked() -> None:
     settings = load_settings({"BITCOIN_RPC_URL": "http://user:p@ssw0rd@node:8332"})
-    assert dict(line[:2] for line in settings.describe())["BITCOIN_RPC_URL"] == f"http://{MASK}@node:8332"
+    assert (
+        dict(line[:2] for line in settings.describe())["BITCOIN_RPC_URL"]
+        == f"http://{MASK}@node:8332"
+    )
 
 
 def test_a_text_without_a_secret_stays_as_it_is() -> None:
@@ -286,11 +310,15 @@ def test_a_text_without_a_secret_stays_as_it_is() -> None:
 
 
 def test_cleaning_goes_into_lists_and_objects() -> None:
-    cleaned = load_settings(SECRET).clean({"a": ["smtp-secret", 1, None], "b": ValueError("smtp-secret")})
+    cleaned = load_settings(SECRET).clean(
+        {"a": ["smtp-secret", 1, None], "b": ValueError("smtp-secret")}
+    )
     assert cleaned == {"a": [MASK, 1, None], "b": MASK}
 
 
-@pytest.mark.parametrize("name", ["MEMPOOL_WS_URL", "FASTAPI_HOST", "FASTAPI_PORT", "FASTAPI_WORKERS"])
+@pytest.mark.parametrize(
+    "name", ["MEMPOOL_WS_URL", "FASTAPI_HOST", "FASTAPI_PORT", "FASTAPI_WORKERS"]
+)
 def test_a_retired_name_gets_a_line_that_says_what_replaced_it(name: str) -> None:
     [warning] = load_settings({name: "x"}).warnings
     assert warning.startswith(f"{name} is no longer read: ")
@@ -310,7 +338,9 @@ def test_a_retired_name_gets_a_line_that_says_what_replaced_it(name: str) -> Non
     ],
 )
 def test_a_misspelt_name_in_the_environment_is_pointed_out(wrong: str, right: str) -> None:
-    assert load_settings({wrong: "x"}).warnings == (f"{wrong} is not a setting; did you mean {right}?",)
+    assert load_settings({wrong: "x"}).warnings == (
+        f"{wrong} is not a setting; did you mean {right}?",
+    )
 
 
 def test_variables_of_other_programs_are_left_alone() -> None:
@@ -319,10 +349,13 @@ def test_variables_of_other_programs_are_left_alone() -> None:
 
 
 def documented_in_the_example() -> dict[str, tuple[str, str]]:
-    """Name to (comment, value) of `.env.example`, where every setting is written as a comment to take out."""
+    """Name to (comment, value) of `.env.example`, where every setting is written as a comment to
+    take out."""
     text = (PROJECT / ".env.example").read_text()
     found = re.findall(r"((?:^# .*\n)+)^#([A-Z_]+)=(.*)$", text, flags=re.MULTILINE)
-    return {name: (" ".join(comment.replace("#", "").split()), value) for comment, name, value in found}
+    return {
+        name: (" ".join(comment.replace("#", "").split()), value) for comment, name, value in found
+    }
 
 
 def test_the_example_file_has_every_setting_with_its_comment_and_example() -> None:
@@ -346,7 +379,9 @@ def test_the_table_of_settings_is_that_of_the_model() -> None:
         (PROJECT / "docs" / "settings.md").read_text(),
         flags=re.MULTILINE,
     )
-    defaults = {line.name: line.value for line in load_settings({"ELECTRS_URL": "http://e"}).describe()}
+    defaults = {
+        line.name: line.value for line in load_settings({"ELECTRS_URL": "http://e"}).describe()
+    }
     computed = {"ELECTRS_URL": "", "ORACLE_SOURCES": "", "DUCKDB_BACKUP_PATH": ""}
     expected = {
         name: (f"`{default}`" if default else "", help_of(name)[0], f"`{help_of(name)[1]}`")

@@ -18,7 +18,7 @@ from oracle.errors import SourceUnavailableError, StoreError
 from oracle.sources import BlockSource, ChainTip, Health, Quote, QuoteSource
 from oracle.sources.esplora import EsploraSource
 from oracle.sources.http import RetryPolicy
-from tests.fakes import FakeChain, FakeElectrs, small_blocks
+from tests.helpers.fakes import FakeChain, FakeElectrs, small_blocks
 
 NOW = 1_771_700_000
 WELL = Health("electrs", "http://node:3000", True, 12.0, "3.1", "main", True, 937_808)
@@ -92,7 +92,11 @@ def found(
     probe_store: Callable[[], float] = lambda: 4.0,
 ) -> dict[str, Finding]:
     findings = examine(
-        settings, cast("Sequence[BlockSource]", sources), cast("QuoteSource | None", quotes), probe_store, lambda: NOW
+        settings,
+        cast("Sequence[BlockSource]", sources),
+        cast("QuoteSource | None", quotes),
+        probe_store,
+        lambda: NOW,
     )
     return {finding.name: finding for finding in findings}
 
@@ -122,12 +126,16 @@ def test_a_well_source_tells_version_tip_and_latency(settings: Settings) -> None
 
 
 def test_no_secret_is_in_a_finding(settings: Settings) -> None:
-    health = replace(WELL, url="http://oracle:hunter2@node", advice=("401 at http://oracle:hunter2@node",))
+    health = replace(
+        WELL, url="http://oracle:hunter2@node", advice=("401 at http://oracle:hunter2@node",)
+    )
     assert "hunter2" not in str(found(settings, sources=[FixedSource(health)]))
 
 
 def test_a_source_that_does_not_answer_is_bad_and_says_why(settings: Settings) -> None:
-    health = Health("electrs", "http://node:3000", False, advice=("connection refused: is it running?",))
+    health = Health(
+        "electrs", "http://node:3000", False, advice=("connection refused: is it running?",)
+    )
     finding = found(settings, sources=[FixedSource(health)])["source electrs"]
     assert (finding.level, finding.advice) == ("bad", "connection refused: is it running?")
 
@@ -138,7 +146,9 @@ def test_a_source_that_does_not_answer_is_not_asked_for_the_time(settings: Setti
 
 
 def test_a_source_that_still_syncs_is_a_warning(settings: Settings) -> None:
-    finding = found(settings, sources=[FixedSource(replace(WELL, is_synced=False))])["source electrs"]
+    finding = found(settings, sources=[FixedSource(replace(WELL, is_synced=False))])[
+        "source electrs"
+    ]
     assert (finding.level, finding.advice) == ("warn", "Wait until it has synced.")
 
 
@@ -154,14 +164,19 @@ def test_other_sources_may_be_slower(settings: Settings) -> None:
 
 
 def test_the_advice_of_a_source_that_answers_is_a_warning(settings: Settings) -> None:
-    finding = found(settings, sources=[FixedSource(replace(WELL, advice=("turn on rest=1",)))])["source electrs"]
+    finding = found(settings, sources=[FixedSource(replace(WELL, advice=("turn on rest=1",)))])[
+        "source electrs"
+    ]
     assert (finding.level, finding.advice) == ("warn", "turn on rest=1")
 
 
 @pytest.mark.parametrize(
-    ("age_seconds", "level"), [(300, "ok"), (-3600, "ok"), (-10_801, "warn"), (10_800, "ok"), (10_801, "warn")]
+    ("age_seconds", "level"),
+    [(300, "ok"), (-3600, "ok"), (-10_801, "warn"), (10_800, "ok"), (10_801, "warn")],
 )
-def test_the_clock_is_judged_by_the_newest_block(settings: Settings, age_seconds: int, level: str) -> None:
+def test_the_clock_is_judged_by_the_newest_block(
+    settings: Settings, age_seconds: int, level: str
+) -> None:
     assert found(settings, sources=[FixedSource(WELL, age_seconds)])["clock"].level == level
 
 
@@ -171,8 +186,12 @@ def test_a_source_without_a_tip_says_nothing_about_the_clock(settings: Settings)
 
 
 @pytest.mark.parametrize(("age_seconds", "level"), [(7200, "ok"), (7201, "warn")])
-def test_a_quote_older_than_the_setting_is_a_warning(settings: Settings, age_seconds: int, level: str) -> None:
-    finding = found(settings, quotes=FixedQuotes(Quote(68_000, NOW - age_seconds, "mempool")))["quote"]
+def test_a_quote_older_than_the_setting_is_a_warning(
+    settings: Settings, age_seconds: int, level: str
+) -> None:
+    finding = found(settings, quotes=FixedQuotes(Quote(68_000, NOW - age_seconds, "mempool")))[
+        "quote"
+    ]
     assert (finding.level, finding.message) == (level, "$68,000 from mempool, 120 minutes old")
 
 

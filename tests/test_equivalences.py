@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from oracle.errors import ReorgTooDeepError
-from oracle.store import Store
+from oracle.record.store import Store
 from oracle.tick import KEPT_BLOCKS, SPARE_BLOCKS, TickRules, run_tick
-from tests.ticking import (
+from tests.helpers.ticking import (
     CALCULATOR,
     FIRST,
     HeldSource,
@@ -33,7 +33,7 @@ DEPTHS = [1, 5, 6, 7, 100, 150, 200]
 def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of the whole chain, made by one tick."""
     with pytest.MonkeyPatch.context() as patch:
-        from tests.ticking import spot_fingerprint, window_fingerprint
+        from tests.helpers.ticking import spot_fingerprint, window_fingerprint
 
         patch.setattr("oracle.tick.estimate_window", window_fingerprint)
         patch.setattr("oracle.tick.estimate_spot", spot_fingerprint)
@@ -55,7 +55,9 @@ def from_scratch(path: Path, source: HeldSource) -> dict:
 
 def test_the_straight_line_has_days_and_a_price_for_every_block_with_a_window(straight):
     assert len(current(straight, "days")) >= 1
-    assert [row["height"] for row in current(straight, "prices")] == list(range(FIRST + 144, TIP + 1))
+    assert [row["height"] for row in current(straight, "prices")] == list(
+        range(FIRST + 144, TIP + 1)
+    )
 
 
 def test_a_tick_after_every_block_records_what_one_catch_up_does(tmp_path, straight):
@@ -101,7 +103,9 @@ def test_a_fork_on_a_days_last_block_moves_the_day(record, tmp_path):
     last = current(record, "days")[-1]["last_height"]
     source = HeldSource(forked_chain(last + 1), TIP)
     tick(record, source)
-    assert record_of(record, ["days"]) == {"days": from_scratch(tmp_path / "straight.duckdb", source)["days"]}
+    assert record_of(record, ["days"]) == {
+        "days": from_scratch(tmp_path / "straight.duckdb", source)["days"]
+    }
     assert any(row["replaced_at_unix"] for row in rows_of(record, "days"))
 
 
@@ -136,9 +140,9 @@ def test_a_source_that_lags_changes_nothing(record, lag):
     report = tick(record, HeldSource(small_chain(), TIP - lag))
     after = everything(record)
     assert (report.blocks_added, report.blocks_replaced) == (0, 0)
-    assert {name: after[name] for name in ("blocks", "outputs", "prices", "days", "recent_txids")} == {
-        name: before[name] for name in ("blocks", "outputs", "prices", "days", "recent_txids")
-    }
+    assert {
+        name: after[name] for name in ("blocks", "outputs", "prices", "days", "recent_txids")
+    } == {name: before[name] for name in ("blocks", "outputs", "prices", "days", "recent_txids")}
 
 
 def test_the_same_tick_twice_changes_nothing(record):

@@ -1,4 +1,5 @@
-"""Faults at every step of a run, as exception and as SIGKILL: nothing lost, nothing doubled, nothing wrong."""
+"""Faults at every step of a run, as exception and as SIGKILL: nothing lost, nothing doubled,
+nothing wrong."""
 
 from __future__ import annotations
 
@@ -15,13 +16,16 @@ import duckdb
 import pytest
 
 from oracle.run import only_run
-from tests import faulty_run
-from tests.faulty_run import STEPS, build, faulty_build, quick, settings_of
-from tests.ticking import FIRST, rows_of, small_chain
+from tests.helpers import faulty_run
+from tests.helpers.faulty_run import STEPS, build, faulty_build, quick, settings_of
+from tests.helpers.ticking import FIRST, rows_of, small_chain
 
 SEED_TIP, TIP = FIRST + 149, FIRST + 151
 ACTS = {"kill": faulty_run.kill, "raise": faulty_run.fail}
-FORKS = (None, SEED_TIP - 3)  # the newest blocks go on from the record, or replace four of its blocks
+FORKS = (
+    None,
+    SEED_TIP - 3,
+)  # the newest blocks go on from the record, or replace four of its blocks
 TABLES = (
     *("blocks", "outputs", "recent_txids", "prices", "days"),
     *("exchange_samples", "divergences", "episodes", "facts_of_database"),
@@ -51,7 +55,8 @@ def fresh(seed: Path, folder: Path) -> Path:
 
 
 def disturbed_build(folder: Path, fork: int | None, kind: str, step: str, visit: int) -> str:
-    """Build in a child that is forked, not started anew: it has everything imported and the chain drawn."""
+    """Build in a child that is forked, not started anew: it has everything imported and the chain
+    drawn."""
     told = folder.with_suffix(".outcome")
     child = os.fork()
     if child == 0:
@@ -71,14 +76,16 @@ def differences(folder: Path, undisturbed: Path) -> list[str]:
 
 @lru_cache(3)
 def digests(folder: Path) -> dict[str, tuple]:
-    """Return the number of rows of each table, and a digest of them in the order in which they were written."""
+    """Return the number of rows of each table, and a digest of them in the order in which they
+    were written."""
     query = "SELECT count(*), md5(string_agg(hash(t)::VARCHAR, ' ' ORDER BY rowid)) FROM {} AS t"
     with duckdb.connect(str(folder / "record.duckdb"), read_only=True) as connection:
         return {table: connection.execute(query.format(table)).fetchone() for table in TABLES}
 
 
 def outcome_of(case: tuple[Path, Path, int | None, str, str, int]) -> tuple[str, list[str]]:
-    """Disturb a run, let the next one go through; say how the first ended and what is wrong after the second."""
+    """Disturb a run, let the next one go through; say how the first ended and what is wrong after
+    the second."""
     folder, undisturbed, *fault = case
     outcome = disturbed_build(folder, *fault)
     shown = {int((folder / "shown").read_text())}
@@ -102,13 +109,18 @@ def test_after_a_fault_at_any_step_the_next_run_leaves_the_record_of_runs_withou
         for step, visits in STEPS.items()
         for visit in range(1, visits + 1)
     ]
-    ready = [(fresh(seed, tmp_path / str(n)), undisturbed[fault[0]], *fault) for n, fault in enumerate(faults)]
+    ready = [
+        (fresh(seed, tmp_path / str(n)), undisturbed[fault[0]], *fault)
+        for n, fault in enumerate(faults)
+    ]
     with ProcessPoolExecutor(2, get_context("fork")) as pool:
         found = list(pool.map(outcome_of, ready))
     outcomes = Counter(outcome for outcome, _ in found)
     wrong = [problem for _, problems in found for problem in problems]
     with capsys.disabled():
-        print(f"\n{len(found)} faults: {dict(sorted(outcomes.items()))}; wrong: {wrong or 'nothing'}")
+        print(
+            f"\n{len(found)} faults: {dict(sorted(outcomes.items()))}; wrong: {wrong or 'nothing'}"
+        )
     assert wrong == []
     assert len(found) >= 200
     assert outcomes["kill: killed"] >= 100
@@ -118,6 +130,6 @@ def test_after_a_fault_at_any_step_the_next_run_leaves_the_record_of_runs_withou
 def test_a_killed_run_leaves_the_lock_free(seed, tmp_path):
     folder = fresh(seed, tmp_path / "run")
     small_chain().headers(FIRST, TIP)
-    assert disturbed_build(folder, None, "kill", "oracle.store.Store.write", 1) == "killed"
+    assert disturbed_build(folder, None, "kill", "oracle.record.store.Store.write", 1) == "killed"
     with only_run(settings_of(folder)):
         assert len(rows_of(folder / "record.duckdb", "blocks")) == 150

@@ -62,7 +62,10 @@ def test_a_message_of_several_lines_is_one_line_of_the_log() -> None:
 
 
 def test_what_json_does_not_know_becomes_text() -> None:
-    assert logged(path=Path("/x"), at={1: date(2025, 1, 2)})["context"] == {"path": "/x", "at": {"1": "2025-01-02"}}
+    assert logged(path=Path("/x"), at={1: date(2025, 1, 2)})["context"] == {
+        "path": "/x",
+        "at": {"1": "2025-01-02"},
+    }
 
 
 def test_a_traceback_is_a_text_in_the_context() -> None:
@@ -82,7 +85,11 @@ def test_a_line_of_a_library_has_the_same_shape() -> None:
     with logging_to(load_settings({}), stream):
         logging.getLogger("some.library").warning("it took %d ms", 12)
     [line] = lines_of(stream.getvalue())
-    assert (line["component"], line["message"], line["context"]) == ("some.library", "it took 12 ms", {})
+    assert (line["component"], line["message"], line["context"]) == (
+        "some.library",
+        "it took 12 ms",
+        {},
+    )
 
 
 def test_requests_are_not_logged_by_the_http_library() -> None:
@@ -137,7 +144,10 @@ def test_two_runs_append_to_one_file(tmp_path: Path) -> None:
         log.warning("first")
     with logging_to(settings, io.StringIO()):
         log.warning("second")
-    assert [line["message"] for line in lines_of((tmp_path / "oracle.log").read_text())] == ["first", "second"]
+    assert [line["message"] for line in lines_of((tmp_path / "oracle.log").read_text())] == [
+        "first",
+        "second",
+    ]
 
 
 def test_a_file_of_an_earlier_day_is_put_aside(tmp_path: Path) -> None:
@@ -158,7 +168,9 @@ def test_files_older_than_the_retention_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "oracle.log"
     path.write_text("yesterday's\n")
     os.utime(path, (time.time() - 86_400,) * 2)
-    with logging_to(load_settings({"LOG_FILE": str(path), "LOG_RETENTION_DAYS": "3"}), io.StringIO()):
+    with logging_to(
+        load_settings({"LOG_FILE": str(path), "LOG_RETENTION_DAYS": "3"}), io.StringIO()
+    ):
         log.warning("new")
     assert [day.exists() for day in days] == [False, False, False, True, True]
 
@@ -187,7 +199,10 @@ def test_a_disk_that_fills_up_costs_no_line_on_standard_error(tmp_path: Path) ->
     """
     path = tmp_path / "oracle.log"
     run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), str(path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", textwrap.dedent(script), str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert [line["context"]["number"] for line in lines_of(run.stderr)] == list(range(20))
 
@@ -210,21 +225,31 @@ def test_a_misspelt_and_a_retired_setting_get_a_warning_each() -> None:
 
 
 # Secrets of all kinds of characters; a marker keeps them from being parts of ordinary words.
-PASSWORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12).map("s3cr3t".__add__)
+PASSWORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12).map(
+    "s3cr3t".__add__
+)
 
 
 @settings(max_examples=30, deadline=None)  # the logging is slow on a busy machine
 @given(password=PASSWORDS)
 def test_no_secret_is_ever_logged(password: str) -> None:
     environ = {"BITCOIN_RPC_USER": "oracle", "BITCOIN_RPC_PASSWORD": password}
-    environ |= {"SMTP_USER": "mailer", "SMTP_PASSWORD": password, "ALERT_WEBHOOK_URL": "http://x/s3cr3t"}
+    environ |= {
+        "SMTP_USER": "mailer",
+        "SMTP_PASSWORD": password,
+        "ALERT_WEBHOOK_URL": "http://x/s3cr3t",
+    }
     settings = load_settings(environ)
     for stream in (io.StringIO(), Terminal()):
         with logging_to(settings, stream):
             try:
                 raise ValueError(f"401 for {password!r}") from KeyError(password)
             except ValueError:
-                log.exception(f"with {password}", url=f"http://oracle:{password}@node", at=[{password: password}])
+                log.exception(
+                    f"with {password}",
+                    url=f"http://oracle:{password}@node",
+                    at=[{password: password}],
+                )
             log.warning("all", settings=settings, error=ValueError(password))
             logging.getLogger("urllib3").error("with %s", password)
         assert "s3cr3t" not in stream.getvalue()

@@ -17,8 +17,8 @@ from oracle import notify
 from oracle.config import Settings, load_settings
 from oracle.logs import logging_to
 from oracle.notify import Event, deliver, payload
-from tests.fakes.mail import FakeMailServer
-from tests.fakes.server import FakeServer, Reply, Request
+from tests.helpers.fakes.mail import FakeMailServer
+from tests.helpers.fakes.server import FakeServer, Reply, Request
 
 EVENT = Event(
     "divergence_started",
@@ -39,7 +39,9 @@ def hooked(server: Hook, **more: str) -> Settings:
 
 def mailing(server: FakeMailServer, **more: str) -> Settings:
     environ = {"ALERT_EMAIL": "ops@example.org,boss@example.org", "SMTP_HOST": "127.0.0.1"}
-    return load_settings({**environ, "SMTP_PORT": str(server.port), "SMTP_STARTTLS": "false", **more})
+    return load_settings(
+        {**environ, "SMTP_PORT": str(server.port), "SMTP_STARTTLS": "false", **more}
+    )
 
 
 def posted(event: Event = EVENT, **more: str) -> tuple[dict[str, Any], Request]:
@@ -96,7 +98,10 @@ def test_no_secret_leaves_in_a_notification() -> None:
 def test_every_event_is_posted_in_order() -> None:
     with Hook() as server:
         deliver([EVENT, Event("recovery", "All is well again.", 0)], hooked(server))
-    assert [json.loads(x.body)["kind"] for x in server.requests] == ["divergence_started", "recovery"]
+    assert [json.loads(x.body)["kind"] for x in server.requests] == [
+        "divergence_started",
+        "recovery",
+    ]
 
 
 def test_nothing_configured_is_nothing_sent() -> None:
@@ -108,7 +113,9 @@ def test_a_webhook_that_says_no_is_a_failure(status: int) -> None:
     with Hook() as server:
         server.fail(status, b"no")
         [failure] = deliver([EVENT], hooked(server))
-    assert failure == f"ALERT_WEBHOOK_URL did not take a notification: the webhook answered {status}"
+    assert (
+        failure == f"ALERT_WEBHOOK_URL did not take a notification: the webhook answered {status}"
+    )
 
 
 def test_a_webhook_that_is_not_there_is_a_failure() -> None:
@@ -151,7 +158,9 @@ def test_the_mail_says_what_happened() -> None:
     with FakeMailServer() as server:
         assert deliver([EVENT], mailing(server)) == []
     [mail] = server.messages
-    assert mail["Subject"] == "[on-chain price] divergence started: Large divergence detected: +3.2%"
+    assert (
+        mail["Subject"] == "[on-chain price] divergence started: Large divergence detected: +3.2%"
+    )
     assert mail["Date"] == "Wed, 01 Jan 2025 00:00:00 +0000"
     assert mail.get_content().splitlines() == [
         "Large divergence detected: +3.2%",
@@ -209,7 +218,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl here to make a certificate with")
     path = tmp_path_factory.mktemp("tls") / "server.pem"
-    options = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1"
+    options = (
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext "
+        "subjectAltName=IP:127.0.0.1"
+    )
     subprocess.run(
         ["openssl", *options.split(), "-keyout", path, "-out", path.with_suffix(".crt")],
         check=True,
@@ -237,4 +249,7 @@ def test_a_mail_server_with_an_unknown_certificate_gets_nothing(certificate: Pat
 
 def test_details_that_json_does_not_know_become_text() -> None:
     event = Event("failure", "x", 0, details={"error": ValueError("disk full"), "path": Path("/x")})
-    assert load_settings({}).clean(payload(event))["details"] == {"error": "disk full", "path": "/x"}
+    assert load_settings({}).clean(payload(event))["details"] == {
+        "error": "disk full",
+        "path": "/x",
+    }

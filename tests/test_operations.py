@@ -17,7 +17,8 @@ MODULES = sorted([*(PROJECT / "oracle").rglob("*.py"), *(PROJECT / "builder").rg
 
 
 def messages_of(module: Path) -> Iterator[str]:
-    """The texts that a module logs at WARNING and above, as far as they are written out in the call."""
+    """The texts that a module logs at WARNING and above, as far as they are written out in the
+    call."""
     for node in ast.walk(ast.parse(module.read_text())):
         if (
             isinstance(node, ast.Call)
@@ -46,5 +47,8 @@ def test_every_exit_code_is_in_the_table() -> None:
 
 
 def test_every_link_inside_the_page_has_its_heading() -> None:
-    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)}
+    headings = {
+        heading.lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
+    }
     assert set(re.findall(r"\(#([a-z-]+)\)", PAGE)) <= headings

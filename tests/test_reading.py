@@ -1,4 +1,5 @@
-"""From a source or from files to facts: in order, verified, and told apart when something else comes."""
+"""From a source or from files to facts: in order, verified, and told apart when something else
+comes."""
 
 from __future__ import annotations
 
@@ -9,11 +10,22 @@ import pytest
 
 from oracle.chain import utc_date
 from oracle.core.eligible import RecentTxids
-from oracle.errors import BlockNotFoundError, NoDataError, ParseError, RequestError, VerificationError
-from oracle.reading import FETCH_AHEAD, find_range, read_blocks, read_files, read_range, split_records
-from oracle.simulate import build_block, coinbase_transaction, header_hash, serialize_transaction
+from oracle.errors import (
+    BlockNotFoundError,
+    NoDataError,
+    ParseError,
+    RequestError,
+    VerificationError,
+)
+from oracle.fetch import FETCH_AHEAD, find_range, read_blocks, read_files, read_range, split_records
+from oracle.simulated.chain import (
+    build_block,
+    coinbase_transaction,
+    header_hash,
+    serialize_transaction,
+)
 from oracle.sources import ChainTip
-from tests.fakes import small_blocks
+from tests.helpers.fakes import small_blocks
 
 FIRST = 100
 MAGIC = bytes.fromhex("f9beb4d9")
@@ -42,7 +54,10 @@ class ListSource:
         if first_height < self.first_height:
             raise BlockNotFoundError("too low", source=self.name)
         return [
-            data[:80] for data in self.blocks[first_height - self.first_height : last_height - self.first_height + 1]
+            data[:80]
+            for data in self.blocks[
+                first_height - self.first_height : last_height - self.first_height + 1
+            ]
         ]
 
     def block(self, block_hash: str) -> bytes:
@@ -79,9 +94,10 @@ def test_blocks_are_read_in_order_each_once(source: ListSource) -> None:
 
 
 def test_each_block_says_who_served_it(source: ListSource) -> None:
-    assert {name for _, name in read_blocks(source, source.hashes(FIRST, FIRST + 5), FIRST, RecentTxids())} == {
-        "a list"
-    }
+    assert {
+        name
+        for _, name in read_blocks(source, source.hashes(FIRST, FIRST + 5), FIRST, RecentTxids())
+    } == {"a list"}
 
 
 def test_no_blocks_are_no_question(source: ListSource) -> None:
@@ -99,7 +115,9 @@ def test_a_reader_that_stops_early_leaves_the_rest_unasked(source: ListSource) -
 def test_another_block_than_the_one_asked_for_names_height_and_source(source: ListSource) -> None:
     hashes = source.hashes(FIRST, FIRST + 9)
     source.by_hash[hashes[4]] = BLOCKS[5]
-    with pytest.raises(VerificationError, match=r"^block 104 at byte 0: its hash is .* \(from a list\)$") as caught:
+    with pytest.raises(
+        VerificationError, match=r"^block 104 at byte 0: its hash is .* \(from a list\)$"
+    ) as caught:
         list(read_blocks(source, hashes, FIRST, RecentTxids()))
     assert (caught.value.block, caught.value.offset) == (104, 0)
 
@@ -107,7 +125,9 @@ def test_another_block_than_the_one_asked_for_names_height_and_source(source: Li
 def test_half_a_block_is_a_parse_error_that_names_height_and_source(source: ListSource) -> None:
     hashes = source.hashes(FIRST, FIRST + 9)
     source.by_hash[hashes[4]] = BLOCKS[4][:-5]
-    with pytest.raises(ParseError, match=r"^block 104 at byte \d+: the bytes end in the middle \(from a list\)$"):
+    with pytest.raises(
+        ParseError, match=r"^block 104 at byte \d+: the bytes end in the middle \(from a list\)$"
+    ):
         list(read_blocks(source, hashes, FIRST, RecentTxids()))
 
 
@@ -132,7 +152,9 @@ def test_progress_is_told_after_each_block(source: ListSource) -> None:
 
 
 def test_a_source_that_answers_from_two_chains_is_found_out(source: ListSource) -> None:
-    other = small_blocks(1, first_height=FIRST + 50, prev_hash=header_hash(BLOCKS[10]), tag=b"other")[0]
+    other = small_blocks(
+        1, first_height=FIRST + 50, prev_hash=header_hash(BLOCKS[10]), tag=b"other"
+    )[0]
     mixed = ListSource([*BLOCKS[:50], other, *BLOCKS[51:]])
     with pytest.raises(VerificationError, match="block 150 at byte 4: it does not follow"):
         read_range(mixed, find_range(mixed, None))
@@ -140,7 +162,9 @@ def test_a_source_that_answers_from_two_chains_is_found_out(source: ListSource) 
 
 @pytest.mark.parametrize("count", [1, 144])
 def test_a_chain_too_short_for_a_window_has_no_range(count: int) -> None:
-    with pytest.raises(NoDataError, match=f"the chain has {count} blocks; the recent window needs 145 of them"):
+    with pytest.raises(
+        NoDataError, match=f"the chain has {count} blocks; the recent window needs 145 of them"
+    ):
         find_range(ListSource(BLOCKS[:count], 0), None)
 
 
@@ -193,7 +217,9 @@ def test_a_spend_of_a_block_in_another_file_is_known(tmp_path: Path) -> None:
     parent = serialize_transaction([(b"\x01" * 36, b"")], [output, output])
     child = serialize_transaction([(parent.txid + bytes(4), b"")], [output, output])
     for name, transaction in (("a", parent), ("b", child)):
-        block = build_block("0" * 64, 1_700_000_000, [coinbase_transaction(1, [transaction]), transaction])
+        block = build_block(
+            "0" * 64, 1_700_000_000, [coinbase_transaction(1, [transaction]), transaction]
+        )
         (tmp_path / name).write_bytes(block)
     facts = read_files([tmp_path / "a", tmp_path / "b"])
     assert [block.parent_height.tolist() for block in facts] == [[-1, -1], [0, 0]]
@@ -201,7 +227,9 @@ def test_a_spend_of_a_block_in_another_file_is_known(tmp_path: Path) -> None:
 
 def test_an_error_in_a_file_names_the_file_and_the_number_of_the_block(tmp_path: Path) -> None:
     (tmp_path / "some.dat").write_bytes(records(BLOCKS[0], BLOCKS[1][:-5]))
-    with pytest.raises(ParseError, match=r"^block 1 \(some\.dat\) at byte \d+: the bytes end in the middle$"):
+    with pytest.raises(
+        ParseError, match=r"^block 1 \(some\.dat\) at byte \d+: the bytes end in the middle$"
+    ):
         read_files([tmp_path / "some.dat"])
 
 

@@ -18,12 +18,12 @@ from oracle.config import load_settings
 from oracle.errors import BusyError, RequestError, StoreError
 from oracle.logs import logging_to
 from oracle.notify import deliver
+from oracle.record.store import Store
 from oracle.run import Run, only_run, record
-from oracle.store import Store
 from oracle.tick import TickRules, run_tick
-from tests.fakes import FakeChain, FakeCore, FakeElectrs, FakeMempoolBackend, Reply
-from tests.fakes.server import FakeServer, Request
-from tests.ticking import CALCULATOR, FIRST, HeldSource, current, rows_of, small_chain
+from tests.helpers.fakes import FakeChain, FakeCore, FakeElectrs, FakeMempoolBackend, Reply
+from tests.helpers.fakes.server import FakeServer, Request
+from tests.helpers.ticking import CALCULATOR, FIRST, HeldSource, current, rows_of, small_chain
 
 pytestmark = pytest.mark.usefixtures("quick_prices")
 SEED_TIP, TIP = FIRST + 146, FIRST + 148
@@ -85,14 +85,21 @@ class Machine:
         self.database.parent.mkdir(parents=True, exist_ok=True)
         source = HeldSource(small_chain(), SEED_TIP)
         with Store(self.database, network="regtest") as store:
-            run_tick(store, source, None, CALCULATOR, TickRules(first_run_blocks=147), now_unix=NOW - 1800)
+            run_tick(
+                store,
+                source,
+                None,
+                CALCULATOR,
+                TickRules(first_run_blocks=147),
+                now_unix=NOW - 1800,
+            )
 
 
 @pytest.fixture(scope="module")
 def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     machine = Machine(tmp_path_factory.mktemp("seed"))
     with pytest.MonkeyPatch.context() as patch:
-        from tests.ticking import spot_fingerprint, window_fingerprint
+        from tests.helpers.ticking import spot_fingerprint, window_fingerprint
 
         patch.setattr("oracle.tick.estimate_window", window_fingerprint)
         patch.setattr("oracle.tick.estimate_spot", spot_fingerprint)
@@ -158,12 +165,17 @@ def test_a_good_run_records_and_may_publish(machine, node):
 # --- Sources ------------------------------------------------
 
 
-def test_mempool_unreachable_is_asked_four_times_and_then_the_next_source(machine, mempool, electrs):
+def test_mempool_unreachable_is_asked_four_times_and_then_the_next_source(
+    machine, mempool, electrs
+):
     mempool.fail(503)
     run = machine.run(ORACLE_SOURCES="mempool,electrs")
     assert run.exit_code == 0
     assert mempool.paths.count("/blocks/tip/hash") == 4 + 1  # and the probe, which has no patience
-    assert [row["source"] for row in rows_of(machine.database, "blocks")[-2:]] == ["electrs", "electrs"]
+    assert [row["source"] for row in rows_of(machine.database, "blocks")[-2:]] == [
+        "electrs",
+        "electrs",
+    ]
 
 
 def test_no_source_left_is_an_error_told_recorded_and_exit_1(machine, mempool, hook):
@@ -175,7 +187,11 @@ def test_no_source_left_is_an_error_told_recorded_and_exit_1(machine, mempool, h
     last = rows_of(machine.database, "runs")[-1]
     error = json.loads(last["error"])
     assert last["outcome"] == "failed"
-    assert (error["code"], error["retry_after"], error["details"]["attempts"]) == ("MEMPOOL_API_UNAVAILABLE", 600, 4)
+    assert (error["code"], error["retry_after"], error["details"]["attempts"]) == (
+        "MEMPOOL_API_UNAVAILABLE",
+        600,
+        4,
+    )
 
 
 def test_a_failure_is_told_once_and_so_is_the_recovery(machine, mempool, hook):
@@ -197,7 +213,9 @@ def test_all_sources_down_names_each(machine, mempool, electrs):
 
 
 @pytest.mark.parametrize("first", ["core", "electrs"])
-def test_bad_data_names_its_source_and_is_not_asked_of_the_next(machine, node, electrs, chain, first):
+def test_bad_data_names_its_source_and_is_not_asked_of_the_next(
+    machine, node, electrs, chain, first
+):
     wrong = BLOCKS[-1][:-1] + bytes((BLOCKS[-1][-1] ^ 1,))
     for server in (node, electrs):
         server.wrong_bytes[chain.tip_hash] = wrong
@@ -217,7 +235,9 @@ def test_a_wrong_password_is_not_failed_over(machine, node, electrs):
     assert "wrong-word" not in machine.log
 
 
-def test_a_node_that_hangs_is_asked_three_times_and_the_fresh_record_still_serves(machine, node, hook):
+def test_a_node_that_hangs_is_asked_three_times_and_the_fresh_record_still_serves(
+    machine, node, hook
+):
     node.hang()
     run = machine.run()
     assert (run.exit_code, run.may_publish) == (0, True)
@@ -262,7 +282,9 @@ def test_another_network_is_refused_before_anything_is_written(machine, node, ch
 def test_a_reorganisation_is_logged(machine, node, chain):
     machine.run()
     fork = small_chain().forked(TIP - 1, 1)
-    chain.reorganise(TIP - 1, [fork.block(h) for h in range(TIP - 1, TIP + 2) if fork.headers(FIRST, TIP + 1)])
+    chain.reorganise(
+        TIP - 1, [fork.block(h) for h in range(TIP - 1, TIP + 2) if fork.headers(FIRST, TIP + 1)]
+    )
     machine.run()
     assert machine.logged("WARNING")[0]["context"]["blocks_replaced"] == 2
 
@@ -319,12 +341,17 @@ def test_a_file_that_may_only_be_read_sends_the_rows_to_the_backup(machine, node
     assert len(current(machine.backup, "blocks")) == 147
 
 
-HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+HOLD = (
+    "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); "
+    "sys.stdin.read()"
+)
 
 
 def test_a_database_held_by_another_program_is_told_as_such(machine, node):
     command = [sys.executable, "-c", HOLD, str(machine.database)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         other.stdout.readline()
         run = machine.run()
         other.stdin.close()
@@ -340,7 +367,9 @@ def full_disk(tmp_path: Path, seed: Path) -> Iterator[Path]:
     folder.mkdir()
     size = seed.stat().st_size + 40_000
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip("a small file system can only be mounted by root")
@@ -348,7 +377,9 @@ def full_disk(tmp_path: Path, seed: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_sends_the_rows_to_the_backup_and_leaves_the_database_as_it_was(machine, node, seed, full_disk):
+def test_a_full_disk_sends_the_rows_to_the_backup_and_leaves_the_database_as_it_was(
+    machine, node, seed, full_disk
+):
     database = Path(shutil.copy(seed, full_disk))
     before = database.read_bytes()
     with (full_disk / "rest").open("wb", buffering=0) as rest:
@@ -373,7 +404,9 @@ def test_when_the_backup_fails_too_that_is_told_as_well(machine, node, hook):
     assert "not saved" in json.loads(hook.requests[0].body)["message"]
 
 
-def test_the_next_good_run_says_that_the_backup_holds_rows_and_tells_it_once(machine, node, hook, seed):
+def test_the_next_good_run_says_that_the_backup_holds_rows_and_tells_it_once(
+    machine, node, hook, seed
+):
     corrupt(machine.database)
     machine.run()
     shutil.copy(seed, machine.database)
@@ -387,7 +420,9 @@ def test_the_next_good_run_says_that_the_backup_holds_rows_and_tells_it_once(mac
 # --- Recover ------------------------------------------------
 
 
-def test_what_the_backup_holds_is_merged_as_if_it_had_never_been_away(machine, node, seed, tmp_path):
+def test_what_the_backup_holds_is_merged_as_if_it_had_never_been_away(
+    machine, node, seed, tmp_path
+):
     shutil.copy(machine.database, tmp_path / "healthy.duckdb")
     machine.run(DUCKDB_PATH=str(tmp_path / "healthy.duckdb"))
     corrupt(machine.database)
@@ -431,7 +466,9 @@ def test_blocks_of_a_backup_that_do_not_follow_ours_are_left_out(machine, node, 
     with Store(path) as store:
         run_tick(store, fork, None, CALCULATOR, TickRules(), now_unix=NOW)
         added = store.merge_from(machine.backup)
-    assert {added[table] for table in ("blocks", "outputs", "prices", "recent_txids", "divergences")} == {0}
+    assert {
+        added[table] for table in ("blocks", "outputs", "prices", "recent_txids", "divergences")
+    } == {0}
 
 
 def test_a_backup_is_merged_into_a_new_database_whole(machine, node, tmp_path):
@@ -450,11 +487,14 @@ def test_a_backup_is_merged_into_a_new_database_whole(machine, node, tmp_path):
 def test_a_price_that_is_not_valid_is_a_warning_with_a_summary(machine, node, monkeypatch):
     from dataclasses import replace
 
-    from tests.ticking import window_fingerprint
+    from tests.helpers.ticking import window_fingerprint
 
     def doubtful(*about: object):
         return replace(
-            window_fingerprint(*about), is_valid=False, reason="confidence 0.10 is below 0.3", confidence=0.1
+            window_fingerprint(*about),
+            is_valid=False,
+            reason="confidence 0.10 is below 0.3",
+            confidence=0.1,
         )
 
     monkeypatch.setattr("oracle.tick.estimate_window", doubtful)
@@ -473,7 +513,10 @@ def test_a_large_divergence_is_told_at_its_start_and_at_its_end(machine, node, m
     machine.run()
     for percent in (0.2, 3.2, 2.9, 0.1, 0.1, 0.1, 0.1):
         machine.now_unix += 600
-        mempool.prices = {"time": machine.now_unix - 60, "USD": spot_usd(machine) / (1 + percent / 100)}
+        mempool.prices = {
+            "time": machine.now_unix - 60,
+            "USD": spot_usd(machine) / (1 + percent / 100),
+        }
         machine.run()
     assert hook.kinds == ["divergence_started", "divergence_ended"]
     told = json.loads(hook.requests[0].body)
@@ -500,7 +543,11 @@ def test_a_dead_quote_server_costs_a_warning_only(machine, node, mempool):
 
 def test_the_second_run_is_told_at_once(machine):
     settings = machine.settings()
-    with only_run(settings), pytest.raises(BusyError, match="another run holds") as busy, only_run(settings):
+    with (
+        only_run(settings),
+        pytest.raises(BusyError, match="another run holds") as busy,
+        only_run(settings),
+    ):
         pass
     assert busy.value.exit_code == 4
 

@@ -14,14 +14,29 @@ from oracle.core.block import parse_block
 from oracle.core.eligible import RecentTxids, digest_block
 from oracle.core.price import price_window
 from oracle.core.window import form_window
-from oracle.errors import BadAnswerError, BlockNotFoundError, ParseError, SourceUnavailableError, VerificationError
-from oracle.estimate import Limits
-from oracle.market import MarketRules
-from oracle.simulate import build_block, coinbase_transaction, header_hash
+from oracle.errors import (
+    BadAnswerError,
+    BlockNotFoundError,
+    ParseError,
+    SourceUnavailableError,
+    VerificationError,
+)
+from oracle.estimate.window import Limits
+from oracle.exchange.market import MarketRules
+from oracle.simulated.chain import build_block, coinbase_transaction, header_hash
 from oracle.sources import ChainTip, Quote
 from oracle.sources.failover import FailoverSource
 from oracle.tick import TickRules
-from tests.ticking import FIRST, RULES, HeldSource, current, everything, rows_of, small_chain, tick
+from tests.helpers.ticking import (
+    FIRST,
+    RULES,
+    HeldSource,
+    current,
+    everything,
+    rows_of,
+    small_chain,
+    tick,
+)
 
 TIP = FIRST + 149
 
@@ -31,7 +46,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The record of a first run of 150 blocks; the prices are fingerprints."""
     path = tmp_path_factory.mktemp("first") / "record.duckdb"
     with pytest.MonkeyPatch.context() as patch:
-        from tests.ticking import spot_fingerprint, window_fingerprint
+        from tests.helpers.ticking import spot_fingerprint, window_fingerprint
 
         patch.setattr("oracle.tick.estimate_window", window_fingerprint)
         patch.setattr("oracle.tick.estimate_spot", spot_fingerprint)
@@ -64,8 +79,11 @@ class Quotes:
         return None
 
 
-def tick_beside(record: Path, source: HeldSource, percent: float, later: int = 0, age_seconds: int = 60):
-    """Tick while the exchange is so far away that the spot price stands so many percent above it."""
+def tick_beside(
+    record: Path, source: HeldSource, percent: float, later: int = 0, age_seconds: int = 60
+):
+    """Tick while the exchange is so far away that the spot price stands so many percent above
+    it."""
     spot_usd = current(record, "prices")[-1]["spot_usd"]
     quotes = Quotes(spot_usd / (1 + percent / 100), age_seconds)
     quotes.now_unix = source.time_unix + later
@@ -80,7 +98,9 @@ def test_a_first_run_reads_as_many_blocks_as_its_rules_say(first_run):
 
 
 def test_every_block_with_a_whole_window_below_it_has_one_price(first_run):
-    assert [row["height"] for row in rows_of(first_run, "prices")] == list(range(FIRST + 144, TIP + 1))
+    assert [row["height"] for row in rows_of(first_run, "prices")] == list(
+        range(FIRST + 144, TIP + 1)
+    )
 
 
 def test_the_window_ends_below_the_tip(first_run):
@@ -93,8 +113,12 @@ def test_stored_outputs_form_the_window_again(first_run):
     chain = small_chain()
     facts = [digest_block(parse_block(chain.block(h)), h, recent) for h in range(FIRST, TIP + 1)]
     rows = rows_of(first_run, "outputs")
-    assert [row["value_sats"] for row in rows] == np.concatenate([f.value_sats for f in facts]).tolist()
-    assert [row["parent_height"] for row in rows] == np.concatenate([f.parent_height for f in facts]).tolist()
+    assert [row["value_sats"] for row in rows] == np.concatenate(
+        [f.value_sats for f in facts]
+    ).tolist()
+    assert [row["parent_height"] for row in rows] == np.concatenate(
+        [f.parent_height for f in facts]
+    ).tolist()
     assert [row["is_round"] for row in rows] == np.concatenate([f.is_round for f in facts]).tolist()
 
 
@@ -102,7 +126,10 @@ def test_a_recorded_price_is_that_of_the_method(tmp_path, source):
     source.height = FIRST + 144
     tick(tmp_path / "a.duckdb", source, rules=TickRules(first_run_blocks=145))
     recent = RecentTxids()
-    blocks = [digest_block(parse_block(source.chain.block(h)), h, recent) for h in range(FIRST, FIRST + 144)]
+    blocks = [
+        digest_block(parse_block(source.chain.block(h)), h, recent)
+        for h in range(FIRST, FIRST + 144)
+    ]
     row = rows_of(tmp_path / "a.duckdb", "prices")[-1]
     assert row["window_usd"] == price_window(form_window(blocks)).price_usd
     assert row["spot_usd"] == pytest.approx(row["window_usd"], rel=0.05)
@@ -127,7 +154,9 @@ def test_a_chain_without_signal_is_recorded_as_not_valid(tmp_path):
             self.blocks: dict[int, bytes] = {}
             prev_hash = "0" * 64
             for height in range(FIRST, FIRST + 145):
-                self.blocks[height] = build_block(prev_hash, 1_760_000_000 + height, [coinbase_transaction(height)])
+                self.blocks[height] = build_block(
+                    prev_hash, 1_760_000_000 + height, [coinbase_transaction(height)]
+                )
                 prev_hash = header_hash(self.blocks[height])
 
         def tip(self) -> ChainTip:
@@ -188,7 +217,13 @@ def test_each_block_says_which_source_served_it(record):
 
     sources = [Dying(small_chain(), TIP + 5, "one"), HeldSource(small_chain(), TIP + 5, "two")]
     tick(record, FailoverSource(sources), now_unix=sources[0].time_unix)
-    assert [row["source"] for row in rows_of(record, "blocks")[-5:]] == ["one", "one", "two", "two", "two"]
+    assert [row["source"] for row in rows_of(record, "blocks")[-5:]] == [
+        "one",
+        "one",
+        "two",
+        "two",
+        "two",
+    ]
 
 
 # --- Bad data -----------------------------------------------
@@ -263,7 +298,10 @@ def chain_of_times(times_unix: list[int]) -> HeldSource:
             return ChainTip(self.height, list(self.made)[-1])
 
         def headers(self, first_height: int, last_height: int) -> list[bytes]:
-            known = {h: small_chain().headers(h, h)[0] for h in range(first_height, min(TIP, last_height) + 1)}
+            known = {
+                h: small_chain().headers(h, h)[0]
+                for h in range(first_height, min(TIP, last_height) + 1)
+            }
             made = {TIP + 1 + i: block[:80] for i, block in enumerate(self.made.values())}
             return [(known | made)[height] for height in range(first_height, last_height + 1)]
 
@@ -304,7 +342,7 @@ def test_a_clock_that_jumped_back_adds_the_sample_at_its_time(record, source):
 
 
 def test_a_failed_run_is_the_last_run_even_when_an_earlier_one_had_a_later_clock(record, source):
-    from oracle.store import Batch, Store
+    from oracle.record.store import Batch, Store
 
     with Store(record) as store:
         for now_unix, outcome in ((2_000_000_000, "ok"), (1_800_000_000, "failed")):
@@ -372,14 +410,18 @@ def test_sustained_low_confidence_is_an_episode(record, source):
     assert [row["kind"] for row in rows_of(record, "episodes")] == ["low_confidence"]
 
 
-def test_the_window_leg_stands_beside_the_mean_of_samples_that_cover_its_blocks(tmp_path, source, quick_prices):
+def test_the_window_leg_stands_beside_the_mean_of_samples_that_cover_its_blocks(
+    tmp_path, source, quick_prices
+):
     path = tmp_path / "a.duckdb"
     tick(path, source, source)
     row = rows_of(path, "divergences")[-1]
     first, last = (source.chain.arrival_unix(height) for height in (TIP - 144, TIP - 1))
     true_usd = np.mean([source.chain.market_price_usd(at) for at in range(first, last, 600)])
     assert row["exchange_mean_usd"] == pytest.approx(true_usd, rel=0.003)
-    assert row["window_percent"] == pytest.approx(100 * (row["window_usd"] / row["exchange_mean_usd"] - 1))
+    assert row["window_percent"] == pytest.approx(
+        100 * (row["window_usd"] / row["exchange_mean_usd"] - 1)
+    )
 
 
 def test_the_window_leg_is_absent_when_samples_are_few(tmp_path, source, quick_prices):

@@ -1,8 +1,9 @@
 """A whole block from its bytes, verified, with what the price rules need of each transaction.
 
-`_read_transactions` is the hot path of the product: one loop moves a position over the bytes and builds no
-object for an input or an output, except the prevouts of the transactions that may become eligible. Reads past
-the end surface as IndexError, so each byte is bounded without a check of its own.
+`_read_transactions` is the hot path of the product: one loop moves a position over the bytes and
+builds no object for an input or an output, except the prevouts of the transactions that may become
+eligible. Reads past the end surface as IndexError, so each byte is bounded without a check of its
+own.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ class Rule(StrEnum):
 class Block:
     """A parsed and verified block, everything in chain order.
 
-    A payment is a transaction that passes every rule a block can decide alone: its parents are the txids that
-    its inputs spend, and its two values stand side by side in `payment_sats`. Txids are in internal order.
+    A payment is a transaction that passes every rule a block can decide alone: its parents are the
+    txids that its inputs spend, and its two values stand side by side in `payment_sats`. Txids are
+    in internal order.
     """
 
     header: Header
@@ -53,7 +55,9 @@ class Block:
     left_out: Counter[Rule] = field(default_factory=Counter)
 
 
-def parse_block(data: bytes, *, expected_hash: str | None = None, height: int | str | None = None) -> Block:
+def parse_block(
+    data: bytes, *, expected_hash: str | None = None, height: int | str | None = None
+) -> Block:
     """Parse and verify one block as on the wire (with or without witness).
 
     Args:
@@ -68,9 +72,13 @@ def parse_block(data: bytes, *, expected_hash: str | None = None, height: int | 
     name = height if height is not None else expected_hash
     header = parse_header(data, block=name)
     if expected_hash is not None and header.hash != expected_hash:
-        raise VerificationError(f"its hash is {header.hash}, not {expected_hash}", block=name, offset=0)
+        raise VerificationError(
+            f"its hash is {header.hash}, not {expected_hash}", block=name, offset=0
+        )
     if int(header.hash, 16) > header.target:
-        raise VerificationError("its hash does not meet the target in its bits", block=name, offset=0)
+        raise VerificationError(
+            "its hash does not meet the target in its bits", block=name, offset=0
+        )
     block = Block(header, len(data))
     try:
         _read_transactions(data, block)
@@ -80,7 +88,9 @@ def parse_block(data: bytes, *, expected_hash: str | None = None, height: int | 
         raise ParseError(error.problem, block=name, offset=error.offset) from None
     root, is_mutated = merkle_root(block.txids)
     if root[::-1].hex() != header.merkle_root:
-        raise VerificationError("its transactions do not give the merkle root", block=name, offset=36)
+        raise VerificationError(
+            "its transactions do not give the merkle root", block=name, offset=36
+        )
     if is_mutated:  # CVE-2012-2459: doubled transactions give the same root as the true block
         raise VerificationError("its merkle tree repeats transactions", block=name, offset=36)
     return block
@@ -99,7 +109,8 @@ def merkle_root(leaves: list[bytes]) -> tuple[bytes, bool]:
 
 
 def first_broken_rule(inputs: int, outputs: int, is_coinbase: bool, has_op_return: bool) -> Rule:
-    """Return the first rule of step 2 that a transaction breaks which is no payment; the last is the witness."""
+    """Return the first rule of step 2 that a transaction breaks which is no payment; the last is
+    the witness."""
     if inputs > P.max_inputs:
         return Rule.INPUTS
     if outputs != P.outputs:
@@ -110,10 +121,15 @@ def first_broken_rule(inputs: int, outputs: int, is_coinbase: bool, has_op_retur
 
 
 def _count(data: bytes, position: int, min_bytes: int) -> tuple[int, int]:
-    """Read how many things follow; a count that cannot fit is refused before anything loops over it."""
+    """Read how many things follow; a count that cannot fit is refused before anything loops over
+    it."""
     count, behind = read_compact_size(data, position)
     if not 0 < count * min_bytes <= len(data) - behind:
-        problem = "nothing where something must be" if not count else f"{count} things do not fit into the bytes"
+        problem = (
+            "nothing where something must be"
+            if not count
+            else f"{count} things do not fit into the bytes"
+        )
         raise ParseError(problem, offset=position)
     return count, behind
 
@@ -191,7 +207,13 @@ def _read_transactions(data: bytes, block: Block) -> None:  # noqa: PLR0912, PLR
         txids.append(txid)
         seen.add(txid)
         is_coinbase = COINBASE_PREVOUT in prevouts
-        if not is_small or outputs != 2 or is_coinbase or has_op_return or largest_witness > max_witness_bytes:
+        if (
+            not is_small
+            or outputs != 2
+            or is_coinbase
+            or has_op_return
+            or largest_witness > max_witness_bytes
+        ):
             left_out[first_broken_rule(inputs, outputs, is_coinbase, has_op_return)] += 1
             continue
         parents = [prevout[:32] for prevout in prevouts]
@@ -201,7 +223,9 @@ def _read_transactions(data: bytes, block: Block) -> None:  # noqa: PLR0912, PLR
             block.payment_parents.append(parents)
             values_at += first_output, last_output
     block.outputs = all_outputs
-    value_bytes = np.frombuffer(data, np.uint8)[np.array(values_at, np.int64)[:, None] + np.arange(8)]
+    value_bytes = np.frombuffer(data, np.uint8)[
+        np.array(values_at, np.int64)[:, None] + np.arange(8)
+    ]
     block.payment_sats = value_bytes.view("<u8").reshape(-1)
     if position != len(data):
         raise ParseError(f"{len(data) - position} bytes are left over", offset=position)

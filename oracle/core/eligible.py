@@ -1,7 +1,8 @@
 """The eligible outputs of one block: facts of that block, whatever window it will be in.
 
-The same-window rule depends on where a window starts. So each output remembers the height of the newest
-block that made one of its transaction's inputs; `window.form_window` compares it with the window's start.
+The same-window rule depends on where a window starts. So each output remembers the height of the
+newest block that made one of its transaction's inputs; `window.form_window` compares it with the
+window's start.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ PARENT_UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class BlockFacts:
-    """What the method needs of one block. Arrays have one entry an eligible output, in chain order."""
+    """What the method needs of one block. Arrays have one entry an eligible output, in chain
+    order."""
 
     height: int
     hash: str  # display order
@@ -70,8 +72,11 @@ class RecentTxids:
 
 
 def digest_block(block: Block, height: int, recent: RecentTxids) -> BlockFacts:
-    """Return the facts of a block and add its txids to `recent`, which holds the blocks before it."""
-    parents = np.array([recent.newest(parents) for parents in block.payment_parents], dtype=np.int32)
+    """Return the facts of a block and add its txids to `recent`, which holds the blocks before
+    it."""
+    parents = np.array(
+        [recent.newest(parents) for parents in block.payment_parents], dtype=np.int32
+    )
     kept = is_within_limits(block.payment_sats)
     value_sats = block.payment_sats[kept].astype(np.int64)
     recent.add(height, block.txids)

@@ -26,7 +26,8 @@ def count_amounts(value_sats: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def clean_histogram(counts: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return the shares of the kept bins, smoothed at round BTC amounts, capped; None if all are empty."""
+    """Return the shares of the kept bins, smoothed at round BTC amounts, capped; None if all are
+    empty."""
     shares = counts.copy()
     shares[: P.first_kept_bin] = 0.0
     shares[P.last_kept_bin + 1 :] = 0.0

@@ -1,4 +1,5 @@
-"""Steps 6 and 7: amounts near round dollar amounts are price points; their central output is the price."""
+"""Steps 6 and 7: amounts near round dollar amounts are price points; their central output is the
+price."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ NO_POINTS = PricePoints(np.zeros(0, np.int32), np.zeros(0))
 
 @dataclass(frozen=True, slots=True)
 class WindowPrice:
-    """The v9.1 price of a window; `price_usd` is None with a `reason` in words when there is none."""
+    """The v9.1 price of a window; `price_usd` is None with a `reason` in words when there is
+    none."""
 
     outputs: int
     price_usd: float | None = None
@@ -61,7 +63,9 @@ def price_window(window: Window) -> WindowPrice:
         return WindowPrice(outputs, reason="no amount lies where round dollar amounts could be")
     points = find_points(window, rough.price_usd)
     reach = P.central_reach * rough.price_usd
-    central = central_output(points.between(rough.price_usd - reach, rough.price_usd + reach).prices_usd)
+    central = central_output(
+        points.between(rough.price_usd - reach, rough.price_usd + reach).prices_usd
+    )
     if central is None:
         reason = f"no price point lies within 5% of the rough price of ${rough.price_usd:,}"
         return WindowPrice(outputs, reason=reason, rough=rough, points=points)
@@ -86,7 +90,8 @@ def find_points(window: Window, rough_price_usd: float) -> PricePoints:
 
 
 def central_output(prices_usd: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Return the price with the smallest sum of distances to all others, and the median distance to it."""
+    """Return the price with the smallest sum of distances to all others, and the median distance
+    to it."""
     if len(prices_usd) == 0:
         return None
     x = np.sort(prices_usd)

@@ -1,7 +1,7 @@
 """Steps 4 and 5: two stencils slide over the histogram; where they fit best is the rough price.
 
-Sums run left to right, one term at a time (`cumsum`), because the rough price is truncated to an integer.
-Terms that are exactly zero are left out: they do not change such a sum.
+Sums run left to right, one term at a time (`cumsum`), because the rough price is truncated to an
+integer. Terms that are exactly zero are left out: they do not change such a sum.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from oracle.core.params import SPIKES
 
 SPIKE_BINS = np.array(list(SPIKES))
 SPIKE_WEIGHTS = np.array([weight for weight, _ in SPIKES.values()])
-_BELL = [P.euler ** (-((x - P.smooth_mean) ** 2) / (2 * P.smooth_deviation**2)) for x in range(P.stencil_bins)]
+_BELL = [
+    P.euler ** (-((x - P.smooth_mean) ** 2) / (2 * P.smooth_deviation**2))
+    for x in range(P.stencil_bins)
+]
 SMOOTH = np.array([P.smooth_height * bell + P.smooth_slope * x for x, bell in enumerate(_BELL)])
 SLIDES = np.arange(P.first_slide, P.last_slide + 1)
 
@@ -41,8 +44,12 @@ def find_rough_price(histogram: NDArray[np.float64]) -> RoughPrice | None:
     """Return the rough price of a cleaned histogram (2401 shares), or None when nothing fits."""
     first, last = P.slide_origin_bin + P.first_slide - 1, P.slide_origin_bin + P.last_slide + 1
     slices = sliding_window_view(histogram, P.stencil_bins)[first : last + 1]
-    spikes = np.cumsum(slices[:, SPIKE_BINS] * SPIKE_WEIGHTS, axis=1)[:, -1]  # one more slide at each end
-    smooth = np.cumsum(slices[1:-1][: P.last_smooth_slide - P.first_slide + 1] * SMOOTH, axis=1)[:, -1]
+    spikes = np.cumsum(slices[:, SPIKE_BINS] * SPIKE_WEIGHTS, axis=1)[
+        :, -1
+    ]  # one more slide at each end
+    smooth = np.cumsum(slices[1:-1][: P.last_smooth_slide - P.first_slide + 1] * SMOOTH, axis=1)[
+        :, -1
+    ]
     scores = spikes[1:-1].copy()
     scores[: len(smooth)] += smooth * P.smooth_weight
     best = int(np.argmax(scores))

@@ -13,7 +13,8 @@ from oracle.core.eligible import BlockFacts
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The eligible outputs of consecutive blocks; output arrays share one length, block arrays another."""
+    """The eligible outputs of consecutive blocks; output arrays share one length, block arrays
+    another."""
 
     block_heights: NDArray[np.int32]
     block_times_unix: NDArray[np.int64]
@@ -31,6 +32,8 @@ def form_window(blocks: Sequence[BlockFacts]) -> Window:
         block_heights=np.array([facts.height for facts in blocks], dtype=np.int32),
         block_times_unix=np.array([facts.time_unix for facts in blocks], dtype=np.int64),
         block_index=np.repeat(np.arange(len(blocks), dtype=np.int32), sizes),
-        value_sats=np.concatenate([f.value_sats[keep] for f, keep in zip(blocks, kept, strict=True)]),
+        value_sats=np.concatenate(
+            [f.value_sats[keep] for f, keep in zip(blocks, kept, strict=True)]
+        ),
         is_round=np.concatenate([f.is_round[keep] for f, keep in zip(blocks, kept, strict=True)]),
     )

@@ -1,6 +1,7 @@
 """Bytes as they travel between nodes: hashes, compact sizes and headers, read within bounds.
 
-Source: the Bitcoin peer-to-peer serialisation; `read_compact_size` refuses what Bitcoin Core refuses.
+Source: the Bitcoin peer-to-peer serialisation; `read_compact_size` refuses what Bitcoin Core
+refuses.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def read_compact_size(data: bytes, position: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A block header; hashes in display order (big-endian hex), `time_unix` as the miner stamped it."""
+    """A block header; hashes in display order (big-endian hex), `time_unix` as the miner stamped
+    it."""
 
     version: int
     prev_hash: str
@@ -61,7 +63,9 @@ class Header:
         exponent, mantissa = self.bits >> 24, self.bits & 0x007F_FFFF
         if self.bits & 0x0080_0000 or exponent > 34:  # negative, or beyond 256 bits
             return 0
-        target = mantissa << (8 * (exponent - 3)) if exponent > 3 else mantissa >> (8 * (3 - exponent))
+        target = (
+            mantissa << (8 * (exponent - 3)) if exponent > 3 else mantissa >> (8 * (3 - exponent))
+        )
         return target if target < 1 << 256 else 0
 
 
@@ -72,7 +76,11 @@ def parse_header(data: bytes, *, block: int | str | None = None) -> Header:
         ParseError: fewer than 80 bytes.
     """
     if len(data) < HEADER_BYTES:
-        raise ParseError(f"a header has {HEADER_BYTES} bytes, here are {len(data)}", block=block, offset=len(data))
+        raise ParseError(
+            f"a header has {HEADER_BYTES} bytes, here are {len(data)}",
+            block=block,
+            offset=len(data),
+        )
     version, prev, root, time_unix, bits, nonce = _HEADER.unpack_from(data)
     block_hash = sha256d(data[:HEADER_BYTES])[::-1].hex()
     return Header(version, prev[::-1].hex(), root[::-1].hex(), time_unix, bits, nonce, block_hash)

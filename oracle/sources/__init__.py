@@ -1,7 +1,8 @@
 """Where blocks and exchange quotes come from: one seam each, a few implementations.
 
-A source hands over bytes and says where it found them. It does not judge them: the caller verifies every
-block against the hash it asked for. Foreign exceptions end here, as `SourceError` and its kinds.
+A source hands over bytes and says where it found them. It does not judge them: the caller verifies
+every block against the hash it asked for. Foreign exceptions end here, as `SourceError` and its
+kinds.
 """
 
 from dataclasses import dataclass, field
@@ -32,14 +33,16 @@ class Health:
 
 
 class BlockSource(Protocol):
-    """A node, an index or a folder that has blocks. Hashes are in display order (big-endian hex)."""
+    """A node, an index or a folder that has blocks. Hashes are in display order (big-endian
+    hex)."""
 
     @property
     def name(self) -> str:
         """Short name for logs and the record."""
 
     def network(self) -> str:
-        """Return main, test, testnet4, signet, regtest or simulated; unknown where nothing tells."""
+        """Return main, test, testnet4, signet, regtest or simulated; unknown where nothing
+        tells."""
 
     def tip(self) -> ChainTip:
         """Return the newest block of the best chain."""
@@ -71,7 +74,8 @@ class Quote:
 
 
 class QuoteSource(Protocol):
-    """Somebody who knows the exchange price. `None` means: no quote, for a reason that is not an error."""
+    """Somebody who knows the exchange price. `None` means: no quote, for a reason that is not an
+    error."""
 
     def latest(self) -> Quote | None:
         """Return the newest quote."""

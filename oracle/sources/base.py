@@ -6,7 +6,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from oracle.core.wire import parse_header
-from oracle.errors import BadAnswerError, BlockNotFoundError, ParseError, SourceError, SourceUnavailableError
+from oracle.errors import (
+    BadAnswerError,
+    BlockNotFoundError,
+    ParseError,
+    SourceError,
+    SourceUnavailableError,
+)
 from oracle.sources import ChainTip, Health
 from oracle.sources.networks import NETWORKS
 
@@ -23,7 +29,8 @@ class Source:
         self._delays_seconds = delays_seconds  # pauses before further attempts
 
     def probe(self) -> Health:
-        """Ask the source how it is, without patience; what is wrong becomes advice, synced is who has a tip."""
+        """Ask the source how it is, without patience; what is wrong becomes advice, synced is who
+        has a tip."""
         patient, self._delays_seconds = self._delays_seconds, ()
         known = Health(self.name, self.url, is_reachable=False)
         try:
@@ -31,8 +38,12 @@ class Source:
             started = time.monotonic()
             self.network()
             latency_ms = 1000 * (time.monotonic() - started)
-            known = replace(known, is_reachable=True, latency_ms=latency_ms, network=network, is_synced=False)
-            return replace(known, version=self._version(), tip_height=self.tip().height, is_synced=True)
+            known = replace(
+                known, is_reachable=True, latency_ms=latency_ms, network=network, is_synced=False
+            )
+            return replace(
+                known, version=self._version(), tip_height=self.tip().height, is_synced=True
+            )
         except SourceError as error:
             is_reachable = known.is_reachable or not isinstance(error, SourceUnavailableError)
             return replace(known, is_reachable=is_reachable, advice=(str(error),))
@@ -43,18 +54,24 @@ class Source:
         return None
 
     def _checked(self, data: bytes | str, block_hash: str) -> bytes:
-        """Return a block or header that came as it is or as hex, when it is the one with that hash."""
+        """Return a block or header that came as it is or as hex, when it is the one with that
+        hash."""
         with suppress(ValueError, ParseError):
             found = bytes.fromhex(data) if isinstance(data, str) else data
             if parse_header(found).hash == block_hash:
                 return found
-        raise self._error(BadAnswerError, f"sent other bytes than those of block {block_hash}: {data[:80]!r}")
+        raise self._error(
+            BadAnswerError, f"sent other bytes than those of block {block_hash}: {data[:80]!r}"
+        )
 
     def _network_by_genesis(self, hash_at: Callable[[int], str]) -> str:
         """Return whose first block this is; "unknown" where there is no block 0, or another one."""
         with suppress(BlockNotFoundError):
             genesis = hash_at(0)
-            return next((network.name for network in NETWORKS if genesis.startswith(network.genesis)), "unknown")
+            return next(
+                (network.name for network in NETWORKS if genesis.startswith(network.genesis)),
+                "unknown",
+            )
         return "unknown"
 
     def _error(self, kind: type[SourceError], reason: str) -> SourceError:

@@ -1,8 +1,8 @@
 """Bitcoin Core's own block files, read without the node: for long backfills on the same machine.
 
-They are looked through once, at the first question: 88 bytes of each record, jumping over the rest. Blocks lie
-in no order, among stale ones, copies and junk, and the last file ends in space not yet written. Nothing is ever
-written here.
+They are looked through once, at the first question: 88 bytes of each record, jumping over the rest.
+Blocks lie in no order, among stale ones, copies and junk, and the last file ends in space not yet
+written. Nothing is ever written here.
 """
 
 import os
@@ -43,7 +43,9 @@ class BlkFilesSource(Source):
     def __init__(self, datadir: Path) -> None:
         super().__init__("blk-files", str(datadir))
         folders = (*NodeFolder(datadir).blocks_folders(), datadir)
-        self._paths = next(filter(None, (sorted(folder.glob("blk*.dat")) for folder in folders)), [])
+        self._paths = next(
+            filter(None, (sorted(folder.glob("blk*.dat")) for folder in folders)), []
+        )
 
     def network(self) -> str:
         """Return the network whose magic the files begin with."""
@@ -62,8 +64,13 @@ class BlkFilesSource(Source):
         """Return 80-byte headers of an inclusive range of heights."""
         lowest, chain = self._chain
         if first_height < lowest or last_height >= lowest + len(chain):
-            raise self._error(BlockNotFoundError, f"does not have all of blocks {first_height} to {last_height}")
-        return [self._records[name].header for name in chain[first_height - lowest : last_height + 1 - lowest]]
+            raise self._error(
+                BlockNotFoundError, f"does not have all of blocks {first_height} to {last_height}"
+            )
+        return [
+            self._records[name].header
+            for name in chain[first_height - lowest : last_height + 1 - lowest]
+        ]
 
     def block(self, block_hash: str) -> bytes:
         """Return one block as on the wire; a stale one too, where the files have it."""
@@ -79,7 +86,8 @@ class BlkFilesSource(Source):
 
     @cached_property
     def _chain(self) -> tuple[int, list[bytes]]:
-        """Return the lowest height that is there, and the chain with the most work from there on."""
+        """Return the lowest height that is there, and the chain with the most work from there
+        on."""
         work = self._summed_work()
         block_hash = max(work, key=work.__getitem__, default=b"")
         chain: list[bytes] = []
@@ -87,15 +95,22 @@ class BlkFilesSource(Source):
             chain.append(block_hash)
             block_hash = self._records[block_hash].header[4:36]
         if not chain:
-            raise self._error(SourceUnavailableError, "has no block yet, or is not the folder: check BITCOIN_DATADIR")
+            raise self._error(
+                SourceUnavailableError,
+                "has no block yet, or is not the folder: check BITCOIN_DATADIR",
+            )
         lowest = 0 if block_hash == bytes(32) else self._coinbase_height(chain[0]) - len(chain) + 1
         if lowest and lowest != self._coinbase_height(chain[-1]):
-            raise self._error(BadAnswerError, "begins after the genesis block, where no coinbase says its height")
+            raise self._error(
+                BadAnswerError, "begins after the genesis block, where no coinbase says its height"
+            )
         return lowest, chain[::-1]
 
     def _summed_work(self) -> dict[bytes, int]:
         """Return the work of each block and all blocks under it that are there."""
-        parents = {block_hash: [record.header[4:36]] for block_hash, record in self._records.items()}
+        parents = {
+            block_hash: [record.header[4:36]] for block_hash, record in self._records.items()
+        }
         work: dict[bytes, int] = {}
         for block_hash in TopologicalSorter(parents).static_order():  # parents first
             if block_hash in parents:
@@ -104,7 +119,8 @@ class BlkFilesSource(Source):
         return work
 
     def _coinbase_height(self, block_hash: bytes) -> int:
-        """Return the height that a block's coinbase says (BIP34), for files whose genesis was pruned."""
+        """Return the height that a block's coinbase says (BIP34), for files whose genesis was
+        pruned."""
         block = self._read(*self._records[block_hash][1:])
         push = block.index(COINBASE_PREVOUT, HEADER_BYTES) + len(COINBASE_PREVOUT) + 1
         return int.from_bytes(block[push + 1 : push + 1 + block[push]], "little")
@@ -113,14 +129,20 @@ class BlkFilesSource(Source):
 
     @cached_property
     def _records(self) -> dict[bytes, Record]:
-        return {sha256d(record.header): record for path in self._paths for record in self._scan(path)}
+        return {
+            sha256d(record.header): record for path in self._paths for record in self._scan(path)
+        }
 
     def _scan(self, path: Path) -> Iterator[Record]:
         """Yield the blocks of a file, passing over what is none."""
         at = 0
         while len(head := self._read(path, at, HEAD_BYTES)) == HEAD_BYTES:
             record = Record(head[8:], path, at + 8, int.from_bytes(head[4:8], "little"))
-            if head[:4] == self._magic and record.size <= MAX_BLOCK_BYTES and self._is_whole(record):
+            if (
+                head[:4] == self._magic
+                and record.size <= MAX_BLOCK_BYTES
+                and self._is_whole(record)
+            ):
                 yield record
                 at += 8 + record.size
             else:  # the unwritten tail, zeros, looks here like the key repeating
@@ -129,7 +151,8 @@ class BlkFilesSource(Source):
                 at += 1 + (found if found >= 0 else len(chunk) - 3)
 
     def _is_whole(self, record: Record) -> bool:
-        """Tell a block from junk and from one that was cut: the file ends behind it, a magic follows, or it parses."""
+        """Tell a block from junk and from one that was cut: the file ends behind it, a magic
+        follows, or it parses."""
         header = parse_header(record.header)
         end = self._read(record.path, record.offset + record.size - 1, 5)
         if len(end) == 1 or end[1:] == self._magic:
@@ -142,7 +165,10 @@ class BlkFilesSource(Source):
     def _magic(self) -> bytes:
         magic = self._read(self._paths[0], 0, 4) if self._paths else b""
         if magic not in MAGICS:
-            raise self._error(SourceUnavailableError, UNREADABLE.format(f"it begins with {magic!r}, xor.dat undone"))
+            raise self._error(
+                SourceUnavailableError,
+                UNREADABLE.format(f"it begins with {magic!r}, xor.dat undone"),
+            )
         return magic
 
     def _read(self, path: Path, offset: int, size: int) -> bytes:

@@ -24,7 +24,8 @@ RPC_ERRORS: dict[object, tuple[type[SourceError], str]] = {
 class CoreSource(HttpSource):
     """A Bitcoin Core node. Give a URL, or a data folder whose bitcoin.conf and cookie say the rest.
 
-    Credentials: `user` and `password`, else the URL's, else rpcpassword of bitcoin.conf, else the cookie.
+    Credentials: `user` and `password`, else the URL's, else rpcpassword of bitcoin.conf, else the
+        cookie.
     """
 
     def __init__(
@@ -37,7 +38,9 @@ class CoreSource(HttpSource):
         retry: RetryPolicy = PATIENCE,
     ) -> None:
         self._folder = NodeFolder(datadir) if datadir else None
-        super().__init__("bitcoin-core", url or (self._folder.rpc_url() if self._folder else ""), retry)
+        super().__init__(
+            "bitcoin-core", url or (self._folder.rpc_url() if self._folder else ""), retry
+        )
         self._login = (user or "", password) if password else self._login
 
     def network(self) -> str:
@@ -47,23 +50,29 @@ class CoreSource(HttpSource):
     def tip(self) -> ChainTip:
         """Return the node's best block; a node that is still catching up has none to give."""
         info = self._chain_info()
-        # A node whose newest block is old says initialblockdownload too, but has no headers without blocks.
+        # A node whose newest block is old says initialblockdownload too, but has no headers without
+        # blocks.
         if info.get("initialblockdownload") and info.get("headers", 0) > info["blocks"]:
             raise self._error(SourceUnavailableError, DOWNLOADING.format(**info))
         return ChainTip(info["blocks"], info["bestblockhash"])
 
     def hashes(self, first_height: int, last_height: int) -> list[str]:
         """Return block hashes of an inclusive range of heights, in one request."""
-        return self._batch("getblockhash", [(height,) for height in range(first_height, last_height + 1)])
+        return self._batch(
+            "getblockhash", [(height,) for height in range(first_height, last_height + 1)]
+        )
 
     def headers(self, first_height: int, last_height: int) -> list[bytes]:
         """Return 80-byte headers of an inclusive range of heights, in two requests."""
         hashes = self.hashes(first_height, last_height)
         headers = self._batch("getblockheader", [(block_hash, False) for block_hash in hashes])
-        return [self._checked(str(header), name) for header, name in zip(headers, hashes, strict=True)]
+        return [
+            self._checked(str(header), name) for header, name in zip(headers, hashes, strict=True)
+        ]
 
     def block(self, block_hash: str) -> bytes:
-        """Return one block as on the wire: as bytes over REST, else as hex over RPC, which says why not."""
+        """Return one block as on the wire: as bytes over REST, else as hex over RPC, which says
+        why not."""
         answer = self._fetch(f"/rest/block/{block_hash}.bin")
         if answer.status_code == 200:
             return self._checked(answer.content, block_hash)
@@ -82,9 +91,15 @@ class CoreSource(HttpSource):
             header = self._call("getblockheader", best_hash)
             chain = self._network_by_genesis(lambda height: str(self._call("getblockhash", height)))
             info = {"chain": chain, "blocks": header["height"], "bestblockhash": best_hash}
-        if isinstance(info, dict) and type(info.get("blocks")) is int and is_hash(info.get("bestblockhash")):
+        if (
+            isinstance(info, dict)
+            and type(info.get("blocks")) is int
+            and is_hash(info.get("bestblockhash"))
+        ):
             return info
-        raise self._error(BadAnswerError, f"answered getblockchaininfo without blocks and bestblockhash: {info}")
+        raise self._error(
+            BadAnswerError, f"answered getblockchaininfo without blocks and bestblockhash: {info}"
+        )
 
     # JSON-RPC
 
@@ -95,14 +110,19 @@ class CoreSource(HttpSource):
         return self._retrying(lambda: self._ask(method, calls)) if calls else []
 
     def _ask(self, method: str, calls: Sequence[tuple[object, ...]]) -> list[Any]:
-        """Ask in one batch; the answer is the body, whatever the status. Old nodes answer in the 1.0 form."""
+        """Ask in one batch; the answer is the body, whatever the status. Old nodes answer in the
+        1.0 form."""
         head = {"jsonrpc": "2.0", "method": method}
-        answer = self._send("POST", "/", json=[head | {"id": i, "params": call} for i, call in enumerate(calls)])
+        answer = self._send(
+            "POST", "/", json=[head | {"id": i, "params": call} for i, call in enumerate(calls)]
+        )
         replies = json_of(answer)
         replies = replies if isinstance(replies, list) else [replies]
         by_id = {reply.get("id"): reply for reply in replies if isinstance(reply, dict)}
         whole, said = by_id.get(None, {}), described(answer)  # an error may be of the batch itself
-        return [self._result(by_id.get(i, whole), (method, *call), said) for i, call in enumerate(calls)]
+        return [
+            self._result(by_id.get(i, whole), (method, *call), said) for i, call in enumerate(calls)
+        ]
 
     def _result(self, reply: dict[str, Any], call: tuple[object, ...], said: str) -> Any:
         error = reply.get("error")
@@ -110,7 +130,9 @@ class CoreSource(HttpSource):
             return reply["result"]
         code = error.get("code") if isinstance(error, dict) else None
         kind, advice = RPC_ERRORS.get(code, (BadAnswerError, "is this Bitcoin Core?"))
-        raise self._error(kind, f"answered {' '.join(map(str, call))} with {error or said}: {advice}")
+        raise self._error(
+            kind, f"answered {' '.join(map(str, call))} with {error or said}: {advice}"
+        )
 
     def _credentials(self) -> tuple[str, str] | None:
         """Return what to log in with now: a node writes a new cookie at each start."""

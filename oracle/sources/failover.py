@@ -9,10 +9,12 @@ from oracle.sources import BlockSource, ChainTip, Health
 
 
 class FailoverSource:
-    """Asks the first source, and the next one only when that is unavailable; stays with the one that works.
+    """Asks the first source, and the next one only when that is unavailable; stays with the one
+    that works.
 
-    What a source says is never a reason to ask another: a block that is missing, pruned or wrong is an error
-    with that source's name. `name` and `served_by` are those of the source that was asked last.
+    What a source says is never a reason to ask another: a block that is missing, pruned or wrong is
+    an error with that source's name. `name` and `served_by` are those of the source that was asked
+    last.
     """
 
     # The questions of a `BlockSource`: each goes to `_ask` by its name.
@@ -57,4 +59,6 @@ class FailoverSource:
         names = ", ".join(error.source for error in failures)
         attempts = sum(error.attempts for error in failures)
         reasons = "; ".join(map(str, failures))
-        raise SourceUnavailableError(reasons, source=names, url=failures[0].url, attempts=attempts) from failures[-1]
+        raise SourceUnavailableError(
+            reasons, source=names, url=failures[0].url, attempts=attempts
+        ) from failures[-1]

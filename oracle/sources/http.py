@@ -1,6 +1,7 @@
 """The one seam to the network: httpx behind it, our errors in front of it.
 
-A request is retried only while the other side is unavailable; what it says is for the caller to judge.
+A request is retried only while the other side is unavailable; what it says is for the caller to
+judge.
 """
 
 import time
@@ -18,10 +19,14 @@ T = TypeVar("T")
 
 UNAVAILABLE = {429, 502, 503, 504}
 REFUSALS = {
-    401: "does not accept our user and password: check BITCOIN_RPC_USER, BITCOIN_RPC_PASSWORD or the cookie",
-    403: "forbids this: allow our address and our calls (in bitcoin.conf: rpcallowip, rpcwhitelist)",
+    401: "does not accept our user and password: check BITCOIN_RPC_USER, BITCOIN_RPC_PASSWORD "
+    "or the cookie",
+    403: "forbids this: allow our address and our calls (in bitcoin.conf: rpcallowip, "
+    "rpcwhitelist)",
 }
-UNREACHABLE = "does not answer ({}): is it running? Inside a container, localhost is the container itself"
+UNREACHABLE = (
+    "does not answer ({}): is it running? Inside a container, localhost is the container itself"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +49,18 @@ class HttpSource(Source):
 
     def __init__(self, name: str, url: str, retry: RetryPolicy) -> None:
         address = httpx.URL(url.strip())
-        super().__init__(name, str(address.copy_with(username=None, password=None)).rstrip("/"), retry.delays_seconds)
+        super().__init__(
+            name,
+            str(address.copy_with(username=None, password=None)).rstrip("/"),
+            retry.delays_seconds,
+        )
         self._retry = retry
         self._login = (address.username, address.password) if address.userinfo else None
-        # No proxies or .netrc of the environment: the settings alone say who is asked, and with what.
-        # Plain http is spared the loading of certificates.
-        self._client = httpx.Client(timeout=retry.timeout_seconds, trust_env=False, verify=address.scheme == "https")
+        # No proxies or .netrc of the environment: the settings alone say who is asked, and with
+        # what. Plain http is spared the loading of certificates.
+        self._client = httpx.Client(
+            timeout=retry.timeout_seconds, trust_env=False, verify=address.scheme == "https"
+        )
 
     def close(self) -> None:
         """Close the connections kept alive."""
@@ -60,7 +71,8 @@ class HttpSource(Source):
         return self._retrying(lambda: self._send("GET", path, params=params))
 
     def _retrying(self, action: Callable[[], T]) -> T:
-        """Run an action again after each pause for as long as it raises `SourceUnavailableError`."""
+        """Run an action again after each pause for as long as it raises
+        `SourceUnavailableError`."""
         delays = self._delays_seconds
         retries = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(SourceUnavailableError),
@@ -77,13 +89,17 @@ class HttpSource(Source):
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
-            answer = self._client.request(method, self.url + path, auth=self._credentials(), **request)
+            answer = self._client.request(
+                method, self.url + path, auth=self._credentials(), **request
+            )
         except httpx.HTTPError as error:
             raise self._error(SourceUnavailableError, UNREACHABLE.format(error)) from error
         if answer.status_code in REFUSALS:
             raise self._error(SourceRefusedError, REFUSALS[answer.status_code])
         if answer.status_code in UNAVAILABLE:
-            raise self._error(SourceUnavailableError, f"is not ready now: it answered {described(answer)}")
+            raise self._error(
+                SourceUnavailableError, f"is not ready now: it answered {described(answer)}"
+            )
         return answer
 
     def _credentials(self) -> tuple[str, str] | None:

@@ -17,7 +17,9 @@ class Network(NamedTuple):
 NETWORKS = (
     Network("main", "main", "", 8332, "f9beb4d9", "000000000019d6689c085ae165831e93"),
     Network("test", "testnet", "testnet3", 18332, "0b110907", "000000000933ea01ad0ee984209779ba"),
-    Network("testnet4", "testnet4", "testnet4", 48332, "1c163f28", "00000000da84f2bafbbc53dee25a72ae"),
+    Network(
+        "testnet4", "testnet4", "testnet4", 48332, "1c163f28", "00000000da84f2bafbbc53dee25a72ae"
+    ),
     Network("signet", "signet", "signet", 38332, "0a03cf40", "00000008819873e925422c1ff0f99f7c"),
     Network("regtest", "regtest", "regtest", 18443, "fabfb5da", "0f9188f13cb7b2c71f2a335e3a4fc328"),
 )

@@ -1,4 +1,5 @@
-"""Built sites, a server for them with the strict content policy, and what a page said and asked for."""
+"""Built sites, a server for them with the strict content policy, and what a page said and asked
+for."""
 
 from __future__ import annotations
 
@@ -15,10 +16,10 @@ from typing import Any
 import duckdb
 from playwright.sync_api import Page
 
-from builder.record import Context
+from builder.gather import Context
 from builder.site import Output, build_site
-from oracle.reader import Reader
-from tests.made_history import END_UNIX, make_history, migrate
+from oracle.record.reader import Reader
+from tests.helpers.made_history import END_UNIX, make_history, migrate
 
 CHROMIUM = "/usr/bin/chromium"  # Debian's
 QUIET = [
@@ -26,13 +27,19 @@ QUIET = [
     *("--disable-background-networking", "--disable-component-update"),
 ]
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HISTORIES: dict[str, dict[str, Any]] = {
     "usual": {"days": 9},
     "far": {"days": 2, "percent_off": 3.2, "outputs_per_block": 20},
-    "doubtful": {"days": 2, "last_spot_is_valid": False, "exchange": False, "outputs_per_block": 20},
+    "doubtful": {
+        "days": 2,
+        "last_spot_is_valid": False,
+        "exchange": False,
+        "outputs_per_block": 20,
+    },
 }
 
 
@@ -60,7 +67,9 @@ def answer(site: Site, request: http.server.BaseHTTPRequestHandler) -> None:
     request.send_header("Content-Security-Policy", POLICY)
     request.send_header("X-Content-Type-Options", "nosniff")
     request.send_header("ETag", tag)
-    request.send_header("Content-Type", mimetypes.guess_type(file.name)[0] or "application/octet-stream")
+    request.send_header(
+        "Content-Type", mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    )
     request.send_header("Content-Length", str(len(data) if status == 200 else 0))
     request.end_headers()
     if status == 200:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.chromium import CHROMIUM, HISTORIES, QUIET, Open, Opened, Site, build, serve
-from tests.made_history import END_UNIX
+from tests.helpers.made_history import END_UNIX
 
 GRACE_SECONDS = 600
 
@@ -44,9 +44,16 @@ def browser() -> Iterator[Browser]:
 
 
 def open_in(
-    browser: Browser, site: Site, path: str, *, phone: bool = False, now_unix: int | None = END_UNIX + 5, **options: Any
+    browser: Browser,
+    site: Site,
+    path: str,
+    *,
+    phone: bool = False,
+    now_unix: int | None = END_UNIX + 5,
+    **options: Any,
 ) -> Opened:
-    """Open a path of a site in a fresh context; the clock stands at `now_unix` (None: the real one)."""
+    """Open a path of a site in a fresh context; the clock stands at `now_unix` (None: the real
+    one)."""
     size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 900}
     page = browser.new_context(viewport=size, **options).new_page()  # type: ignore[arg-type]
     made = Opened(page, site)
@@ -65,7 +72,9 @@ def open_page(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Open]:
     made: list[Opened] = []
 
     def opened(path: str, site: str | Site = "usual", **options: Any) -> Opened:
-        made.append(open_in(browser, sites(site) if isinstance(site, str) else site, path, **options))
+        made.append(
+            open_in(browser, sites(site) if isinstance(site, str) else site, path, **options)
+        )
         return made[-1]
 
     yield opened
@@ -75,7 +84,8 @@ def open_page(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Open]:
 
 @pytest.fixture(scope="session")
 def kept(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Open]:
-    """Pages that stay open: the same arguments give the same page, and every test leaves it as it was."""
+    """Pages that stay open: the same arguments give the same page, and every test leaves it as it
+    was."""
     made: dict[str, Opened] = {}
 
     def opened(path: str, site: str = "usual", **options: Any) -> Opened:
@@ -98,7 +108,8 @@ def come_alive(opened: Opened, shown: str = "7d") -> Opened:
 
 @pytest.fixture
 def doubtful(kept: Open) -> Opened:
-    """The living dashboard of a record whose last price is not valid and which has no exchange prices."""
+    """The living dashboard of a record whose last price is not valid and which has no exchange
+    prices."""
     return come_alive(kept("/", "doubtful"))
 
 

@@ -15,7 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
 from tests.browser.chromium import Open, Opened, Site, serve
-from tests.made_history import END_UNIX
+from tests.helpers.made_history import END_UNIX
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +31,11 @@ def latest(site: Site) -> Any:
 
 def serious(opened: Opened) -> list[str]:
     found = Axe().run(opened.page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
+    return [
+        f"{v['id']}: {v['nodes'][0]['html'][:200]}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
 
 
 def download(opened: Opened, selector: str) -> tuple[str, bytes]:
@@ -92,9 +96,15 @@ def test_a_page_has_one_main_heading(kept: Open, path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_every_link_to_a_file_of_the_site_leads_somewhere(kept: Open, path: str) -> None:
     opened = kept(path)
-    links = opened.page.eval_on_selector_all("a[href^='/']", "links => links.map((a) => a.getAttribute('href'))")
+    links = opened.page.eval_on_selector_all(
+        "a[href^='/']", "links => links.map((a) => a.getAttribute('href'))"
+    )
     mapped = ("/api/prices/", "/api/v1/")  # by nginx
-    lost = [link for link in set(links) if not link.startswith(mapped) and not opened.site.file(link).is_file()]
+    lost = [
+        link
+        for link in set(links)
+        if not link.startswith(mapped) and not opened.site.file(link).is_file()
+    ]
     assert lost == []
 
 
@@ -127,9 +137,14 @@ def test_the_first_view_without_plotly_is_below_80_kilobytes(kept: Open) -> None
     opened = kept("/")
     plotly = opened.page.get_attribute("#history-plot", "data-plotly")
     asked = {url.removeprefix(opened.site.url) for url in opened.asked}
-    files = [opened.site.file(path) for path in asked if path != plotly and not path.startswith("/api/")]
+    files = [
+        opened.site.file(path) for path in asked if path != plotly and not path.startswith("/api/")
+    ]
     twins = [file.with_name(f"{file.name}.gz") for file in files]
-    sizes = [(twin if twin.is_file() else file).stat().st_size for file, twin in zip(files, twins, strict=True)]
+    sizes = [
+        (twin if twin.is_file() else file).stat().st_size
+        for file, twin in zip(files, twins, strict=True)
+    ]
     assert 10_000 < sum(sizes) < 80_000
 
 
@@ -141,7 +156,10 @@ def test_the_dashboard_json_is_below_60_kilobytes_compressed(sites: Callable[[st
 
 def test_the_numbers_on_the_page_are_the_numbers_in_the_file(kept: Open) -> None:
     opened = kept("/")
-    shown = [opened.page.get_attribute(f"#{name}", "value") for name in ("spot-price", "exchange-price", "difference")]
+    shown = [
+        opened.page.get_attribute(f"#{name}", "value")
+        for name in ("spot-price", "exchange-price", "difference")
+    ]
     file = latest(opened.site)
     assert [float(value or "nan") for value in shown] == [
         file["spot"]["price_usd"],
@@ -164,7 +182,10 @@ def test_a_range_is_shown_and_stands_in_the_address(dashboard: Opened, name: str
     dashboard.page.wait_for_selector(f'#history-plot[data-shown="{name}"]')
     assert dashboard.page.url.endswith(f"/?range={name}")
     assert dashboard.page.get_attribute(f'[data-range="{name}"]', "aria-current") == "true"
-    assert dashboard.page.get_attribute('.take a[href^="/api/history/"]', "href") == f"/api/history/{name}.json"
+    assert (
+        dashboard.page.get_attribute('.take a[href^="/api/history/"]', "href")
+        == f"/api/history/{name}.json"
+    )
 
 
 def test_an_address_with_a_range_opens_it(phone: Opened) -> None:
@@ -172,7 +193,9 @@ def test_an_address_with_a_range_opens_it(phone: Opened) -> None:
 
 
 def test_an_unknown_range_in_the_address_is_the_usual_one(dashboard: Opened) -> None:
-    dashboard.page.evaluate("history.pushState(null, '', '?range=5y'); dispatchEvent(new PopStateEvent('popstate'))")
+    dashboard.page.evaluate(
+        "history.pushState(null, '', '?range=5y'); dispatchEvent(new PopStateEvent('popstate'))"
+    )
     dashboard.page.wait_for_selector("#history-plot:not([aria-busy])")
     assert dashboard.page.inner_text("#chart-title") == "The last 7 days"
 
@@ -195,7 +218,8 @@ def test_hovering_shows_prices_height_confidence_and_difference_together(dashboa
     dashboard.page.wait_for_selector(".hoverlayer .legend")
     said = dashboard.page.text_content(".hoverlayer") or ""
     pattern = (
-        r"UTC.*On-chain.*\$\d\d,\d{3}.*block \d{3},\d{3}, confidence 0\.\d\d.*Exchange.*\$\d\d,\d{3}.*Difference.*%"
+        r"UTC.*On-chain.*\$\d\d,\d{3}.*block \d{3},\d{3}, confidence "
+        r"0\.\d\d.*Exchange.*\$\d\d,\d{3}.*Difference.*%"
     )
     assert re.search(pattern, said), said
     widths = dashboard.page.eval_on_selector_all(
@@ -210,7 +234,8 @@ def test_dragging_zooms_and_the_price_axis_follows(dashboard: Opened) -> None:
     box = dashboard.page.locator(".live .nsewdrag").first.bounding_box()
     assert box is not None
     dashboard.page.evaluate(
-        "() => { window.fitted = new Promise((done) => document.querySelector('.live').on('plotly_relayout', "
+        "() => { window.fitted = new Promise((done) => "
+        "document.querySelector('.live').on('plotly_relayout', "
         "(change) => 'yaxis.range' in change && done(change['yaxis.range']))); }"
     )
     y = box["y"] + box["height"] * 0.5
@@ -222,13 +247,21 @@ def test_dragging_zooms_and_the_price_axis_follows(dashboard: Opened) -> None:
     low, high = dashboard.page.evaluate("window.fitted")
     dashboard.page.clock.run_for(6000)  # until Plotly's hint about zooming has faded away
     dashboard.page.wait_for_selector(".notifier-note", state="detached")
-    first, last = plotted(dashboard, "layout.xaxis.range.map((t) => new Date(t + 'Z').getTime() / 1000)")
+    first, last = plotted(
+        dashboard, "layout.xaxis.range.map((t) => new Date(t + 'Z').getTime() / 1000)"
+    )
     assert 30_000 < low < high < 100_000
     assert 12 * 3600 < last - first < 24 * 3600
 
 
 def test_invalid_prices_are_hollow(doubtful: Opened) -> None:
-    assert plotted(doubtful, "data.filter((t) => t.mode === 'markers')[0].y.filter((v) => v !== null).length") > 0
+    assert (
+        plotted(
+            doubtful,
+            "data.filter((t) => t.mode === 'markers')[0].y.filter((v) => v !== null).length",
+        )
+        > 0
+    )
 
 
 def test_episodes_and_both_limits_are_marked(dashboard: Opened) -> None:
@@ -277,7 +310,9 @@ def lines_to_copy(site: Site, page: str, start: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", COPIED)
-def test_the_lines_for_pandas_read_the_files_over_http(sites: Callable[[str], Site], page: str) -> None:
+def test_the_lines_for_pandas_read_the_files_over_http(
+    sites: Callable[[str], Site], page: str
+) -> None:
     site = sites("usual")
     lines = lines_to_copy(site, page, "import pandas")
     frames: list[dict[str, Any]] = [{} for _ in lines]
@@ -289,10 +324,17 @@ def test_the_lines_for_pandas_read_the_files_over_http(sites: Callable[[str], Si
 
 @pytest.mark.parametrize("page", COPIED)
 def test_the_lines_for_duckdb_find_their_columns(sites: Callable[[str], Site], page: str) -> None:
-    site = sites("usual")  # DuckDB reads HTTP by an extension that it downloads: here the same lines read the folder
-    lines = [line.replace("http://127.0.0.1:8000", str(site.folder)) for line in lines_to_copy(site, page, "SELECT")]
+    site = sites(
+        "usual"
+    )  # DuckDB reads HTTP by an extension that it downloads: here the same lines read the folder
+    lines = [
+        line.replace("http://127.0.0.1:8000", str(site.folder))
+        for line in lines_to_copy(site, page, "SELECT")
+    ]
     assert lines
-    counts = [duckdb.execute(f"SELECT count(*) FROM ({line.rstrip(';')})").fetchall() for line in lines]
+    counts = [
+        duckdb.execute(f"SELECT count(*) FROM ({line.rstrip(';')})").fetchall() for line in lines
+    ]
     assert min(counts) > [(1,)]
 
 
@@ -317,7 +359,10 @@ def test_the_first_screen_reads_without_javascript(kept: Open) -> None:
 
 def test_the_first_screen_of_a_phone_holds_all_three_numbers(kept: Open) -> None:
     page = kept("/", phone=True, java_script_enabled=False, now_unix=None).page
-    bottoms = [page.locator(f"#{name}").bounding_box() for name in ("spot-price", "exchange-price", "difference")]
+    bottoms = [
+        page.locator(f"#{name}").bounding_box()
+        for name in ("spot-price", "exchange-price", "difference")
+    ]
     assert all(box is not None and box["y"] + box["height"] < 844 for box in bottoms)
 
 
@@ -371,7 +416,8 @@ def test_a_table_sorts_by_a_column(kept: Open) -> None:
     page = kept("/history/").page
     page.click("th >> text=On-chain")
     prices = page.eval_on_selector_all(
-        "tbody tr", "rows => rows.map((row) => Number(row.cells[1].textContent.replace(/[^0-9]/g, '')))"
+        "tbody tr",
+        "rows => rows.map((row) => Number(row.cells[1].textContent.replace(/[^0-9]/g, '')))",
     )
     assert prices == sorted(prices, reverse=True)
     assert page.locator("th >> nth=1").get_attribute("aria-sort") == "descending"
@@ -463,7 +509,9 @@ def test_new_numbers_appear_without_a_reload(open_page: Open, changing: Site) ->
     opened.page.evaluate("window.same = true")
     old = opened.page.get_attribute("#spot-price", "value") or ""
     page, newest = changing.folder / "index.html", changing.folder / "api/latest.json"
-    page.write_text(page.read_text().replace(old, "123456.78").replace(str(END_UNIX), str(END_UNIX + 60)))
+    page.write_text(
+        page.read_text().replace(old, "123456.78").replace(str(END_UNIX), str(END_UNIX + 60))
+    )
     newest.write_text(newest.read_text().replace(str(END_UNIX), str(END_UNIX + 60)))
     opened.page.clock.run_for(61_000)
     opened.page.wait_for_selector('#spot-price[value="123456.78"]')

@@ -1,4 +1,5 @@
-"""Debian's nginx on a free loopback port with the shipped site file; only its port and root differ."""
+"""Debian's nginx on a free loopback port with the shipped site file; only its port and root
+differ."""
 
 from __future__ import annotations
 
@@ -45,13 +46,20 @@ class Server:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def ask(self, target: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
-        """Send one request, its target exactly as written; `If_None_Match=` stands for If-None-Match."""
+    def ask(
+        self, target: str, method: str = "GET", body: bytes | None = None, **headers: str
+    ) -> Answer:
+        """Send one request, its target exactly as written; `If_None_Match=` stands for
+        If-None-Match."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request(method, target, body, {k.replace("_", "-"): v for k, v in headers.items()})
+            connection.request(
+                method, target, body, {k.replace("_", "-"): v for k, v in headers.items()}
+            )
             response = connection.getresponse()
-            return Answer(response.status, [(k.lower(), v) for k, v in response.getheaders()], response.read())
+            return Answer(
+                response.status, [(k.lower(), v) for k, v in response.getheaders()], response.read()
+            )
         finally:
             connection.close()
 
@@ -96,7 +104,16 @@ http {{
 
 def command(prefix: Path, *options: str) -> list[str]:
     """Return the command that starts nginx from its configuration under `prefix`."""
-    return [str(NGINX), "-e", f"{prefix}/start.log", "-p", str(prefix), "-c", str(prefix / "nginx.conf"), *options]
+    return [
+        str(NGINX),
+        "-e",
+        f"{prefix}/start.log",
+        "-p",
+        str(prefix),
+        "-c",
+        str(prefix / "nginx.conf"),
+        *options,
+    ]
 
 
 def free_port() -> int:
@@ -118,7 +135,8 @@ def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
 
 @contextmanager
 def running(prefix: Path, site: Path, **options: object) -> Iterator[Server]:
-    """Run nginx for a site until the block ends; another program may take the port first, so try a few."""
+    """Run nginx for a site until the block ends; another program may take the port first, so try a
+    few."""
     prefix.mkdir(parents=True, exist_ok=True)
     for _ in range(5):
         port = free_port()
@@ -138,7 +156,8 @@ def running(prefix: Path, site: Path, **options: object) -> Iterator[Server]:
 
 
 def point_at(site: Path, release: str) -> None:
-    """Let `public` point at a release, as the builder does: a new link, renamed over the old one."""
+    """Let `public` point at a release, as the builder does: a new link, renamed over the old
+    one."""
     fresh = site / "public.new"
     fresh.symlink_to(Path("releases") / release)
     fresh.rename(site / "public")

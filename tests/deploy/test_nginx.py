@@ -1,4 +1,5 @@
-"""The shipped site file on real nginx, with a release made by hand: headers, errors, what stays closed."""
+"""The shipped site file on real nginx, with a release made by hand: headers, errors, what stays
+closed."""
 
 from __future__ import annotations
 
@@ -12,13 +13,22 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.conftest import COMPAT, LATEST, PARQUET, STATUS, hand_made_files
-from tests.deploy.running_nginx import SITE_FILE, Server, command, configure, free_port, point_at, write_tree
+from tests.deploy.running_nginx import (
+    SITE_FILE,
+    Server,
+    command,
+    configure,
+    free_port,
+    point_at,
+    write_tree,
+)
 
 pytestmark = pytest.mark.nginx
 
 SECURITY = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; "
+    "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; base-uri 'none'; "
+    "form-action 'none'; "
     "frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -62,7 +72,9 @@ def test_no_location_of_the_site_file_adds_a_header() -> None:
 
 
 @pytest.mark.parametrize(("method", "target", "status"), EVERY_KIND_OF_ANSWER)
-def test_every_kind_of_answer_carries_the_security_headers_once(server: Server, method, target, status) -> None:
+def test_every_kind_of_answer_carries_the_security_headers_once(
+    server: Server, method, target, status
+) -> None:
     answer = server.ask(target, method)
     assert answer.status == status
     assert {name: answer.headers.get(name) for name in SECURITY} == SECURITY
@@ -194,7 +206,10 @@ def test_nothing_is_compressed_at_the_time_of_the_request(server: Server) -> Non
 
 
 def test_both_twins_have_strong_etags_of_their_own(server: Server) -> None:
-    tags = {server.ask("/api/latest.json", Accept_Encoding=how).headers["etag"] for how in ("gzip", "identity")}
+    tags = {
+        server.ask("/api/latest.json", Accept_Encoding=how).headers["etag"]
+        for how in ("gzip", "identity")
+    }
     assert len(tags) == 2
     assert not any(tag.startswith("W/") for tag in tags)
 
@@ -256,15 +271,23 @@ def test_parquet_says_that_it_takes_ranges(server: Server) -> None:
         ("/api/prices/comparison", "comparison-7"),
         ("/api/prices/historical?limit=5", "historical-7"),
         ("/api/prices/historical?_=1&days=30", "historical-30"),
-        *((f"/api/prices/historical?days={days}", f"historical-{days}") for days in (1, 7, 30, 90, 365)),
-        *((f"/api/prices/comparison?days={days}", f"comparison-{days}") for days in (1, 7, 30, 90, 365)),
+        *(
+            (f"/api/prices/historical?days={days}", f"historical-{days}")
+            for days in (1, 7, 30, 90, 365)
+        ),
+        *(
+            (f"/api/prices/comparison?days={days}", f"comparison-{days}")
+            for days in (1, 7, 30, 90, 365)
+        ),
     ],
 )
 def test_a_compatible_spelling_gives_its_file(server: Server, target, file) -> None:
     assert server.ask(target).body.decode() == COMPAT[file]
 
 
-@pytest.mark.parametrize("days", ["", "0", "2", "8", "-7", "07", "7.0", "7 ", "+7", "%37", "abc", "7/../../x", "3650"])
+@pytest.mark.parametrize(
+    "days", ["", "0", "2", "8", "-7", "07", "7.0", "7 ", "+7", "%37", "abc", "7/../../x", "3650"]
+)
 @pytest.mark.parametrize("path", ["historical", "comparison"])
 def test_other_days_are_refused_in_the_error_shape(server: Server, path, days) -> None:
     answer = server.ask(f"/api/prices/{path}?days={days.replace(' ', '%20')}")
@@ -295,7 +318,9 @@ def test_days_given_twice_or_without_a_value_is_refused(server: Server, query) -
         ("GET", "/api/" + "x" * 9000, 414, "URI_TOO_LONG"),
     ],
 )
-def test_errors_for_programs_have_the_documented_shape(server: Server, method, target, status, code) -> None:
+def test_errors_for_programs_have_the_documented_shape(
+    server: Server, method, target, status, code
+) -> None:
     answer = server.ask(target, method)
     assert answer.status == status
     assert answer.headers["content-type"] == "application/json"
@@ -442,7 +467,9 @@ def test_a_stopped_site_still_shows_its_last_pages(serve, tmp_path: Path) -> Non
     assert serve(stopped).ask("/").status == 200
 
 
-@pytest.mark.parametrize("target", ["/api/latest.json", "/health", "/metrics", "/api/prices/latest", "/data/days.csv"])
+@pytest.mark.parametrize(
+    "target", ["/api/latest.json", "/health", "/metrics", "/api/prices/latest", "/data/days.csv"]
+)
 def test_before_the_first_release_programs_are_told_so(serve, tmp_path: Path, target) -> None:
     answer = serve(tmp_path / "empty").ask(target)
     assert answer.status == 503
@@ -471,7 +498,9 @@ def test_the_first_release_appears_without_touching_nginx(serve, tmp_path: Path)
     assert late.ask("/health").status == 200
 
 
-def test_a_reader_in_the_middle_of_swaps_gets_whole_files_of_one_release(serve, tmp_path: Path) -> None:
+def test_a_reader_in_the_middle_of_swaps_gets_whole_files_of_one_release(
+    serve, tmp_path: Path
+) -> None:
     folder = tmp_path / "swapping"
     letters = {"a": b"a" * 50_000, "b": b"b" * 70_000}
     for name, content in letters.items():

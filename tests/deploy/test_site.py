@@ -1,4 +1,5 @@
-"""A really built release on real nginx: every path of the contract, by the description published with it."""
+"""A really built release on real nginx: every path of the contract, by the description published
+with it."""
 
 from __future__ import annotations
 
@@ -25,13 +26,13 @@ import pyarrow.parquet as pq
 import pytest
 from openapi_spec_validator import validate
 
-from builder import render
-from builder.contract import openapi
-from builder.record import Context
+from builder import assemble as render
+from builder.api.contract import openapi
+from builder.gather import Context
 from builder.site import Output, build_site, publish_failure
-from oracle.reader import Reader
+from oracle.record.reader import Reader
 from tests.deploy.running_nginx import Answer, Server, running
-from tests.made_history import add_block, make_history
+from tests.helpers.made_history import add_block, make_history
 
 pytestmark = pytest.mark.nginx
 
@@ -41,12 +42,24 @@ JSON = "application/json"
 PARQUET = "application/vnd.apache.parquet"
 HTML = "text/html; charset=utf-8"
 SHORT = "public, max-age=30, must-revalidate"
-ERROR = {"code": "MEMPOOL_API_UNAVAILABLE", "message": "gone", "retry_after": 300, "details": {"attempts": 3}}
+ERROR = {
+    "code": "MEMPOOL_API_UNAVAILABLE",
+    "message": "gone",
+    "retry_after": 300,
+    "details": {"attempts": 3},
+}
 
-# Every path of the design: what it is, how long it may be kept, and whether other origins may read it.
+# Every path of the design: what it is, how long it may be kept, and whether other origins may read
+# it.
 PATHS = [
-    *((f"/api/{name}.json", JSON, SHORT, "*") for name in ("latest", "days", "scorecard", "episodes")),
-    *((f"/api/history/{span}.json", JSON, SHORT, "*") for span in ("24h", "7d", "30d", "1y", "all")),
+    *(
+        (f"/api/{name}.json", JSON, SHORT, "*")
+        for name in ("latest", "days", "scorecard", "episodes")
+    ),
+    *(
+        (f"/api/history/{span}.json", JSON, SHORT, "*")
+        for span in ("24h", "7d", "30d", "1y", "all")
+    ),
     ("/api/status.json", JSON, "no-cache", "*"),
     ("/api/manifest.json", JSON, SHORT, "*"),
     ("/api/openapi.json", JSON, SHORT, "*"),
@@ -68,7 +81,10 @@ PATHS = [
     ("/feed.json", "application/feed+json", SHORT, "*"),
     ("/badge.svg", "image/svg+xml; charset=utf-8", SHORT, "*"),
     ("/", HTML, SHORT, None),
-    *((f"/{page}/", HTML, SHORT, None) for page in ("comparison", "history", "accuracy", "method", "status")),
+    *(
+        (f"/{page}/", HTML, SHORT, None)
+        for page in ("comparison", "history", "accuracy", "method", "status")
+    ),
     ("/api/", HTML, SHORT, "*"),
     ("/days/{date}/", HTML, "public, max-age=3600", None),
     ("/robots.txt", "text/plain; charset=utf-8", SHORT, None),
@@ -107,12 +123,15 @@ def check(value: object, schema: dict[str, Any]) -> None:
 
 
 def response_schema(path: str, status: str) -> dict[str, Any]:
-    schema: dict[str, Any] = SPEC["paths"][path]["get"]["responses"][status]["content"][JSON]["schema"]
+    schema: dict[str, Any] = SPEC["paths"][path]["get"]["responses"][status]["content"][JSON][
+        "schema"
+    ]
     return schema
 
 
 def examples_of(path: str, date: str) -> list[str]:
-    """Return the targets a reader of the description would try: each allowed value of its one parameter."""
+    """Return the targets a reader of the description would try: each allowed value of its one
+    parameter."""
     parameters = SPEC["paths"][path]["get"].get("parameters", [])
     if not parameters:
         return [path]
@@ -138,13 +157,17 @@ def test_every_path_of_the_design_has_its_headers(
     assert answer.headers["cache-control"] == cache_control
     assert answer.headers.get("access-control-allow-origin") == origin
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+    assert answer.headers["content-security-policy"].startswith(
+        "default-src 'none'; script-src 'self';"
+    )
     assert re.fullmatch(r'"[0-9a-f]+-[0-9a-f]+"', answer.headers["etag"])
     assert len({name for name, _ in answer.pairs}) == len(answer.pairs)
 
 
 @pytest.mark.parametrize("path", [path for path, *_ in PATHS])
-def test_every_path_of_the_design_can_be_asked_again_for_nothing(built: Server, date: str, path) -> None:
+def test_every_path_of_the_design_can_be_asked_again_for_nothing(
+    built: Server, date: str, path
+) -> None:
     target = path.format(date=date)
     etag = built.ask(target, Accept_Encoding="gzip").headers["etag"]
     again = built.ask(target, Accept_Encoding="gzip", If_None_Match=etag)
@@ -167,7 +190,9 @@ def test_every_example_of_the_description_is_true(built: Server, date: str, path
     assert {answer.headers["content-type"].split(";")[0] for answer in answers} == {expected}
 
 
-JSON_PATHS = [path for path, it in SPEC["paths"].items() if JSON in it["get"]["responses"]["200"]["content"]]
+JSON_PATHS = [
+    path for path, it in SPEC["paths"].items() if JSON in it["get"]["responses"]["200"]["content"]
+]
 
 
 @pytest.mark.parametrize("path", JSON_PATHS)
@@ -196,7 +221,9 @@ def test_an_unknown_day_is_answered_in_the_error_shape(built: Server) -> None:
 
 def test_every_file_of_the_manifest_is_served_with_its_size_and_digest(built: Server) -> None:
     files = json_of(built, "/api/manifest.json")["files"]
-    answers = {entry["path"]: built.ask(f"/{entry['path']}", Accept_Encoding="identity") for entry in files}
+    answers = {
+        entry["path"]: built.ask(f"/{entry['path']}", Accept_Encoding="identity") for entry in files
+    }
     said = {entry["path"]: (200, entry["size_bytes"], entry["sha256"]) for entry in files}
     assert said == {
         path: (answer.status, len(answer.body), hashlib.sha256(answer.body).hexdigest())
@@ -205,11 +232,15 @@ def test_every_file_of_the_manifest_is_served_with_its_size_and_digest(built: Se
 
 
 def test_every_compressed_twin_holds_the_same_as_its_file(built: Server) -> None:
-    files = [entry for entry in json_of(built, "/api/manifest.json")["files"] if entry["gzip_bytes"]]
-    packed = {entry["path"]: built.ask(f"/{entry['path']}", Accept_Encoding="gzip") for entry in files}
-    assert {path: hashlib.sha256(gzip.decompress(it.body)).hexdigest() for path, it in packed.items()} == {
-        entry["path"]: entry["sha256"] for entry in files
+    files = [
+        entry for entry in json_of(built, "/api/manifest.json")["files"] if entry["gzip_bytes"]
+    ]
+    packed = {
+        entry["path"]: built.ask(f"/{entry['path']}", Accept_Encoding="gzip") for entry in files
     }
+    assert {
+        path: hashlib.sha256(gzip.decompress(it.body)).hexdigest() for path, it in packed.items()
+    } == {entry["path"]: entry["sha256"] for entry in files}
 
 
 def test_the_manifest_names_nothing_that_is_not_published(built: Server) -> None:
@@ -220,8 +251,12 @@ def test_the_manifest_names_nothing_that_is_not_published(built: Server) -> None
 def test_the_sums_of_the_data_are_right(built: Server) -> None:
     lines = built.ask("/data/SHA256SUMS").body.decode().splitlines()
     said = dict(reversed(line.split("  ")) for line in lines)
-    assert said == {name: hashlib.sha256(built.ask(f"/data/{name}").body).hexdigest() for name in said}
-    assert {"prices.parquet", "days.parquet", "exchange.parquet", "prices.csv", "days.csv"} <= set(said)
+    assert said == {
+        name: hashlib.sha256(built.ask(f"/data/{name}").body).hexdigest() for name in said
+    }
+    assert {"prices.parquet", "days.parquet", "exchange.parquet", "prices.csv", "days.csv"} <= set(
+        said
+    )
 
 
 class RemoteFile(io.RawIOBase):
@@ -269,7 +304,9 @@ def test_metrics_are_prometheus_text(built: Server) -> None:
     lines = built.ask("/metrics").body.decode().splitlines()
     samples = [line for line in lines if not line.startswith("#")]
     assert 'oracle_status{status="ok"} 1' in samples
-    assert not [line for line in samples if not re.fullmatch(r"[a-z_]+(\{.*\})? -?[0-9.eE+-]+", line)]
+    assert not [
+        line for line in samples if not re.fullmatch(r"[a-z_]+(\{.*\})? -?[0-9.eE+-]+", line)
+    ]
 
 
 def test_the_feeds_are_what_their_types_say(built: Server) -> None:
@@ -307,15 +344,33 @@ class Links(HTMLParser):
             self.forbidden.append(self.get_starttag_text() or tag)
 
 
-PAGES = ["/", "/comparison/", "/history/", "/accuracy/", "/method/", "/api/", "/status/", "/days/{date}/", "/nowhere"]
+PAGES = [
+    "/",
+    "/comparison/",
+    "/history/",
+    "/accuracy/",
+    "/method/",
+    "/api/",
+    "/status/",
+    "/days/{date}/",
+    "/nowhere",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_no_link_of_a_page_is_broken_and_it_loads_only_our_files(built: Server, date: str, page) -> None:
+def test_no_link_of_a_page_is_broken_and_it_loads_only_our_files(
+    built: Server, date: str, page
+) -> None:
     target = page.format(date=date)
     links = Links(built.ask(target).body.decode())
-    local = [link for link in links.leads | links.loads if not link.startswith("#") and not urlsplit(link).scheme]
-    broken = [link for link in local if built.ask(urljoin(target, link).split("#")[0]).status != 200]
+    local = [
+        link
+        for link in links.leads | links.loads
+        if not link.startswith("#") and not urlsplit(link).scheme
+    ]
+    broken = [
+        link for link in local if built.ask(urljoin(target, link).split("#")[0]).status != 200
+    ]
     assert broken == []
     assert not [link for link in links.loads if urlsplit(link).netloc]
 
@@ -331,7 +386,9 @@ def test_assets_are_named_by_their_content_and_kept_for_ever(built: Server) -> N
     assert assets
     assert not [entry for entry in assets if entry["path"].split(".")[-2] not in entry["sha256"]]
     answers = [built.ask(f"/{entry['path']}") for entry in assets]
-    assert {answer.headers["cache-control"] for answer in answers} == {"public, max-age=31536000, immutable"}
+    assert {answer.headers["cache-control"] for answer in answers} == {
+        "public, max-age=31536000, immutable"
+    }
 
 
 def test_the_status_file_is_what_health_answers(built: Server) -> None:
@@ -341,7 +398,8 @@ def test_the_status_file_is_what_health_answers(built: Server) -> None:
 
 @pytest.fixture
 def rebuilt(serve, tmp_path: Path) -> Iterator[tuple[Server, Any]]:
-    """A site of the test's own that is served, and the record it was built from, twenty minutes ago."""
+    """A site of the test's own that is served, and the record it was built from, twenty minutes
+    ago."""
     now_unix = int(time.time()) - 1200
     output = Output(tmp_path / "site")
     with make_history(days=2, end_unix=now_unix) as connection:
@@ -376,13 +434,20 @@ def test_readers_during_builds_get_whole_answers_and_never_an_error(rebuilt) -> 
         seen: set[tuple[int, bool]] = set()
         while not is_over.is_set():
             answers = [server.ask(target) for target in targets]
-            seen |= {(it.status, it.body.endswith((b"}\n", b"</html>", b"</html>\n", b"PAR1"))) for it in answers}
+            seen |= {
+                (it.status, it.body.endswith((b"}\n", b"</html>", b"</html>\n", b"PAR1")))
+                for it in answers
+            }
         return seen
 
     with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(read_on) for _ in range(2)]
         for _ in range(4):  # more than are kept, so that old releases are made over, too
-            build_site(Reader(connection), replace(output, keep_releases=2), Context(add_block(connection, 60)))
+            build_site(
+                Reader(connection),
+                replace(output, keep_releases=2),
+                Context(add_block(connection, 60)),
+            )
         is_over.set()
     assert set().union(*(reader.result() for reader in readers)) == {(200, True)}
 
@@ -396,7 +461,10 @@ def upgrade(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Change every stylesheet, as a new version of the program might."""
 
     def change() -> None:
-        changed = {name: data + b"\n" * name.endswith(".css") for name, data in render.pages_assets().items()}
+        changed = {
+            name: data + b"\n" * name.endswith(".css")
+            for name, data in render.pages_assets().items()
+        }
         monkeypatch.setattr(render, "pages_assets", lambda: changed)
 
     return change
@@ -445,7 +513,9 @@ def test_after_a_first_run_that_failed_every_page_is_there(failed_at_once: Serve
 
 
 @pytest.mark.parametrize("name", ["latest", "status", "days", "episodes", "scorecard", "manifest"])
-def test_after_a_first_run_that_failed_the_json_fits_its_schema(failed_at_once: Server, name) -> None:
+def test_after_a_first_run_that_failed_the_json_fits_its_schema(
+    failed_at_once: Server, name
+) -> None:
     value = json_of(failed_at_once, f"/api/{name}.json")
     check(value, response_schema(f"/api/{name}.json", "200"))
 

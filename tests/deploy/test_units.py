@@ -1,4 +1,5 @@
-"""The files beside nginx, each by its own tool: units, install script, cron, logrotate, compose file."""
+"""The files beside nginx, each by its own tool: units, install script, cron, logrotate, compose
+file."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ def tool(name: str, package: str) -> str:
 
 
 def run(*words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run([str(word) for word in words], check=False, capture_output=True, text=True)
+    result = subprocess.run(
+        [str(word) for word in words], check=False, capture_output=True, text=True
+    )
     assert not check or result.returncode == 0, result.stdout + result.stderr
     return result
 
@@ -94,7 +97,9 @@ def test_the_shell_check_finds_nothing_in_the_install_script() -> None:
 
 
 def test_a_dry_run_says_much_and_changes_nothing(tmp_path: Path) -> None:
-    said = run(INSTALL, "--dry-run", "--no-nginx", "--destdir", tmp_path, "--python", sys.executable).stdout
+    said = run(
+        INSTALL, "--dry-run", "--no-nginx", "--destdir", tmp_path, "--python", sys.executable
+    ).stdout
     assert f"+ {tmp_path}/opt/onchain-oracle/venv/bin/python -m pip install" in said
     assert list(tmp_path.iterdir()) == []
 
@@ -128,7 +133,9 @@ def test_installing_again_keeps_settings_and_port(tmp_path: Path) -> None:
     settings.write_text("LOG_LEVEL=DEBUG\n")
     install(tmp_path)
     assert settings.read_text() == "LOG_LEVEL=DEBUG\n"
-    assert "listen 8123;" in (tmp_path / "etc/nginx/sites-available/onchain-oracle.conf").read_text()
+    assert (
+        "listen 8123;" in (tmp_path / "etc/nginx/sites-available/onchain-oracle.conf").read_text()
+    )
 
 
 def test_secrets_in_the_settings_are_not_for_everyone(tmp_path: Path) -> None:
@@ -189,7 +196,15 @@ def test_uninstalling_what_is_not_there_is_no_error(tmp_path: Path) -> None:
     run(INSTALL, "--destdir", tmp_path, "--uninstall", "--purge")
 
 
-WRONG_OPTIONS = ["--port 0", "--port 70000", "--port x", "--port", "--what", "--purge", "--destdir x"]
+WRONG_OPTIONS = [
+    "--port 0",
+    "--port 70000",
+    "--port x",
+    "--port",
+    "--what",
+    "--purge",
+    "--destdir x",
+]
 
 
 @pytest.mark.parametrize("options", WRONG_OPTIONS)
@@ -202,7 +217,9 @@ def test_wrong_options_are_one_sentence_and_exit_code_2(options: str) -> None:
 def test_cron_runs_the_same_program_as_often_as_the_timer() -> None:
     lines = (DEPLOY / "cron" / "onchain-oracle").read_text().splitlines()
     jobs = [line for line in lines if re.match(r"[*\d]", line)]
-    assert jobs[0].startswith("*/10 * * * * onchain-oracle cd /var/lib/onchain-oracle && " + PROGRAM + " build")
+    assert jobs[0].startswith(
+        "*/10 * * * * onchain-oracle cd /var/lib/onchain-oracle && " + PROGRAM + " build"
+    )
     assert len(jobs) == 1
 
 
@@ -212,7 +229,9 @@ def test_logrotate_understands_its_file(tmp_path: Path) -> None:
     log.write_text("a line\n")
     shipped = (DEPLOY / "logrotate" / "onchain-oracle").read_text()
     ours = shipped.replace("/var/log/onchain-oracle/build.log", str(log))
-    file.write_text(re.sub(r"    (su|create) .*\n", "", ours))  # the user exists after an installation only
+    file.write_text(
+        re.sub(r"    (su|create) .*\n", "", ours)
+    )  # the user exists after an installation only
     file.chmod(0o644)
     tmp_path.chmod(0o755)
     run(rotate, "--force", "--state", tmp_path / "state", file)
@@ -222,13 +241,18 @@ def test_logrotate_understands_its_file(tmp_path: Path) -> None:
 def test_the_compose_file_is_sound_yaml_with_a_pinnable_image_each() -> None:
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     assert set(services) == {"database", "backend", "electrs", "website"}
-    assert all(re.fullmatch(r"[\w/]+:\$\{\w+_VERSION:-[\w.]+\}", it["image"]) for it in services.values())
+    assert all(
+        re.fullmatch(r"[\w/]+:\$\{\w+_VERSION:-[\w.]+\}", it["image"]) for it in services.values()
+    )
 
 
 def test_the_compose_file_holds_no_secret_and_no_default_for_one() -> None:
     secrets = re.findall(r"^ *\w*PASSWORD: (.*)$", COMPOSE.read_text(), re.MULTILINE)
     assert len(secrets) == 4
-    assert all(re.fullmatch(r"\$\{\w+:\?set \w+ in \.env\}", value) or value == '"yes"' for value in secrets)
+    assert all(
+        re.fullmatch(r"\$\{\w+:\?set \w+ in \.env\}", value) or value == '"yes"'
+        for value in secrets
+    )
 
 
 def test_every_variable_of_the_compose_file_is_in_its_example() -> None:

@@ -1,0 +1,152 @@
+"""From JSON objects to a release: pages, feeds, assets, contract, marks, manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from builder import pages
+from builder.api.contract import contract
+from builder.api.notices import STALE_RUNS
+from builder.draft import Draft, Objects, fingerprint
+from builder.gather import HEAD_FIELDS, Row, Snapshot, times
+from builder.pages import charts
+from builder.pages.feeds import feeds
+from builder.publish import HEALTH, publish
+
+SUMS = "data/SHA256SUMS"
+SICK = ("stale", "failing")
+SETTLED_PAGES = {
+    "history": "api/days.json",
+    "accuracy": "api/scorecard.json",
+}  # and what they are made from
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where and how the site appears."""
+
+    site_dir: Path
+    public_url: str | None = None
+    keep_releases: int = 5
+    with_outputs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did."""
+
+    folder: Path
+    status: str
+    files_made: int
+    files_carried: int
+    days_rendered: int
+
+
+def render_and_publish(
+    draft: Draft, objects: Objects, dates: list[str], output: Output
+) -> BuildReport:
+    """Render everything that follows from the JSON objects, and publish."""
+    latest = objects["api/latest.json"]
+    assets = pages_assets()
+    names = {name: f"assets/{_fingerprinted(name, data)}" for name, data in assets.items()}
+    look, url = (
+        look_fingerprint(output.public_url),
+        (output.public_url or pages.DEFAULT_ORIGIN).rstrip("/"),
+    )
+    settled = {
+        f"{page}/index.html": f"{look} {draft.entries[path]['made_from']}"
+        for page, path in SETTLED_PAGES.items()
+    }
+    rendered = pages.render_pages(
+        objects,
+        assets={name: f"/{path}" for name, path in names.items()},
+        now_unix=latest["generated_at_unix"],
+        public_url=output.public_url,
+        days_to_render=dates,
+        carried=[page for page, key in settled.items() if draft.has(page, key)],
+    )
+    files = {
+        **rendered,
+        **feeds(objects, url),
+        **{names[name]: data for name, data in assets.items()},
+        "favicon.svg": assets["favicon.svg"],
+        **contract(url),
+    }
+    for path, data in files.items():
+        draft.add(path, data)
+    draft.marks = _health_marks(objects["api/status.json"])
+    _keep_earlier_assets(draft)
+    sums = [
+        f"{draft.entries[path]['sha256']}  {path[5:]}\n"
+        for path in draft.paths("data/")
+        if path != SUMS
+    ]
+    draft.add(SUMS, "".join(sums).encode())
+    folder = publish(output.site_dir, draft, _manifest(latest), keep=output.keep_releases)
+    return BuildReport(
+        folder=folder,
+        status=latest["status"],
+        files_made=len(draft.files),
+        files_carried=len(draft.entries) - len(draft.files),
+        days_rendered=len(dates),
+    )
+
+
+def _keep_earlier_assets(draft: Draft) -> None:
+    """Carry over what the pages of the release before load: one loaded just before the swap still
+    works."""
+    for path, entry in draft.known.items():
+        if path.startswith("assets/") and entry["made_from"] is None:
+            draft.entries.setdefault(path, {**entry, "made_from": "the release before"})
+
+
+def _health_marks(status: Row) -> list[str]:
+    """Return the empty files by which nginx answers `/health`; see deploy/README.md.
+
+    One for each hundred seconds until the site counts as stale: when builds stop, they run out.
+    """
+    until = status["next_due_at_unix"] + (STALE_RUNS - 1) * status["interval_seconds"]
+    fresh = range(status["generated_at_unix"] // 100, until // 100 + 1)
+    marks = [f"{HEALTH}/fresh/{hundreds}" for hundreds in fresh]
+    return [*marks, *([f"{HEALTH}/failing"] if status["status"] in SICK else [])]
+
+
+def _manifest(latest: Row) -> Snapshot:
+    tip = latest["tip"]
+    name = f"{tip['height']}-{tip['hash'][:8]}" if tip else "empty"
+    moment = latest["generated_at"].replace("-", "").replace(":", "")
+    return {
+        **{key: latest[key] for key in HEAD_FIELDS},
+        "build_id": f"{moment}-{name}",
+        **times("built_at", latest["generated_at_unix"]),
+        **{key: latest[key] for key in ("next_due_at", "next_due_at_unix")},
+        "tip": tip and {key: tip[key] for key in ("height", "hash")},
+    }
+
+
+def _fingerprinted(name: str, data: bytes) -> str:
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}.{hashlib.sha256(data).hexdigest()[:12]}.{suffix}"
+
+
+@cache
+def pages_assets() -> dict[str, bytes]:
+    """Return the files that pages load, read once."""
+    return pages.asset_files()
+
+
+@cache
+def look_fingerprint(public_url: str | None) -> str:
+    """Return a text that changes whenever a page would look different with the same numbers in
+    it."""
+    loader = pages.environment().loader
+    assert loader is not None  # noqa: S101 - the pages have one
+    templates = [
+        loader.get_source(pages.environment(), name)[0] for name in loader.list_templates()
+    ]
+    code = [Path(str(module.__file__)).read_bytes() for module in (pages, charts)]
+    assets = [_fingerprinted(name, data) for name, data in pages_assets().items()]
+    return fingerprint((public_url, templates, code, assets))

@@ -1,0 +1,165 @@
+"""The spot price: where the peak of the price points stands now, followed block by block.
+
+A filter on a grid of log prices around the guide. From block to block the belief spreads as the
+market moves; each block then weighs it by how well a narrow peak over an even background explains
+the block's points. Empty or thin blocks add little, so the look-back widens by itself.
+docs/algorithm.md has the formulas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from oracle.errors import RequestError
+from oracle.estimate.interval import COVERED, Floats, count_by_block, resample_blocks
+
+LOOK_BACK_BLOCKS, MIN_POINTS, VALID_FROM = 36, 20, 0.3
+STEP, REACH_CELLS = 0.0008, 150  # the grid, in log price: 12% either side of the guide
+# A block's points: this share of them in a peak so wide, which moves so much to the next block. The
+# share is low, so that a weak signal is still told from none. Points of one block repeat each
+# other: each is part of a witness.
+PEAK_SHARE, PEAK_WIDTH, MOVE_WIDTH, WITNESS = 0.15, 0.002, 0.003, 0.3
+# The evidence that there is a peak at all fades by the block and has odds against it. It is counted
+# only so far, or a peak that was there an hour ago would vouch for what is there now. What lies so
+# near is the chosen peak.
+MEMORY, LOG_ODDS_AGAINST, MOST_LOG_ODDS, CHOSEN_LOG = 0.9, 1.5, 6, 0.01
+# The price now may be as far from the last blocks as it moved in two blocks of late, and exchanges
+# differ.
+MOVE_BLOCKS, MOVES_SEEN, EXTRA_LOG = 2, 24, 0.001
+
+REPLICATES_USED = 100  # of the resampled blocks: more cost time and hardly move the quantiles
+
+_CELLS = np.arange(-REACH_CELLS, REACH_CELLS + 1)
+
+
+def _student(width: float) -> Floats:
+    """Return Student's t with three degrees of freedom from every cell to every other: a core, and
+    far tails."""
+    density = (1 + ((_CELLS[:, None] - _CELLS) * STEP / width) ** 2) ** -2
+    return np.asarray(density / (density[REACH_CELLS].sum() * STEP))
+
+
+_PEAK = _student(PEAK_WIDTH)
+# cells: the grid and half as much, so that what leaves at one end does not come back at the other
+_CIRCLE = 480
+_MOVES = (
+    np.fft.rfft(
+        np.roll(np.pad(_student(MOVE_WIDTH)[REACH_CELLS], (0, _CIRCLE - len(_CELLS))), -REACH_CELLS)
+    )
+    * STEP
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SpotPrice:
+    """The price now, or None with the reason; heights and points say what it was made of."""
+
+    price_usd: float | None = None
+    low_usd: float | None = None
+    high_usd: float | None = None
+    confidence: float = 0.0
+    is_valid: bool = False
+    reason: str | None = None
+    first_height: int | None = None
+    last_height: int | None = None
+    points: int = 0
+
+
+def spot_price(
+    heights: ArrayLike,
+    point_prices_usd: ArrayLike,
+    guide_usd: float | None,
+    *,
+    guide_confidence: float = 1.0,
+) -> SpotPrice:
+    """Return the price at the newest block that has price points.
+
+    Args:
+        heights: block height of each price point, shape (n,), in any order; gaps are empty blocks.
+        point_prices_usd: price points in USD, same shape; what is not a positive number is left
+            out.
+        guide_usd: a window's or day's price, within 12% of which the spot price is looked for.
+        guide_confidence: how far the guide is to be trusted, 0..1; the spot price is trusted no
+            further.
+
+    Raises:
+        RequestError: the arrays are not numbers, or not of one length.
+    """
+    try:
+        height, price = np.array([heights, point_prices_usd], np.float64).reshape(2, -1)
+    except (TypeError, ValueError):
+        raise RequestError(
+            "heights and price points must be two arrays of numbers of one length"
+        ) from None
+    if guide_usd is None or not 0 < guide_usd < np.inf:
+        return SpotPrice(reason="there is no guide price to look around")
+    good = np.isfinite(height) & (price > 0) & (price < np.inf)
+    height, offset = height[good], np.log(price[good] / guide_usd)
+    last = int(height.max(initial=0))
+    first = max(last - LOOK_BACK_BLOCKS + 1, int(height.min(initial=last)))
+    used = (height >= first) & (np.abs(offset) < REACH_CELLS * STEP)
+    points = int(used.sum())
+    if points < MIN_POINTS:
+        return SpotPrice(
+            reason=f"only {points} price points in {LOOK_BACK_BLOCKS} blocks", points=points
+        )
+    log_prices, certainty = _follow(_log_weights(height[used] - first, offset[used]))
+    now, low, high = (guide_usd * float(np.exp(x)) for x in log_prices)
+    confidence = certainty * float(np.clip(guide_confidence, 0, 1))
+    reason = None if confidence >= VALID_FROM else "the last blocks show no clear price peak"
+    return SpotPrice(now, low, high, confidence, reason is None, reason, first, last, points)
+
+
+def _log_weights(block: Floats, offset: Floats) -> Floats:
+    """Return each block's log likelihood of a peak at each cell, against an even background."""
+    block, offset = np.unique(np.stack((block, offset)), axis=1)  # one payout, one witness
+    counts = count_by_block(block, offset, (REACH_CELLS + 0.5) * STEP, len(_CELLS))
+    return np.asarray(
+        WITNESS * counts @ np.log(1 - PEAK_SHARE + PEAK_SHARE * np.ptp(offset) * _PEAK)
+    )
+
+
+def _follow(log_weights: Floats) -> tuple[list[float], float]:
+    """Return log price now, low, high; and the weight of the chosen peak against all others and
+    none.
+
+    Each row of beliefs is one replicate of the blocks; the first takes them as they are.
+    """
+    times = np.pad(
+        resample_blocks(len(log_weights))[:REPLICATES_USED], ((1, 0), (0, 0)), constant_values=1
+    ).astype(int)
+    belief = np.full((len(times), len(_CELLS)), 1 / len(_CELLS))
+    evidence, track = 0.0, []
+    for row, count in zip(log_weights, times.T, strict=True):
+        most = row.max()
+        powers = np.exp(
+            np.arange(count.max() + 1)[:, None] * (row - most)
+        )  # the block seen 0, 1, 2, ... times
+        moved = np.fft.irfft(np.fft.rfft(belief, _CIRCLE) * _MOVES, _CIRCLE)[:, : len(_CELLS)]
+        belief = (moved + 1e-12) * powers[count]
+        evidence = np.clip(MEMORY * evidence + np.log(belief[0].sum()) + most, -50, MOST_LOG_ODDS)
+        belief /= belief.sum(axis=1, keepdims=True)
+        track.append(_tops(belief[:1])[0])
+    path = np.array(track)
+    steps = np.abs(path[MOVE_BLOCKS:] - path[:-MOVE_BLOCKS])[-MOVES_SEEN:]
+    moves = np.concatenate(
+        [side * steps + extra for side in (-1, 1) for extra in (-EXTRA_LOG, EXTRA_LOG)]
+    )
+    low, high = np.quantile(_tops(belief)[:, None] + np.append(moves, 0.0), COVERED)
+    chosen = belief[0, np.abs(_CELLS * STEP - path[-1]) < CHOSEN_LOG].sum()
+    certainty = float(chosen / (1 + np.exp(LOG_ODDS_AGAINST - evidence)))
+    return [path[-1], min(low, path[-1]), max(high, path[-1])], certainty
+
+
+def _tops(belief: Floats) -> Floats:
+    """Return the log price of each row's highest cell, refined by a parabola through its
+    neighbours."""
+    peak = np.clip(belief.argmax(axis=1), 1, len(_CELLS) - 2)
+    left, middle, right = (
+        np.log(belief[np.arange(len(belief)), peak + i] + 1e-300) for i in (-1, 0, 1)
+    )
+    shift = 0.5 * (left - right) / np.minimum(left - 2 * middle + right, -1e-9)
+    return np.asarray((_CELLS[peak] + np.clip(shift, -1, 1)) * STEP)

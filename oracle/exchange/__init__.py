@@ -1,0 +1,1 @@
+"""The exchange side: quotes, the comparison with the on-chain prices, and its episodes."""

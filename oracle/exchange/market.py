@@ -1,0 +1,152 @@
+"""What a tick knows of the exchange: samples, their means, the comparisons and the episodes that
+follow."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date
+
+import numpy as np
+
+from oracle.chain import midnight_unix
+from oracle.errors import SourceError
+from oracle.exchange.compare import Comparison, compare, exchange_mean
+from oracle.exchange.episodes import RECENT_TICKS, Episode, Moment, next_episode
+from oracle.record.store import Batch, Store
+from oracle.rows import Row, sample_row
+from oracle.sources import Quote, QuoteSource
+
+DAY_SECONDS = 86_400
+CLOSE_REACH_SECONDS = 3_600  # a day's exchange close is the last fresh quote of its last hour
+SPOT_MAX_AGE_SECONDS = (
+    7_200  # a spot price of an older block is not set against the exchange price now
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MarketRules:
+    """The settings of the comparison."""
+
+    quote_max_age_seconds: int = 7_200
+    divergence_threshold_percent: float = 2.0
+    confidence_threshold: float = 0.3
+
+
+class Market:
+    """The exchange side of one tick; adds its rows to the tick's batch.
+
+    `quote_problem` is why there is no quote when asking for it failed: the tick goes on without.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        batch: Batch,
+        quotes: QuoteSource | None,
+        rules: MarketRules,
+        since_unix: int,
+    ) -> None:
+        self._rules, self._batch, self._quotes = rules, batch, quotes
+        samples = store.samples(since_unix)
+        self._times = [row["sampled_at_unix"] for row in samples]
+        self._prices = [row["price_usd"] if not row["is_stale"] else np.nan for row in samples]
+        self._moments: dict[str, list[Moment]] = {"divergence": [], "low_confidence": []}
+        for row in store.recent_moments(RECENT_TICKS):
+            self._remember(row, row["window_confidence"])
+        self._open = {row["kind"]: Episode(**row) for row in store.open_episodes()}
+        self.changed: list[Episode] = []  # started or ended in this tick
+        self.comparison: Comparison | None = None
+        self.quote_problem: SourceError | None = None
+        self.quote_is_stale = False
+
+    def compare(
+        self, time_unix: int, price: Row | None, window_span_unix: tuple[int, int], *, is_now: bool
+    ) -> None:
+        """Record the quote of a moment and set the prices beside it; a recorded moment stays as it
+        is."""
+        if any(moment.time_unix == time_unix for moment in self._moments["divergence"]):
+            return
+        quote = self._ask(None if is_now else time_unix)
+        fresh_usd = self._record(quote, time_unix) if quote else None
+        if price is None:
+            return
+        is_recent = time_unix - price["time_unix"] < SPOT_MAX_AGE_SECONDS
+        self.comparison = compare(
+            spot_usd=price["spot_usd"] if price["spot_is_valid"] and is_recent else None,
+            window_usd=price["window_usd"] if price["window_is_valid"] else None,
+            exchange_usd=fresh_usd,
+            exchange_mean_usd=self.mean(*window_span_unix),
+            threshold_percent=self._rules.divergence_threshold_percent,
+        )
+        row = {"time_unix": time_unix, "height": price["height"], **asdict(self.comparison)}
+        self._batch.add("divergences", row)
+        self._remember(row, price["window_confidence"])
+        self._follow_episodes()
+
+    def _ask(self, time_unix: int | None) -> Quote | None:
+        if self._quotes is None or self.quote_problem is not None:
+            return None
+        try:
+            return self._quotes.latest() if time_unix is None else self._quotes.at(time_unix)
+        except SourceError as error:
+            self.quote_problem = error
+            return None
+
+    def _record(self, quote: Quote, time_unix: int) -> float | None:
+        """Add a sample; return its price unless the quote is too old to warn of anything."""
+        self.quote_is_stale = time_unix - quote.quoted_at_unix > self._rules.quote_max_age_seconds
+        if time_unix not in self._times:
+            self._times.append(time_unix)
+            self._prices.append(np.nan if self.quote_is_stale else quote.price_usd)
+            self._batch.add(
+                "exchange_samples", sample_row(quote, time_unix, is_stale=self.quote_is_stale)
+            )
+        return None if self.quote_is_stale else quote.price_usd
+
+    def _remember(self, row: Row, confidence: float | None) -> None:
+        at = row["time_unix"], row["height"]
+        for kind, moment in (
+            ("divergence", Moment(*at, row["headline_percent"], row["leg"])),
+            ("low_confidence", Moment(*at, confidence)),
+        ):
+            self._moments[kind] = [*self._moments[kind][-RECENT_TICKS + 1 :], moment]
+
+    def mean(self, first_unix: int, last_unix: int) -> float | None:
+        """Return the mean of the fresh quotes sampled during a span, None when they do not cover
+        it."""
+        times, prices = np.array(self._times, np.int64), np.array(self._prices, np.float64)
+        fresh = np.isfinite(prices)
+        return exchange_mean(times[fresh], prices[fresh], first_unix, last_unix)
+
+    def of_day(self, day: date) -> Row:
+        """Return the exchange's mean and close of a UTC day, None where the samples do not tell."""
+        midnight = midnight_unix(day)
+        end = midnight + DAY_SECONDS - 1
+        samples = zip(self._times, self._prices, strict=True)
+        close = [
+            price
+            for at, price in samples
+            if end - CLOSE_REACH_SECONDS < at <= end and np.isfinite(price)
+        ]
+        return {
+            "exchange_mean_usd": self.mean(midnight, end),
+            "exchange_close_usd": close[-1] if close else None,
+        }
+
+    def _follow_episodes(self) -> None:
+        limits = {
+            "divergence": self._rules.divergence_threshold_percent,
+            "low_confidence": self._rules.confidence_threshold,
+        }
+        for kind, limit in limits.items():
+            before = self._open.pop(kind, None)
+            after = next_episode(kind, before, self._moments[kind], limit)
+            if after and (before is None or after.ended_at_unix is not None):
+                self.changed.append(after)
+            if after and after.ended_at_unix is None:
+                self._open[kind] = after
+
+    def close_books(self) -> None:
+        """Hand the episodes as they now stand to the batch."""
+        ended = [episode for episode in self.changed if episode.ended_at_unix is not None]
+        self._batch.episodes = [asdict(episode) for episode in [*ended, *self._open.values()]]

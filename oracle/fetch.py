@@ -1,0 +1,159 @@
+"""From a source or from files to the facts of verified blocks, one block after the other."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+from pathlib import Path
+
+from oracle.chain import day_range, recent_range, verify_continuity
+from oracle.core.block import Block, parse_block
+from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
+from oracle.core.wire import HEADER_BYTES, parse_header
+from oracle.errors import BlockNotFoundError, NoDataError, ParseError, RequestError
+from oracle.sources import BlockSource
+from oracle.sources.networks import NETWORKS
+
+FETCH_AHEAD = 3  # blocks fetched, one after the other, while one is read
+KNOWN_MAGICS = {bytes.fromhex(network.magic) for network in NETWORKS}
+Progress = Callable[[int, int], None]
+
+
+def read_blocks(
+    source: BlockSource, hashes: Sequence[str], first_height: int, recent: RecentTxids
+) -> Iterator[tuple[BlockFacts, str]]:
+    """Fetch, verify and digest blocks by their hashes, in order; say with each which source served
+    it.
+
+    Raises:
+        SourceError: the source could not hand over a block.
+        ParseError: it handed over something else.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
+        wanted = enumerate(hashes, first_height)
+        waiting = [
+            pool.submit(read_block, source, *next_one) for next_one in islice(wanted, FETCH_AHEAD)
+        ]
+        try:
+            for height in range(first_height, first_height + len(hashes)):
+                block, served_by = waiting.pop(0).result()
+                waiting += [
+                    pool.submit(read_block, source, *next_one) for next_one in islice(wanted, 1)
+                ]
+                yield digest_block(block, height, recent), served_by
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def read_block(source: BlockSource, height: int, block_hash: str) -> tuple[Block, str]:
+    """Fetch and verify one block; say which source served it."""
+    data, served_by = source.block(block_hash), source.name
+    try:
+        return parse_block(data, expected_hash=block_hash, height=height), served_by
+    except ParseError as error:
+        problem = f"{error.problem} (from {served_by})"
+        raise type(error)(problem, block=error.block, offset=error.offset) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which blocks a price is of: a UTC day's, the recent window's, or those of files (no
+    heights)."""
+
+    mode: str
+    day: date | None
+    first_height: int | None
+    last_height: int | None
+
+
+def find_range(source: BlockSource, day: date | None) -> Range:
+    """Return the range of a UTC day, or of the recent window when no day is given."""
+    tip = source.tip()
+    if day is not None:
+        return Range(
+            "date", day, *day_range(day, tip.height, lambda low, high: _times(source, low, high))
+        )
+    first, last = recent_range(tip.height)
+    if first < 0:
+        raise NoDataError(
+            f"the chain has {tip.height + 1} blocks; "
+            f"the recent window needs {last - first + 2} of them"
+        )
+    return Range("recent", None, first, last)
+
+
+def read_range(
+    source: BlockSource, found: Range, progress: Progress | None = None
+) -> list[BlockFacts]:
+    """Read the blocks of a range, and behind a recent window the tip; check that each follows the
+    last."""
+    first, last = found.first_height or 0, found.last_height or 0
+    hashes = source.hashes(first, last + 1 if found.mode == "recent" else last)
+    facts = []
+    for block, _ in read_blocks(source, hashes, first, RecentTxids()):
+        facts.append(block)
+        if progress:
+            progress(len(facts), len(hashes))
+    verify_continuity(facts)
+    return facts
+
+
+def _times(source: BlockSource, first_height: int, last_height: int) -> list[int]:
+    try:
+        headers = source.headers(first_height, last_height)
+    except BlockNotFoundError:
+        return []
+    return [parse_header(data).time_unix for data in headers]
+
+
+def read_files(paths: Sequence[Path]) -> list[BlockFacts]:
+    """Read raw block files and files of blk records; all blocks, in order, numbered from 0.
+
+    Raises:
+        RequestError: a file cannot be read or is empty.
+        ParseError: a file holds something else than blocks.
+    """
+    recent = RecentTxids()
+    blocks: list[BlockFacts] = []
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise RequestError(
+                f"cannot read {path}: {error.strerror or error}; name a file of blocks"
+            ) from error
+        for record in split_records(data, path.name):
+            height = len(blocks)
+            blocks.append(
+                digest_block(parse_block(record, height=f"{height} ({path.name})"), height, recent)
+            )
+    if not blocks:
+        raise NoDataError("the files hold no block")
+    return blocks
+
+
+def split_records(data: bytes, name: str) -> Iterator[bytes]:
+    """Yield the blocks of a file: one raw block, or records of magic, size and block (zeros may
+    follow)."""
+    if data[:4] not in KNOWN_MAGICS:
+        if len(data) <= HEADER_BYTES:
+            raise ParseError(f"{name} is too short for a block", offset=len(data))
+        yield data
+        return
+    position = 0
+    while position < len(data):
+        if data[position : position + 8] == bytes(8)[: len(data) - position]:
+            return  # the tail of an unfinished block file
+        if data[position : position + 4] != data[:4] or position + 8 > len(data):
+            raise ParseError(f"{name} has no record where the next should start", offset=position)
+        (size,) = struct.unpack_from("<I", data, position + 4)
+        end = position + 8 + size
+        if end > len(data):
+            raise ParseError(f"{name} ends inside a record of {size} bytes", offset=position)
+        yield data[position + 8 : end]
+        position = end

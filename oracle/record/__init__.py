@@ -1,0 +1,1 @@
+"""The record: all that knows DuckDB and SQL."""

@@ -1,0 +1,102 @@
+"""What the site reads from the record: the statements `site_...` of `sql/queries.sql`, answers as
+plain rows.
+
+Only rows of the current chain are read, through views that leave out replaced ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from oracle.core.window import Window
+from oracle.errors import NoDataError, StoreError
+from oracle.record.sql import migrations, statements
+
+Row = dict[str, Any]
+
+
+class Reader:
+    """The site's questions to an open database, each by the name of its statement without
+    `site_`."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._ask("views")
+
+    def _ask(self, name: str, **parameters: Any) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(statements()[f"site_{name}"], parameters)
+        except duckdb.Error as error:
+            raise StoreError(f"the database cannot be read: {error}") from error
+
+    def rows(self, name: str, **parameters: Any) -> list[Row]:
+        """Return all rows of an answer by column; JSON columns as objects."""
+        answer = self._ask(name, **parameters)
+        columns = [(column[0], str(column[1]) == "JSON") for column in answer.description or ()]
+        return [
+            {
+                key: json.loads(cell or "null") if is_json else cell
+                for (key, is_json), cell in zip(columns, row, strict=True)
+            }
+            for row in answer.fetchall()
+        ]
+
+    def row(self, name: str, **parameters: Any) -> Row | None:
+        """Return the first row of an answer, if any."""
+        return next(iter(self.rows(name, **parameters)), None)
+
+    def table(self, name: str, **parameters: Any) -> pa.Table:
+        """Return all rows of an answer as a table."""
+        return self._connection.sql(
+            statements()[f"site_{name}"], params=parameters
+        ).to_arrow_table()
+
+    def window(self, first_height: int, last_height: int) -> Window:
+        """Form a window again from the stored outputs, by the same-window rule."""
+        heights = {"first": first_height, "last": last_height}
+        blocks = self._ask("window_blocks", **heights).fetchnumpy()
+        outputs = self._ask("window_outputs", **heights).fetchnumpy()
+        return Window(
+            block_heights=np.asarray(blocks["height"]),
+            block_times_unix=np.asarray(blocks["time_unix"]),
+            block_index=np.searchsorted(blocks["height"], outputs["height"]).astype(np.int32),
+            value_sats=np.asarray(outputs["value_sats"]),
+            is_round=np.asarray(outputs["is_round"]),
+        )
+
+
+@contextmanager
+def open_reader(database_path: Path) -> Iterator[Reader]:
+    """Open a database for reading only, and close it.
+
+    Raises:
+        NoDataError: there is no such database yet.
+        StoreError: it cannot be opened.
+    """
+    try:
+        connection = duckdb.connect(str(database_path), read_only=True)
+    except duckdb.Error as error:
+        if database_path.exists():
+            raise StoreError(f"the database {database_path} cannot be opened: {error}") from error
+        raise NoDataError(
+            f"there is no database {database_path} yet; make it with: oracle build"
+        ) from error
+    with connection:
+        yield Reader(connection)
+
+
+@contextmanager
+def empty_reader() -> Iterator[Reader]:
+    """Open a record that has no rows: what there is to read before the first tick."""
+    with duckdb.connect() as connection:
+        for _, script in migrations():
+            connection.execute(script)
+        yield Reader(connection)

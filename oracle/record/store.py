@@ -1,0 +1,319 @@
+"""The record: the only place that knows DuckDB and SQL (the tables are in `oracle/record/sql/`,
+numbered).
+
+A tick's rows are handed over as one `Batch` and written in one transaction. Rows of blocks that
+left the chain are kept and marked with `replaced_at_unix`; everything here reads current rows only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from oracle.core.block import Rule
+from oracle.core.eligible import BlockFacts, RecentTxids
+from oracle.core.params import PARAMETERS
+from oracle.errors import RequestError, StoreError
+from oracle.record.sql import migrations, statements
+
+Row = dict[str, Any]
+TXID_BYTES = 32
+MAX_HEIGHT = 2**31 - 1
+OUTPUT_COLUMNS = ("value_sats", "is_round", "parent_height")
+FINAL_DEPTH = PARAMETERS.final_depth_blocks
+# table: the height of the block that settles a row; a reorg marks rows above the fork as replaced
+FOLLOW_THE_CHAIN = {
+    **dict.fromkeys(("blocks", "outputs", "prices", "divergences"), "height"),
+    "days": f"last_height + {FINAL_DEPTH}",
+}
+MERGED = {  # table: which rows of a backup are taken
+    **dict.fromkeys(
+        ("blocks", "outputs", "prices"), "height > {above} AND replaced_at_unix IS NULL"
+    ),
+    "recent_txids": "height > {above}",
+    "days": "replaced_at_unix IS NULL AND date NOT IN (FROM our_dates) AND last_hash IN (FROM "
+    "our_hashes)",
+    "divergences": "replaced_at_unix IS NULL AND time_unix NOT IN (FROM our_ticks) AND height "
+    "IN (FROM our_heights)",
+    "exchange_samples": "sampled_at_unix NOT IN (SELECT sampled_at_unix FROM exchange_samples)",
+    "runs": "started_at_unix NOT IN (SELECT started_at_unix FROM runs)",
+    "facts_of_database": "name NOT IN (SELECT name FROM facts_of_database)",
+}
+
+
+@dataclass
+class Batch:
+    """Everything one tick writes; tables by name, each a list of rows keyed by column."""
+
+    now_unix: int
+    rewind_to: int | None = None  # rows above this height left the chain
+    forget_txids_below: int = 0
+    tables: dict[str, list[Row]] = field(default_factory=dict)
+    facts: list[BlockFacts] = field(default_factory=list)
+    txids: dict[int, list[bytes]] = field(default_factory=dict)
+    episodes: list[Row] | None = (
+        None  # ended in this tick or still open; None leaves all as they are
+    )
+
+    def add(self, table: str, row: Row) -> None:
+        """Add a row to a table."""
+        self.tables.setdefault(table, []).append(row)
+
+    def add_block(self, facts: BlockFacts, txids: list[bytes], *, forget_below: int) -> None:
+        """Add a block's outputs and txids, and forget the txids of blocks below a height."""
+        self.facts.append(facts)
+        self.txids[facts.height] = txids
+        self.forget_txids_below = forget_below
+        for height in [height for height in self.txids if height < forget_below]:
+            del self.txids[height]
+
+
+class Store:
+    """The open database. One writer at a time; the caller holds the run's lock."""
+
+    def __init__(self, path: Path, *, network: str | None = None) -> None:
+        """Open or make the database and bring its tables up to date.
+
+        Args:
+            path: the DuckDB file; its folder is made when absent.
+            network: main, regtest, simulated, ...; None to take what is there.
+
+        Raises:
+            StoreError: the file cannot be opened, is no database, or is held by another process.
+            RequestError: the database holds another network's blocks.
+        """
+        self.path = path
+        with _translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = duckdb.connect(str(path))
+        try:
+            with _translated(path):
+                self._migrate()
+            self._check_network(network)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    # What a tick needs to know
+
+    @property
+    def network(self) -> str | None:
+        """The network whose blocks are recorded, None in an empty database."""
+        rows = self._rows("network")
+        return rows[0]["value"] if rows else None
+
+    def chain(self, newest: int, *, or_height: int) -> dict[int, str]:
+        """Return the hashes of the newest stored blocks, and of one at a height, by height from
+        the top down."""
+        return {
+            row["height"]: row["hash"]
+            for row in self._rows("chain", newest=newest, or_height=or_height)
+        }
+
+    def facts(self, first_height: int, last_height: int) -> list[BlockFacts]:
+        """Return the facts of stored blocks of an inclusive range of heights."""
+        blocks = self._rows("block_facts", first=first_height, last=last_height)
+        with _translated(self.path):
+            outputs = self._execute(
+                "output_facts", first=first_height, last=last_height
+            ).fetchnumpy()
+        found = []
+        for block in blocks:
+            start, end = (
+                np.searchsorted(outputs["height"], block["height"], side)
+                for side in ("left", "right")
+            )
+            left_out = Counter(
+                {Rule(name): count for name, count in json.loads(block.pop("left_out")).items()}
+            )
+            columns: Row = {name: outputs[name][start:end] for name in OUTPUT_COLUMNS}
+            found.append(BlockFacts(**block, **columns, left_out=left_out))
+        return found
+
+    def recent_txids(self, first_height: int, last_height: int) -> RecentTxids:
+        """Return which block of a range made which txid, as far as the store remembers."""
+        recent = RecentTxids()
+        for row in self._rows("recent_txids", first=first_height, last=last_height):
+            data = row["txids"]
+            recent.add(
+                row["height"], [data[i : i + TXID_BYTES] for i in range(0, len(data), TXID_BYTES)]
+            )
+        return recent
+
+    def samples(self, since_unix: int) -> list[Row]:
+        """Return exchange samples from a time on, oldest first."""
+        return self._rows("samples", since=since_unix)
+
+    def recent_moments(self, newest: int) -> list[Row]:
+        """Return the newest ticks with the confidence of their window, oldest first."""
+        return self._rows("recent_moments", newest=newest)[::-1]
+
+    def newest_price(self, up_to_height: int) -> tuple[Row | None, tuple[int, int]]:
+        """Return the prices as of the newest block up to a height that has any, and the span of
+        their window."""
+        rows = self._rows("newest_price", up_to=up_to_height)
+        if not rows:
+            return None, (0, 0)
+        return rows[0], (rows[0].pop("window_first_unix"), rows[0].pop("window_last_unix"))
+
+    def open_episodes(self) -> list[Row]:
+        """Return the episodes that go on."""
+        return self._rows("open_episodes")
+
+    def day_after(self, up_to_height: int) -> date | None:
+        """Return the UTC day after the newest recorded one that is final at a height."""
+        day: date | None = self._rows("day_after", up_to=up_to_height - FINAL_DEPTH)[0]["day"]
+        return day
+
+    def last_run(self, *, or_failed: bool = True) -> Row | None:
+        """Return how the newest run ended; the newest that did not fail, if so wanted."""
+        rows = self._rows("last_run", or_failed=or_failed)
+        return rows[0] if rows else None
+
+    # What a tick writes
+
+    def write(self, batch: Batch) -> None:
+        """Write a tick in one transaction: all of it, or nothing."""
+        with _translated(self.path), self._transaction():
+            if batch.rewind_to is not None:
+                for table, height in FOLLOW_THE_CHAIN.items():
+                    names = {"table": table, "height": height}
+                    self._execute("replace", names, now=batch.now_unix, above=batch.rewind_to)
+            above = batch.rewind_to if batch.rewind_to is not None else MAX_HEIGHT
+            self._execute("forget_txids", below=batch.forget_txids_below, above=above)
+            if batch.episodes is not None:
+                self._execute("forget_open_episodes")
+            for table, rows in {**batch.tables, "episodes": batch.episodes or []}.items():
+                self._insert(table, pa.Table.from_pylist(rows))
+            self._insert("outputs", _output_table(batch.facts))
+            self._insert("recent_txids", _txid_table(batch.txids))
+
+    def merge_from(self, backup: Path) -> dict[str, int]:
+        """Merge what a backup holds and this database lacks, in one transaction; return rows
+        added, by table.
+
+        Blocks and what hangs on them are taken above our newest block, if the backup's chain goes
+        on from it.
+        """
+        with _translated(self.path):
+            self._execute("attach_backup", {"path": str(backup).replace("'", "''")})
+            try:
+                with self._transaction():
+                    above = self._rows("merge_above")[0]["above"]
+                    return {
+                        table: self._merge(table, condition, above)
+                        for table, condition in MERGED.items()
+                    }
+            finally:
+                self._execute("detach_backup")
+
+    def _merge(self, table: str, condition: str, above: int) -> int:
+        row = self._execute(
+            "merge", {"table": table, "condition": condition.format(above=above)}
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def _execute(
+        self, name: str, names: dict[str, str] | None = None, **parameters: Any
+    ) -> duckdb.DuckDBPyConnection:
+        """Run a statement of `queries.sql`; `names` are our own tables and columns, never input."""
+        sql = statements()[name]
+        return self._db.execute(sql.format(**names) if names else sql, parameters)
+
+    def _rows(self, name: str, **parameters: Any) -> list[Row]:
+        with _translated(self.path):
+            cursor = self._execute(name, **parameters)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _insert(self, table: str, rows: pa.Table) -> None:
+        if rows.num_rows:
+            self._db.register("new_rows", rows)
+            self._execute("insert", {"table": table})
+            self._db.unregister("new_rows")
+
+    def _migrate(self) -> None:
+        self._execute("make_migrations")
+        done = {row["number"] for row in self._rows("migrations")}
+        for number, script in migrations():
+            if number not in done:
+                with self._transaction():
+                    self._db.execute(script)
+                    self._execute("add_migration", number=number)
+
+    def _check_network(self, network: str | None) -> None:
+        known = self.network
+        if network and known and network != known:
+            raise RequestError(
+                f"{self.path} records the {known} chain, and the source is on {network}; set "
+                f"another DUCKDB_PATH"
+            )
+        if network and not known:
+            with _translated(self.path):
+                self._execute("set_network", network=network)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            with suppress(
+                duckdb.Error
+            ):  # it may be beyond that; what went wrong first is what to tell
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _output_table(facts: Sequence[BlockFacts]) -> pa.Table:
+    if not facts:
+        return pa.table({})
+    columns = {name: np.concatenate([getattr(f, name) for f in facts]) for name in OUTPUT_COLUMNS}
+    return pa.table(
+        {
+            "height": np.repeat([f.height for f in facts], [len(f.value_sats) for f in facts]),
+            **columns,
+        }
+    )
+
+
+def _txid_table(txids: dict[int, list[bytes]]) -> pa.Table:
+    return pa.table({"height": list(txids), "txids": [b"".join(block) for block in txids.values()]})
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error).splitlines()[0]
+        if "lock on file" in text:
+            raise StoreError(
+                f"{path} is held by another program; close it and try again ({text})"
+            ) from error
+        raise StoreError(f"the database {path} cannot be used: {text}") from error
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} cannot be used: {error.strerror or error}"
+        ) from error

@@ -1,0 +1,398 @@
+"""Releases: atomic, carried over, rolled back, the same bytes whichever way they came about."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from builder import publish as publishing
+from builder.draft import Draft
+from builder.gather import Context
+from builder.publish import compress, current_release, publish, releases, rollback
+from builder.site import BuildReport, Output, build_site, publish_failure
+from oracle.errors import NoDataError
+from oracle.record.reader import Reader, open_reader
+from tests.helpers.made_history import END_UNIX, add_block, make_history
+
+Connection = duckdb.DuckDBPyConnection
+HEAD = {"schema_version": 1}
+ERROR = {
+    "code": "SOURCE_UNAVAILABLE",
+    "message": "nobody answers",
+    "retry_after": 300,
+    "details": {},
+}
+
+
+@pytest.fixture
+def record() -> Iterator[Connection]:
+    """Three days with few outputs."""
+    with make_history(days=3, outputs_per_block=20) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The release of an ordinary record of three days; nobody changes it."""
+    with make_history(days=3, outputs_per_block=20) as connection:
+        return build(connection, tmp_path_factory.mktemp("built")).folder
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A record, the site of an earlier moment, and what the next build should make."""
+
+    database: Path
+    site: Path
+    now_unix: int
+    wanted: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Two releases are there; to be copied before use."""
+    folder = tmp_path_factory.mktemp("prepared")
+    database, site = folder / "record.duckdb", folder / "site"
+    with make_history(database, days=2, outputs_per_block=5) as connection:
+        for _ in range(2):
+            build(connection, site, add_block(connection))
+        now_unix = add_block(connection)
+        wanted = contents(build(connection, folder / "fresh", now_unix).folder)
+    return Prepared(database, site, now_unix, wanted)
+
+
+def small(site: Path, name: str, files: dict[str, bytes], keep: int = 3) -> Path:
+    """Publish a release of these files."""
+    draft = Draft(current_release(site))
+    for path, data in files.items():
+        draft.add(path, data)
+    return publish(site, draft, {**HEAD, "build_id": name}, keep=keep)
+
+
+def build(connection: Connection, site: Path, now_unix: int = END_UNIX, **more: Any) -> BuildReport:
+    return build_site(Reader(connection), Output(site, **more), Context(now_unix=now_unix))
+
+
+def contents(release: Path) -> dict[str, str]:
+    """Digests of all files of a release by path."""
+    files = (p for p in release.rglob("*") if p.is_file())
+    return {str(p.relative_to(release)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_a_release_is_reached_through_the_link(tmp_path: Path) -> None:
+    small(tmp_path, "a", {"index.html": b"hello"})
+    assert (tmp_path / "public" / "index.html").read_bytes() == b"hello"
+    assert (tmp_path / "public").readlink() == Path("releases/a")
+
+
+def test_the_next_release_takes_the_place_of_the_last(tmp_path: Path) -> None:
+    small(tmp_path, "a", {"index.html": b"one"})
+    small(tmp_path, "b", {"index.html": b"two"})
+    assert (tmp_path / "public" / "index.html").read_bytes() == b"two"
+    assert (tmp_path / "releases" / "a" / "index.html").read_bytes() == b"one"
+
+
+def test_an_unchanged_file_is_the_same_file_on_disk(tmp_path: Path) -> None:
+    first = small(tmp_path, "a", {"x.css": b"same"})
+    second = small(tmp_path, "b", {"x.css": b"same"})
+    assert (first / "x.css").samefile(second / "x.css")
+
+
+def test_a_file_that_is_wanted_no_more_is_gone(tmp_path: Path) -> None:
+    small(tmp_path, "a", {"x.css": b"x", "y.css": b"y"})
+    assert not (small(tmp_path, "b", {"x.css": b"x"}) / "y.css").exists()
+
+
+def test_only_the_last_releases_are_kept(tmp_path: Path) -> None:
+    for name in "abcde":
+        small(tmp_path, name, {"index.html": name.encode()}, keep=3)
+    assert [p.name for p in releases(tmp_path)] == ["c", "d", "e"]
+
+
+def test_a_release_made_over_from_the_oldest_has_nothing_of_it_left(tmp_path: Path) -> None:
+    for name in "abcd":
+        small(tmp_path, name, {f"{name}.css": name.encode(), "same.css": b"same"}, keep=2)
+    newest = current_release(tmp_path)
+    assert newest is not None
+    assert sorted(contents(newest)) == ["api/manifest.json", "d.css", "same.css"]
+
+
+def test_making_a_release_over_leaves_files_that_others_share_as_they_are(tmp_path: Path) -> None:
+    for name in "ab":
+        small(tmp_path, name, {"x.css": b"shared by a and b"}, keep=2)
+    small(tmp_path, "c", {"x.css": b"new"}, keep=2)
+    assert (tmp_path / "releases" / "b" / "x.css").read_bytes() == b"shared by a and b"
+
+
+def test_the_same_moment_built_twice_gives_two_whole_releases(tmp_path: Path) -> None:
+    small(tmp_path, "a", {"index.html": b"one"})
+    small(tmp_path, "a", {"index.html": b"two"})
+    assert [p.name for p in releases(tmp_path)] == ["a", "a-2"]
+    assert (tmp_path / "public" / "index.html").read_bytes() == b"two"
+
+
+def test_leftovers_of_a_killed_build_are_removed_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / "releases" / ".tmp-dead").mkdir(parents=True)
+    (tmp_path / "releases" / ".tmp-dead" / "half.html").write_bytes(b"half")
+    (tmp_path / ".tmp-public").symlink_to("nowhere")
+    small(tmp_path, "a", {"index.html": b"one"})
+    assert sorted(p.name for p in (tmp_path / "releases").iterdir()) == ["a"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["public", "releases"]
+
+
+def test_rollback_goes_to_the_release_before(tmp_path: Path) -> None:
+    for name in "abc":
+        small(tmp_path, name, {"index.html": name.encode()})
+    assert rollback(tmp_path).name == "b"
+    assert rollback(tmp_path).name == "a"
+    assert (tmp_path / "public" / "index.html").read_bytes() == b"a"
+
+
+def test_rollback_goes_to_the_release_that_is_named(tmp_path: Path) -> None:
+    for name in "abc":
+        small(tmp_path, name, {"index.html": name.encode()})
+    assert rollback(tmp_path, "a").name == "a"
+    assert rollback(tmp_path, "c").name == "c"
+
+
+def test_rollback_without_an_earlier_release_says_what_there_is(tmp_path: Path) -> None:
+    small(tmp_path, "a", {"index.html": b"a"})
+    with pytest.raises(NoDataError, match="kept are: a"):
+        rollback(tmp_path)
+
+
+def test_rollback_to_an_unknown_release_changes_nothing(tmp_path: Path) -> None:
+    small(tmp_path, "a", {"index.html": b"a"})
+    with pytest.raises(NoDataError, match="no zzz"):
+        rollback(tmp_path, "zzz")
+    assert (tmp_path / "public").readlink() == Path("releases/a")
+
+
+def test_a_build_after_a_rollback_keeps_the_release_that_was_gone_back_to(tmp_path: Path) -> None:
+    for name in "abc":
+        small(tmp_path, name, {"index.html": name.encode()}, keep=3)
+    rollback(tmp_path, "a")
+    small(tmp_path, "d", {"index.html": b"d"}, keep=3)
+    assert (tmp_path / "public" / "index.html").read_bytes() == b"d"
+    assert (
+        "a" not in [p.name for p in releases(tmp_path)]
+        or (tmp_path / "releases/a/index.html").read_bytes() == b"a"
+    )
+
+
+def test_the_gzip_twin_holds_no_time_and_unpacks_to_the_file() -> None:
+    data = b"all work and no play " * 200
+    packed = compress(".html", data)
+    assert packed is not None
+    assert packed[4:8] == b"\0\0\0\0"
+    assert gzip.decompress(packed) == data
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data"), [(".parquet", b"a" * 9000), (".html", b"short"), (".js", os.urandom(5000))]
+)
+def test_what_is_not_worth_packing_has_no_twin(suffix: str, data: bytes) -> None:
+    assert compress(suffix, data) is None
+
+
+def test_the_manifest_lists_every_file_with_its_size_and_digest(built: Path) -> None:
+    manifest = json.loads((built / "api/manifest.json").read_bytes())
+    listed = {entry["path"]: (entry["size_bytes"], entry["sha256"]) for entry in manifest["files"]}
+    there = {
+        p: d
+        for p, d in contents(built).items()
+        if not p.endswith(".gz") and not p.startswith("health/")
+    }
+    del there["api/manifest.json"]
+    assert {path: digest for path, (_, digest) in listed.items()} == there
+    assert all((built / path).stat().st_size == size for path, (size, _) in listed.items())
+
+
+def test_every_twin_in_the_manifest_is_there_and_unpacks_to_its_file(built: Path) -> None:
+    manifest = json.loads((built / "api/manifest.json").read_bytes())
+    twins = {entry["path"] for entry in manifest["files"] if entry["gzip_bytes"]}
+    assert twins == {path[:-3] for path in contents(built) if path.endswith(".gz")}
+    assert all(
+        gzip.decompress((built / f"{p}.gz").read_bytes()) == (built / p).read_bytes() for p in twins
+    )
+
+
+def test_sha256sums_cover_the_data_files(built: Path) -> None:
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"],
+        cwd=built / "data",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout.count(": OK")) == (0, 5)
+
+
+def test_the_same_record_and_time_give_the_same_bytes(
+    record: Connection, built: Path, tmp_path: Path
+) -> None:
+    again = build(record, tmp_path)
+    assert again.folder.name == built.name
+    assert contents(again.folder) == contents(built)
+
+
+def test_block_after_block_gives_the_same_bytes_as_all_at_once(
+    record: Connection, tmp_path: Path
+) -> None:
+    for _ in range(7):  # past a full hour, and past the release that is made over
+        now_unix = add_block(record)
+        step_by_step = build(record, tmp_path / "steps", now_unix, keep_releases=3)
+    at_once = build(record, tmp_path / "once", now_unix)
+    assert step_by_step.files_carried > 30
+    assert contents(step_by_step.folder) == contents(at_once.folder)
+
+
+def test_past_days_are_rendered_once(record: Connection, tmp_path: Path) -> None:
+    first = build(record, tmp_path)
+    second = build(record, tmp_path, add_block(record))
+    page = "days/2025-10-07/index.html"
+    assert (first.days_rendered, second.days_rendered) == (2, 0)
+    assert (first.folder / page).samefile(second.folder / page)
+
+
+def test_a_new_day_is_rendered_with_the_one_before_that_now_links_to_it(
+    record: Connection, tmp_path: Path
+) -> None:
+    record.execute("CREATE TABLE later AS FROM days ORDER BY date DESC LIMIT 1")
+    record.execute("DELETE FROM days WHERE date = (SELECT max(date) FROM days)")
+    build(record, tmp_path)
+    record.execute("INSERT INTO days FROM later")
+    report = build(record, tmp_path, END_UNIX + 1)
+    assert report.days_rendered == 2
+    assert b"/days/2025-10-08/" in (report.folder / "days/2025-10-07/index.html").read_bytes()
+
+
+def test_a_day_that_was_replaced_is_made_anew(record: Connection, tmp_path: Path) -> None:
+    build(record, tmp_path)
+    record.execute("UPDATE days SET price_usd = 12345.5 WHERE date = '2025-10-07'")
+    report = build(record, tmp_path, END_UNIX + 1)
+    assert (
+        json.loads((report.folder / "api/days/2025-10-07.json").read_bytes())["price_usd"]
+        == 12345.5
+    )
+
+
+def test_an_empty_record_makes_a_site_that_says_so(tmp_path: Path) -> None:
+    with make_history(days=0) as connection:
+        report = build(connection, tmp_path)
+    assert report.status == "failing"
+    assert (report.folder / "index.html").is_file()
+    assert (report.folder / "health/failing").is_file()
+
+
+def test_a_failed_run_publishes_the_last_numbers_with_the_error(
+    record: Connection, tmp_path: Path
+) -> None:
+    good = build(record, tmp_path)
+    failed = publish_failure(Output(tmp_path), ERROR, Context(now_unix=END_UNIX + 600))
+    before, after = (
+        json.loads((r.folder / "api/latest.json").read_bytes()) for r in (good, failed)
+    )
+    status = json.loads((failed.folder / "api/status.json").read_bytes())
+    assert (after["status"], status["error"]) == ("failing", ERROR)
+    assert after["spot"] == before["spot"]
+    assert (failed.folder / "health/failing").is_file()
+    assert set(contents(good.folder)) <= set(contents(failed.folder)) | {
+        path for path in contents(good.folder) if path.startswith("health/")
+    }
+
+
+def test_the_good_build_after_a_failure_is_as_if_nothing_had_been(
+    record: Connection, tmp_path: Path
+) -> None:
+    build(record, tmp_path / "hit")
+    publish_failure(Output(tmp_path / "hit"), ERROR, Context(now_unix=END_UNIX + 300))
+    now_unix = add_block(record)
+    after = build(record, tmp_path / "hit", now_unix)
+    assert after.days_rendered == 0
+    assert contents(after.folder) == contents(build(record, tmp_path / "spared", now_unix).folder)
+
+
+def test_a_failure_before_the_first_build_publishes_a_site_that_has_no_data(tmp_path: Path) -> None:
+    report = publish_failure(Output(tmp_path), ERROR, Context(now_unix=END_UNIX))
+    assert report.status == "failing"
+    assert json.loads((report.folder / "api/status.json").read_bytes())["error"] == ERROR
+    assert (report.folder / "index.html").is_file()
+
+
+KILLED_BUILD = """
+import os, signal, sys
+from pathlib import Path
+from builder import publish
+from builder.gather import Context
+from builder.site import Output, build_site
+from oracle.record.reader import open_reader
+
+step, left = sys.argv[3], int(sys.argv[4])
+real = getattr(publish, step)
+
+def dying(*arguments):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments)
+
+setattr(publish, step, dying)
+with open_reader(Path(sys.argv[1])) as reader:
+    build_site(reader, Output(Path(sys.argv[2]), keep_releases=int(sys.argv[6])),
+    Context(now_unix=int(sys.argv[5])))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("step", "after", "keep"),
+    [
+        ("_write_flushed", 0, 2),
+        ("_write_flushed", 30, 2),
+        ("_clear", 0, 2),
+        ("_carry", 9, 5),
+        ("_free_name", 0, 5),
+        ("_point_to", 0, 2),
+    ],
+)
+def test_a_build_killed_at_any_step_leaves_the_old_site_whole(
+    prepared: Prepared, tmp_path: Path, step: str, after: int, keep: int
+) -> None:
+    site = shutil.copytree(prepared.site, tmp_path / "site", symlinks=True)
+    old = current_release(site)
+    assert old is not None
+    before = contents(old)
+    numbers = [str(after), str(prepared.now_unix), str(keep)]
+    command = [
+        sys.executable,
+        "-c",
+        KILLED_BUILD,
+        str(prepared.database),
+        str(site),
+        step,
+        *numbers,
+    ]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert current_release(site) == old
+    assert contents(old) == before
+    with open_reader(prepared.database) as reader:
+        report = build_site(
+            reader, Output(site, keep_releases=keep), Context(now_unix=prepared.now_unix)
+        )
+    assert contents(report.folder) == prepared.wanted
+    assert not list((site / "releases").glob(f"{publishing.UNFINISHED}*"))

@@ -1,0 +1,302 @@
+"""The contract: every JSON of every kind of build is what its schema says, and the description is
+true."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from builder.api.contract import openapi, schemas
+from builder.gather import Context
+from builder.site import Output, build_site, publish_failure
+from oracle.record.reader import Reader
+from tests.helpers.made_history import END_UNIX, make_history
+
+ERROR = {
+    "code": "SOURCE_UNAVAILABLE",
+    "message": "nobody answers",
+    "retry_after": 300,
+    "details": {"attempts": 3},
+}
+SCHEMA_OF = {
+    r"api/(latest|days|scorecard|episodes|status|window|manifest)\.json": r"\1",
+    r"api/history/\w+\.json": "history",
+    r"api/days/[\d-]+\.json": "day",
+    r"api/compat/prices-latest\.json": "compat-latest",
+    r"api/compat/(historical|comparison)-\d+\.json": r"compat-\1",
+    r"api/compat/(mempool-[\w-]+)\.json": r"\1",
+}
+RECORDS: dict[str, dict[str, Any]] = {
+    "ordinary": {"days": 3},
+    "divergent": {"days": 2, "percent_off": 3.2},
+    "unsure": {"days": 2, "last_spot_is_valid": False},
+    "without exchange": {"days": 2, "exchange": False},
+    "young": {"days": 0.02},
+    "empty": {"days": 0},
+}
+Site = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Build the site of a record once."""
+    built: dict[str, Path] = {}
+
+    def build(name: str) -> Path:
+        if name not in built:
+            output = Output(
+                tmp_path_factory.mktemp("site"), public_url="https://price.example.org/"
+            )
+            with make_history(outputs_per_block=20, **RECORDS[name]) as connection:
+                built[name] = build_site(
+                    Reader(connection), output, Context(now_unix=END_UNIX)
+                ).folder
+        return built[name]
+
+    return build
+
+
+def read(release: Path, path: str) -> Any:
+    return json.loads((release / path).read_bytes())
+
+
+def json_files(release: Path) -> list[str]:
+    paths = (str(p.relative_to(release)) for p in (release / "api").rglob("*.json"))
+    return sorted(p for p in paths if not p.startswith("api/schema/") and p != "api/openapi.json")
+
+
+def problems(release: Path, path: str) -> list[str]:
+    """What in a file is not as its schema says; a file without a schema is a problem."""
+    names = [
+        m.expand(name) for pattern, name in SCHEMA_OF.items() if (m := re.fullmatch(pattern, path))
+    ]
+    if not names:
+        return [f"{path}: no schema"]
+    found = Draft202012Validator(schemas()[names[0]]).iter_errors(read(release, path))
+    return [f"{path} {list(error.absolute_path)}: {error.message[:200]}" for error in found]
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_every_json_of_a_build_is_as_its_schema_says(site: Site, name: str) -> None:
+    release = site(name)
+    assert [problem for path in json_files(release) for problem in problems(release, path)] == []
+
+
+def test_the_files_of_a_failed_run_are_as_their_schemas_say(tmp_path: Path) -> None:
+    release = publish_failure(Output(tmp_path), ERROR, Context(now_unix=END_UNIX)).folder
+    assert [problem for path in json_files(release) for problem in problems(release, path)] == []
+    assert list(Draft202012Validator(schemas()["error"]).iter_errors({"error": ERROR})) == []
+
+
+@pytest.mark.parametrize("name", schemas())
+def test_every_schema_is_a_schema_and_says_what_it_is_about(name: str) -> None:
+    Draft202012Validator.check_schema(schemas()[name])
+    assert schemas()[name]["title"]
+    assert schemas()[name]["$id"] == f"{name}.json"
+
+
+def test_a_price_below_zero_is_refused_by_the_schema(site: Site) -> None:
+    latest = read(site("ordinary"), "api/latest.json")
+    latest["spot"]["price_usd"] = -1
+    assert list(Draft202012Validator(schemas()["latest"]).iter_errors(latest))
+
+
+def test_an_unknown_key_is_refused_by_the_schema(site: Site) -> None:
+    latest = read(site("ordinary"), "api/latest.json") | {"surprise": 1}
+    assert list(Draft202012Validator(schemas()["latest"]).iter_errors(latest))
+
+
+def test_the_description_of_the_api_is_valid() -> None:
+    validate(openapi("https://price.example.org"))
+
+
+def test_the_published_description_names_the_public_address(site: Site) -> None:
+    assert read(site("ordinary"), "api/openapi.json")["servers"] == [
+        {"url": "https://price.example.org"}
+    ]
+
+
+def test_every_json_path_of_the_description_is_a_published_file(site: Site) -> None:
+    release = site("ordinary")
+    described = [path for path in openapi("")["paths"] if path.startswith(("/api/", "/data/"))]
+    fixed = [path for path in described if "{" not in path and "." in path.rpartition("/")[2]]
+    assert len(fixed) > 10
+    assert [path for path in fixed if not (release / path[1:]).is_file()] == []
+
+
+def test_every_published_json_is_in_the_description(site: Site) -> None:
+    known = [re.sub(r"\{\w+\}", "[^/]+", path[1:]) for path in openapi("")["paths"]]
+    files = [path for path in json_files(site("ordinary")) if "/compat/" not in path]
+    assert [
+        path for path in files if not any(re.fullmatch(pattern, path) for pattern in known)
+    ] == []
+
+
+def test_every_file_says_what_it_is_and_when_it_was_put_together(site: Site) -> None:
+    release = site("ordinary")
+    heads = [read(release, path) for path in json_files(release) if "/compat/" not in path]
+    assert {(h["schema_version"], h["network"], h["is_demo"]) for h in heads} == {
+        (1, "simulated", True)
+    }
+    assert all(h["generated_at_unix"] <= END_UNIX for h in heads)
+
+
+@pytest.mark.parametrize("name", ["ordinary", "divergent", "empty"])
+def test_no_number_in_any_file_is_infinite_or_nan(site: Site, name: str) -> None:
+    release = site(name)
+    texts = [(release / path).read_text() for path in json_files(release)]
+    assert not [text for text in texts if re.search(r"\b(NaN|Infinity)\b", text)]
+
+
+def test_the_dashboards_json_is_small_on_the_wire(tmp_path: Path) -> None:
+    with make_history(days=8, outputs_per_block=0) as connection:
+        release = build_site(
+            Reader(connection), Output(tmp_path), Context(now_unix=END_UNIX)
+        ).folder
+    assert read(release, "api/history/7d.json")["rows"] == 1008
+    sizes = [(release / f"api/{name}.json.gz").stat().st_size for name in ("latest", "history/7d")]
+    assert sum(sizes) < 60_000
+
+
+# The compatible spellings
+
+
+def test_the_latest_entry_is_the_newest_tick(site: Site) -> None:
+    release = site("divergent")
+    entry, latest = read(release, "api/compat/prices-latest.json"), read(release, "api/latest.json")
+    assert entry["utxoracle_price"] == pytest.approx(latest["spot"]["price_usd"], abs=0.006)
+    assert entry["mempool_price"] == pytest.approx(latest["exchange"]["price_usd"], abs=0.006)
+    assert entry["diff_percent"] == pytest.approx(latest["divergence"]["spot_percent"], abs=0.001)
+    assert entry["is_valid"] is True
+
+
+def test_historical_entries_are_oldest_first_and_end_with_the_latest(site: Site) -> None:
+    release = site("ordinary")
+    entries = read(release, "api/compat/historical-7.json")
+    assert entries == sorted(entries, key=lambda entry: entry["timestamp"])
+    assert entries[-1] == read(release, "api/compat/prices-latest.json")
+
+
+def test_the_comparison_is_over_valid_entries(site: Site) -> None:
+    release = site("unsure")
+    entries, comparison = (
+        read(release, f"api/compat/{name}-1.json") for name in ("historical", "comparison")
+    )
+    valid = [entry["diff_amount"] for entry in entries if entry["is_valid"]]
+    assert comparison["total_entries"] == len(entries) > comparison["valid_entries"] == len(valid)
+    assert comparison["avg_diff"] == pytest.approx(sum(valid) / len(valid), abs=0.01)
+    assert (comparison["max_diff"], comparison["min_diff"]) == (max(valid), min(valid))
+
+
+def test_wallets_get_the_spot_price_in_mempools_shape(site: Site) -> None:
+    release = site("ordinary")
+    price, latest = (
+        read(release, "api/compat/mempool-prices.json"),
+        read(release, "api/latest.json"),
+    )
+    assert price == {
+        "time": latest["tip"]["time_unix"],
+        "USD": round(latest["spot"]["price_usd"], 2),
+    }
+
+
+@pytest.mark.parametrize("name", ["unsure", "empty"])
+def test_without_a_valid_spot_price_wallets_get_what_mempool_gives_then(
+    site: Site, name: str
+) -> None:
+    assert read(site(name), "api/compat/mempool-prices.json") == {"time": 0, "USD": -1}
+
+
+def test_the_daily_history_is_newest_first_with_each_days_price_from_its_midnight(
+    site: Site,
+) -> None:
+    release = site("ordinary")
+    history, days = (
+        read(release, "api/compat/mempool-historical-price.json"),
+        read(release, "api/days.json")["days"],
+    )
+    assert [row["USD"] for row in history["prices"]] == [
+        round(day["price_usd"], 2) for day in days
+    ][::-1]
+    assert all(row["time"] % 86_400 == 0 for row in history["prices"])
+    assert history["exchangeRates"] == {"USDEUR": 0.92}
+
+
+# Feeds, badge, metrics, sitemap
+
+
+def test_the_feed_has_final_days_and_episodes_with_permanent_names(site: Site) -> None:
+    feed = ET.fromstring((site("divergent") / "feed.atom").read_text())
+    space = {"a": "http://www.w3.org/2005/Atom"}
+    titles = [e.text or "" for e in feed.findall("a:entry/a:title", space)]
+    names = [e.text for e in feed.findall("a:entry/a:id", space)]
+    assert any(title.startswith("2025-10-08: $") for title in titles)
+    assert any(title.startswith("Large divergence") and "goes on" in title for title in titles)
+    assert len(set(names)) == len(names)
+
+
+def test_the_json_feed_has_the_same_entries(site: Site) -> None:
+    feed = read(site("divergent"), "feed.json")
+    atom = ET.fromstring((site("divergent") / "feed.atom").read_text())
+    assert feed["version"] == "https://jsonfeed.org/version/1.1"
+    assert len(feed["items"]) == len(atom.findall("{http://www.w3.org/2005/Atom}entry"))
+
+
+def test_a_feed_of_simulated_data_says_so(site: Site) -> None:
+    assert "simulated" in read(site("ordinary"), "feed.json")["title"]
+
+
+def test_the_badge_shows_price_and_divergence_in_words_for_screen_readers_too(site: Site) -> None:
+    release = site("divergent")
+    latest, badge = (
+        read(release, "api/latest.json"),
+        ET.fromstring((release / "badge.svg").read_text()),
+    )
+    price, percent = latest["spot"]["price_usd"], latest["divergence"]["headline_percent"]
+    assert badge.attrib["aria-label"] == f"simulated BTC: ${price:,.0f} {percent:+.1f}%"
+
+
+def test_the_badge_without_a_price_says_no_price(site: Site) -> None:
+    assert "no price" in (site("empty") / "badge.svg").read_text()
+
+
+def test_metrics_are_prometheus_text_with_the_facts_of_latest(site: Site) -> None:
+    release = site("divergent")
+    lines = (release / "metrics.txt").read_text().splitlines()
+    latest = read(release, "api/latest.json")
+    assert f'oracle_price_usd{{kind="spot"}} {latest["spot"]["price_usd"]}' in lines
+    assert f"oracle_tip_height {latest['tip']['height']}" in lines
+    assert "oracle_divergence_large 1" in lines
+    assert 'oracle_status{status="ok"} 1' in lines
+    assert all(
+        re.fullmatch(r'# (HELP|TYPE) .+|oracle_\w+(\{\w+="[^"]*"\})? -?[\d.e+-]+', line)
+        for line in lines
+    )
+
+
+def test_metrics_leave_out_what_is_unknown(site: Site) -> None:
+    text = (site("empty") / "metrics.txt").read_text()
+    assert "oracle_price_usd" not in text
+    assert 'oracle_status{status="failing"} 1' in text
+
+
+def test_the_sitemap_lists_pages_and_days_at_the_public_address(site: Site) -> None:
+    places = [
+        e.text
+        for e in ET.fromstring((site("ordinary") / "sitemap.xml").read_text()).iter()
+        if e.tag.endswith("loc")
+    ]
+    assert places[0] == "https://price.example.org/"
+    assert "https://price.example.org/days/2025-10-08/" in places
+    assert (
+        "Sitemap: https://price.example.org/sitemap.xml"
+        in (site("ordinary") / "robots.txt").read_text()
+    )
