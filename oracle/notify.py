@@ -60,7 +60,10 @@ def deliver(events: Sequence[Event], settings: Settings) -> list[str]:
 
 
 def payload(event: Event) -> dict[str, Any]:
-    """Return the JSON object that the webhook gets; `text` is what Slack shows, and a mail's subject."""
+    """Return the JSON object that the webhook gets.
+
+    Its `text` is what Slack shows, and the subject of a mail.
+    """
     is_demo = event.network == SIMULATED
     sender = "on-chain price, simulated" if is_demo else "on-chain price"
     text = f"[{sender}] {event.kind.replace('_', ' ')}: {event.message}"
