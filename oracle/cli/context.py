@@ -1,0 +1,20 @@
+"""What a build is told of the moment and the machine."""
+
+from __future__ import annotations
+
+import time
+
+from builder.gather import Context
+from builder.site import describe_machine
+from oracle.config import Settings
+
+
+def context_of(settings: Settings) -> Context:
+    """Return the time, the rules and the machine that status and site state."""
+    return Context(
+        int(time.time()),
+        60 * settings.analysis_interval_minutes,
+        settings.oracle_divergence_threshold_percent,
+        settings.oracle_quote_max_age_seconds,
+        describe_machine(settings.oracle_site_dir, settings.duckdb_path),
+    )

@@ -1,0 +1,44 @@
+"""`oracle doctor`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+
+import click
+
+from builder.site import gather
+from oracle.cli.common import as_json_option, read_settings, show
+from oracle.config import Settings
+from oracle.doctor import examine
+from oracle.record.reader import open_reader
+from oracle.wiring import open_sources
+
+
+@click.command()
+@as_json_option
+def doctor(*, as_json: bool) -> None:
+    """Look at every source, the clock, disks, permissions, the quote and the database."""
+    settings = read_settings()
+    sources = open_sources(settings, time.time, is_lasting=False, is_patient=False)
+    try:
+        findings = examine(
+            settings, sources.blocks.sources, sources.quotes, lambda: _query_ms(settings), time.time
+        )
+    finally:
+        sources.close()
+    lines = [
+        f"{found.level:4}  {found.name}: {found.message}"
+        + (f"\n      {found.advice}" if found.advice else "")
+        for found in findings
+    ]
+    show([asdict(finding) for finding in findings], lines, as_json=as_json)
+    sys.exit(1 if any(finding.level == "bad" for finding in findings) else 0)
+
+
+def _query_ms(settings: Settings) -> float:
+    with open_reader(settings.duckdb_path) as reader:
+        started = time.perf_counter()
+        gather(reader, int(time.time()))
+        return 1000 * (time.perf_counter() - started)
