@@ -1,0 +1,88 @@
+"""The words that the public files are written in: kinds of values, and how every file starts.
+
+A name that carries a unit is checked by its unit: prices are above zero, times are UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+
+def about(description: str) -> Any:
+    """Say what a field means; the words go into the JSON Schema and docs/api.md."""
+    return Field(description=description)
+
+
+Time = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", json_schema_extra={"format": "date-time"}),
+]
+"""A moment in ISO 8601, UTC, to the second."""
+
+Date = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$", json_schema_extra={"format": "date"})]
+"""A UTC day."""
+
+Unix = Annotated[int, Field(ge=0)]
+"""A moment in seconds since 1970 UTC."""
+
+Seconds = Annotated[int, Field(ge=0)]
+Height = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Usd = Annotated[float, Field(gt=0)]
+"""USD per BTC."""
+
+Percent = float
+"""3.2 means 3.2 %."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A block's hash in display order, or a SHA-256: 64 hexadecimal digits."""
+
+Leg = Literal["spot", "window"]
+State = Literal["ok", "degraded", "stale", "failing"]
+
+
+class Head(TypedDict):
+    """What every file of ours starts with."""
+
+    schema_version: Literal[1]
+    generated_at: Annotated[Time, about("when this file's facts were put together (ISO 8601 UTC)")]
+    generated_at_unix: Annotated[
+        Unix, about("when this file's facts were put together (seconds since 1970 UTC)")
+    ]
+    network: Annotated[str, about("main, test, testnet4, signet, regtest or simulated")]
+    is_demo: Annotated[bool, about("true when the blocks are simulated: no real prices")]
+    algorithm_version: Annotated[str, about("changes whenever a published price would")]
+
+
+class Block(TypedDict):
+    """A block."""
+
+    height: Annotated[Height, about("height")]
+    hash: Annotated[Hash, about("block hash, display order")]
+    time: Annotated[Time, about("header time (ISO 8601 UTC)")]
+    time_unix: Annotated[Unix, about("header time (seconds since 1970 UTC)")]
+
+
+class Tip(Block):
+    """The newest block of the record."""
+
+    age_seconds: Annotated[Seconds, about("generated_at minus the header time, at least 0")]
+
+
+class ErrorObject(TypedDict):
+    """What went wrong."""
+
+    code: Annotated[str, about("upper-case name, for programs")]
+    message: Annotated[str, about("one sentence, for people")]
+    retry_after: Annotated[int | None, about("seconds until a retry makes sense")]
+    details: Annotated[dict[str, Any], about("facts: url, attempts, last_error, ...")]
+
+
+class ErrorAnswer(TypedDict):
+    """The error shape: what is answered instead of a file."""
+
+    error: ErrorObject

@@ -1,0 +1,122 @@
+"""`/api/days.json`, `/api/days/<date>.json` and `/api/window.json`: prices and how they came
+about."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from typing_extensions import TypedDict
+
+from builder.api.types.base import Block, Count, Date, Head, Height, Percent, Share, Usd, about
+
+
+class Priced(TypedDict):
+    """The price of a day or a window, and the blocks it is made of."""
+
+    price_usd: Annotated[Usd | None, about("the price of all its blocks (USD per BTC)")]
+    low_usd: Annotated[Usd | None, about("low end of the 95 % interval (USD per BTC)")]
+    high_usd: Annotated[Usd | None, about("high end of the 95 % interval (USD per BTC)")]
+    confidence: Annotated[Share, about("0 to 1: how likely the price is within 5 % of the market")]
+    is_valid: Annotated[bool, about("false: do not rely on price_usd, reason says why")]
+    reason: Annotated[str | None, about("why not valid, in words")]
+    first_height: Annotated[Height, about("first block")]
+    last_height: Annotated[Height, about("last block")]
+    blocks: Annotated[Count, about("number of blocks")]
+    outputs: Annotated[Count, about("eligible outputs")]
+    points: Annotated[Count, about("price points")]
+
+
+class DayPrice(Priced):
+    """One final UTC day."""
+
+    date: Annotated[Date, about("UTC date")]
+    exchange_mean_usd: Annotated[
+        Usd | None, about("mean of the exchange samples of the day (USD per BTC)")
+    ]
+    exchange_close_usd: Annotated[
+        Usd | None, about("last exchange sample of the day (USD per BTC)")
+    ]
+    divergence_percent: Annotated[
+        Percent | None, about("(price - exchange mean) / exchange mean (percent; 3.2 means 3.2 %)")
+    ]
+
+
+class Days(Head):
+    """One entry a final UTC day, oldest first."""
+
+    days: list[DayPrice]
+
+
+class PricePoints(TypedDict):
+    """The price points (step 6), as columns in chain order."""
+
+    thinning: Annotated[str, about("the rule, in words")]
+    total: Annotated[Count, about("points before thinning")]
+    shown: Annotated[Count, about("rows here")]
+    time_unix: list[int]
+    height: list[int]
+    price_usd: list[float]
+
+
+class Histogram(TypedDict):
+    """Normalised counts per bin of output value (step 3); bin i holds 10^(-6 + (i-1)/200) <= BTC <
+    10^(-6 + i/200)."""
+
+    first_bin: Annotated[int, about("number of the first value's bin")]
+    bins_per_decade: Literal[200]
+    first_decade: Literal[-6]
+    weights: list[float]
+
+
+class Spike(TypedDict):
+    """One round dollar amount of the stencil."""
+
+    usd: Annotated[float, about("dollar amount it stands for")]
+    bin: Annotated[int, about("bin it lies on")]
+    value_btc: Annotated[float, about("lower edge of that bin")]
+    weight: Annotated[float, about("its weight")]
+
+
+class Stencil(TypedDict):
+    """The pattern of round dollar amounts, as placed (steps 4 and 5)."""
+
+    slide: Annotated[int, about("the best slide s; the slice starts at bin 199 + s")]
+    first_bin: Annotated[int, about("199 + slide")]
+    amounts: list[Spike]
+
+
+class SpotLine(TypedDict):
+    """The spot price at each block of it, as columns."""
+
+    time_unix: list[int]
+    height: list[int]
+    spot_usd: list[float | None]
+    is_valid: list[bool]
+
+
+class Picture(TypedDict):
+    """How a price came about: all one needs to check and redraw it."""
+
+    rough_price_usd: Annotated[int | None, about("the rough price (step 5 of the method)")]
+    price_points: PricePoints
+    histogram: Histogram
+    stencil: Stencil | None
+
+
+class Explained(Picture):
+    """A picture and the blocks it is made of."""
+
+    first_block: Block
+    last_block: Block
+    left_out: Annotated[
+        dict[str, int], about("transactions left out, a count per rule, summed over the blocks")
+    ]
+    spot: SpotLine
+
+
+class Day(Head, DayPrice, Explained):
+    """All one needs to check and redraw one final UTC day; never changes once published."""
+
+
+class Window(Head, Priced, Explained):
+    """The newest window, in the shape of a day: all one needs to check and redraw it."""

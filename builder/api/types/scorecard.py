@@ -1,0 +1,80 @@
+"""`/api/scorecard.json`: how far the on-chain prices were from the exchange."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typing_extensions import TypedDict
+
+from builder.api.types.base import Count, Head, Percent, Share, about
+
+
+class Errors(TypedDict):
+    """How far off."""
+
+    n: Annotated[Count, about("comparisons")]
+    median_percent: Annotated[
+        Percent | None, about("median of the absolute difference (percent; 3.2 means 3.2 %)")
+    ]
+    p95_percent: Annotated[
+        Percent | None,
+        about("95th percentile of the absolute difference (percent; 3.2 means 3.2 %)"),
+    ]
+    rmse_percent: Annotated[
+        Percent | None, about("root mean square difference (percent; 3.2 means 3.2 %)")
+    ]
+    worst_percent: Annotated[
+        Percent | None, about("largest difference, signed (percent; 3.2 means 3.2 %)")
+    ]
+    bias_percent: Annotated[
+        Percent | None, about("mean difference, signed (percent; 3.2 means 3.2 %)")
+    ]
+
+
+class Score(Errors):
+    """How far off, and how far off the naive baseline was."""
+
+    inside_interval_share: Annotated[
+        Share | None, about("share of exchange prices inside the 95 % interval (0 to 1)")
+    ]
+    baseline: Annotated[
+        Errors, about("the same for the naive baseline: the exchange price of a day earlier")
+    ]
+
+
+Periods = TypedDict(
+    "Periods", {"1d": Score, "7d": Score, "30d": Score, "365d": Score, "all": Score}
+)
+Periods.__doc__ = "The same by period."
+
+
+class Distribution(TypedDict):
+    """Signed differences over all time, counted."""
+
+    edges_percent: Annotated[
+        list[float], about("one more than counts; the outer bins take all beyond")
+    ]
+    counts: list[int]
+
+
+class LegScore(TypedDict):
+    """One comparison."""
+
+    compares: Annotated[str, about("what with what")]
+    periods: Periods
+    distribution: Distribution
+
+
+class Legs(TypedDict):
+    """The three comparisons."""
+
+    spot: LegScore
+    window: LegScore
+    day: LegScore
+
+
+class Scorecard(Head):
+    """How far the on-chain prices were from the exchange, valid prices only."""
+
+    baseline: Annotated[str, about("what the naive baseline is")]
+    legs: Legs
