@@ -1,48 +1,31 @@
-"""`oracle price`."""
+"""`oracle price`: what is asked for, and how an answer is written for a person."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
 from contextlib import closing
-from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
-from oracle.calculator import PriceCalculator
-from oracle.chain import utc_date
+from oracle.answer import Answer, answer_json, price_of_chain, price_of_files
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.progress import show_progress
 from oracle.config import Settings
-from oracle.core.eligible import BlockFacts
-from oracle.core.window import form_window
-from oracle.errors import NoDataError, ParseError, RequestError
-from oracle.estimate.window import estimate_spot, estimate_window
-from oracle.fetch import Range, find_range, read_files, read_range
-from oracle.rows import take
+from oracle.errors import NoDataError, RequestError
+from oracle.estimate.spot import SpotPrice
 from oracle.wiring import calculator_of, limits_of, open_sources
 
-ESTIMATED = (
-    "price_usd",
-    "low_usd",
-    "high_usd",
-    "confidence",
-    "is_valid",
-    "reason",
-    "outputs",
-    "points",
-)
+DAY_SHAPES = ("%Y/%m/%d", "%Y-%m-%d")
 FILE = click.Path(path_type=Path)
 
 
 def _parse_day(_context: click.Context, _option: click.Parameter, text: str | None) -> date | None:
     if text is None:
         return None
-    for shape in ("%Y/%m/%d", "%Y-%m-%d"):
+    for shape in DAY_SHAPES:
         try:
             return datetime.strptime(text, shape).date()  # noqa: DTZ007 - a UTC date has no time
         except ValueError:
@@ -88,113 +71,52 @@ def price(
     if sum((recent_blocks, day is not None, bool(files))) > 1:
         raise RequestError("ask for one of -rb, -d and --blocks at a time")
     settings = read_settings(BITCOIN_DATADIR=datadir or "")
-    calculator = calculator_of(settings)
-    answer = (
-        _price_of_files([*files, *more_files], settings, calculator)
-        if files
-        else _price_of_chain(day, settings, calculator)
-    )
-    if answer["price_usd"] is None and not as_json:
-        note = " on the simulated chain" if answer["is_simulated"] else ""
-        raise NoDataError(f"no price{note}: {answer['reason']}")
-    show(answer, () if as_json else _price_lines(answer), as_json=as_json)
-    if answer["price_usd"] is None:
+    answer = _answer(settings, day, [*files, *more_files])
+    has_price = answer.estimate.price_usd is not None
+    if not has_price and not as_json:
+        note = " on the simulated chain" if answer.is_simulated else ""
+        raise NoDataError(f"no price{note}: {answer.estimate.reason}")
+    show(answer_json(answer), () if as_json else _lines(answer), as_json=as_json)
+    if not has_price:
         sys.exit(NoDataError.exit_code)
 
 
-def _price_of_files(
-    files: list[Path], settings: Settings, calculator: PriceCalculator
-) -> dict[str, Any]:
-    try:
-        blocks = read_files(files)
-    except ParseError as error:
-        raise RequestError(f"not a file of blocks: {error}") from error
-    return _answer(Range("blocks", None, None, None), blocks, blocks, settings, calculator) | {
-        "network": None,
-        "source": "files",
-    }
-
-
-def _price_of_chain(
-    day: date | None, settings: Settings, calculator: PriceCalculator
-) -> dict[str, Any]:
-    with closing(open_sources(settings, time.time, is_lasting=False).blocks) as source:
-        network, found = source.network(), find_range(source, day)
-        with show_progress("reading blocks") as progress:
-            blocks = read_range(source, found, progress)
-    window = (
-        blocks if day else blocks[:-1]
-    )  # the tip is left out of the recent window, not of the spot price
-    return _answer(found, window, blocks, settings, calculator) | {
-        "network": network,
-        "source": source.served_by,
-    }
-
-
-def _answer(
-    found: Range,
-    window: list[BlockFacts],
-    blocks: list[BlockFacts],
-    settings: Settings,
-    calculator: PriceCalculator,
-) -> dict[str, Any]:
+def _answer(settings: Settings, day: date | None, files: list[Path]) -> Answer:
+    calculator = calculator_of(settings)
     limits = limits_of(settings)
-    estimate = estimate_window(form_window(window), calculator, limits)
-    spot = None if found.day else estimate_spot(blocks, estimate, limits)
-    rough = estimate.price.rough
-    left_out = Counter[str]()
-    for facts in window:
-        left_out.update({rule.value: count for rule, count in facts.left_out.items()})
-    ends = {"first": window[0], "last": window[-1]}
-    return {
-        "mode": found.mode,
-        "date": found.day and found.day.isoformat(),
-        "first_height": found.first_height,
-        "last_height": found.last_height,
-        **{
-            f"{end}_{name}": getattr(block, name)
-            for end, block in ends.items()
-            for name in ("hash", "time_unix")
-        },
-        "blocks": len(window),
-        "rough_price_usd": estimate.rough_usd,
-        **take(estimate, ESTIMATED),
-        **take(estimate.price, ("spread", "chart_half_height")),
-        "best_slide": rough and rough.best_slide,
-        "spot": spot and asdict(spot),
-        "left_out": dict(sorted(left_out.items())),
-        "algorithm_version": calculator.algorithm_version,
-        "is_simulated": settings.is_simulated and found.mode != "blocks",
-    }
+    if files:
+        return price_of_files(files, calculator, limits)
+    with (
+        closing(open_sources(settings, time.time, is_lasting=False).blocks) as source,
+        show_progress("reading blocks") as progress,
+    ):
+        return price_of_chain(source, day, calculator, limits, progress)
 
 
-def _price_lines(answer: dict[str, Any]) -> list[str]:
-    spot = answer["spot"]
-    day = (
-        date.fromisoformat(answer["date"]) if answer["date"] else utc_date(answer["last_time_unix"])
-    )
-    heights = (
-        f", {answer['first_height']} to {answer['last_height']}"
-        if answer["first_height"] is not None
-        else ""
-    )
+def _lines(answer: Answer) -> list[str]:
+    estimate = answer.estimate
+    note = " (simulated)" if answer.is_simulated else ""
     lines = [
-        f"{day:%b %d, %Y} price: ${answer['price_usd']:,.0f}"
-        + (" (simulated)" if answer["is_simulated"] else ""),
-        f"  {_range(answer)}, confidence {answer['confidence']:.2f}"
-        + ("" if answer["is_valid"] else f": {answer['reason']}"),
-        f"  {answer['blocks']} blocks{heights}, {answer['outputs']:,} outputs, "
-        f"{answer['points']:,} price points",
+        f"{answer.day:%b %d, %Y} price: ${estimate.price_usd:,.0f}{note}",
+        f"  {_interval(estimate.low_usd, estimate.high_usd)}, confidence {estimate.confidence:.2f}"
+        + ("" if estimate.is_valid else f": {estimate.reason}"),
     ]
-    if spot:
-        is_told = (
-            f"spot ${spot['price_usd']:,.0f}, {_range(spot)}"
-            if spot["is_valid"]
-            else f"no spot price: {spot['reason']}"
-        )
-        lines.insert(2, f"  {is_told}")
+    if answer.spot:
+        lines.append(f"  {_spot(answer.spot)}")
+    first, last = answer.asked.first_height, answer.asked.last_height
+    heights = f", {first} to {last}" if first is not None else ""
+    lines.append(
+        f"  {len(answer.blocks)} blocks{heights}, {estimate.outputs:,} outputs, "
+        f"{estimate.points:,} price points"
+    )
     return lines
 
 
-def _range(priced: dict[str, Any]) -> str:
-    return f"95% from ${priced['low_usd']:,.0f} to ${priced['high_usd']:,.0f}"
+def _spot(spot: SpotPrice) -> str:
+    if not spot.is_valid:
+        return f"no spot price: {spot.reason}"
+    return f"spot ${spot.price_usd:,.0f}, {_interval(spot.low_usd, spot.high_usd)}"
+
+
+def _interval(low_usd: float | None, high_usd: float | None) -> str:
+    return f"95% from ${low_usd:,.0f} to ${high_usd:,.0f}"

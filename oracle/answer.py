@@ -1,0 +1,148 @@
+"""What `oracle price` answers, for a program that imports us: the price of a chain, or of files.
+
+Blocks in, an `Answer` out; nothing is recorded. `answer_json` is its form as JSON, which
+docs/commands.md describes field by field.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+from oracle.calculator import PriceCalculator
+from oracle.chain import utc_date
+from oracle.core.eligible import BlockFacts
+from oracle.core.window import form_window
+from oracle.errors import ParseError, RequestError
+from oracle.estimate.spot import SpotPrice
+from oracle.estimate.window import Estimate, Limits, estimate_spot, estimate_window
+from oracle.fetch import Progress, Range, find_range, read_files, read_range
+from oracle.sources import BlockSource
+
+SIMULATED = "simulated"  # the network of the simulated chain
+FILES = "files"  # the source of blocks that were named as files
+OF_FILES = Range("blocks", None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The price of a UTC day, of the recent window or of some files, and what it was made of."""
+
+    asked: Range
+    blocks: Sequence[BlockFacts]
+    """The window's blocks, in order."""
+    estimate: Estimate
+    spot: SpotPrice | None
+    """The price at the newest block; None for a day."""
+    algorithm_version: str
+    network: str | None
+    """None for files, which may be of any."""
+    source: str
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the blocks were made up."""
+        return self.network == SIMULATED
+
+    @property
+    def day(self) -> date:
+        """The UTC date that the price is of: the one asked for, else that of the last block."""
+        return self.asked.day or utc_date(self.blocks[-1].time_unix)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many transactions each rule left out, summed over the blocks."""
+        total = Counter[str]()
+        for facts in self.blocks:
+            total.update({rule.value: count for rule, count in facts.left_out.items()})
+        return dict(sorted(total.items()))
+
+
+def price_of_chain(
+    source: BlockSource,
+    day: date | None,
+    calculator: PriceCalculator,
+    limits: Limits,
+    progress: Progress | None = None,
+) -> Answer:
+    """Price a UTC day of a chain; with no day the 144 blocks below its tip, and the tip for spot.
+
+    Args:
+        source: where the blocks come from; it is left open.
+        day: a UTC date that is six blocks deep, or None.
+        calculator: prices the window.
+        limits: when a price is valid.
+        progress: told after each block how many of how many are read.
+
+    Raises:
+        SourceError: the source could not hand over what is needed.
+        NoDataError, NotFinalError, RequestError: there is no such day, or not yet.
+        ParseError: a block is not what it should be.
+    """
+    network = source.network()
+    found = find_range(source, day)
+    blocks = read_range(source, found, progress)
+    if day is not None:
+        estimate = estimate_window(form_window(blocks), calculator, limits)
+        return Answer(
+            found, blocks, estimate, None, calculator.algorithm_version, network, source.name
+        )
+    window = blocks[:-1]  # the tip is left out of the recent window, not of the spot price
+    estimate = estimate_window(form_window(window), calculator, limits)
+    spot = estimate_spot(blocks, estimate, limits)
+    return Answer(found, window, estimate, spot, calculator.algorithm_version, network, source.name)
+
+
+def price_of_files(paths: Sequence[Path], calculator: PriceCalculator, limits: Limits) -> Answer:
+    """Price the blocks of files, in the order given, as one window.
+
+    Raises:
+        RequestError: a file cannot be read, or holds something else than blocks.
+        NoDataError: the files hold no block.
+    """
+    try:
+        blocks = read_files(paths)
+    except ParseError as error:
+        raise RequestError(f"not a file of blocks: {error}") from error
+    estimate = estimate_window(form_window(blocks), calculator, limits)
+    spot = estimate_spot(blocks, estimate, limits)
+    return Answer(OF_FILES, blocks, estimate, spot, calculator.algorithm_version, None, FILES)
+
+
+def answer_json(answer: Answer) -> dict[str, object]:
+    """Return an answer as one JSON object; None where there is nothing to say."""
+    asked, estimate = answer.asked, answer.estimate
+    first, last = answer.blocks[0], answer.blocks[-1]
+    rough = estimate.price.rough
+    return {
+        "mode": asked.mode,
+        "date": asked.day.isoformat() if asked.day else None,
+        "first_height": asked.first_height,
+        "last_height": asked.last_height,
+        "first_hash": first.hash,
+        "first_time_unix": first.time_unix,
+        "last_hash": last.hash,
+        "last_time_unix": last.time_unix,
+        "blocks": len(answer.blocks),
+        "rough_price_usd": estimate.rough_usd,
+        "price_usd": estimate.price_usd,
+        "low_usd": estimate.low_usd,
+        "high_usd": estimate.high_usd,
+        "confidence": estimate.confidence,
+        "is_valid": estimate.is_valid,
+        "reason": estimate.reason,
+        "outputs": estimate.outputs,
+        "points": estimate.points,
+        "spread": estimate.price.spread,
+        "chart_half_height": estimate.price.chart_half_height,
+        "best_slide": rough.best_slide if rough else None,
+        "spot": asdict(answer.spot) if answer.spot else None,
+        "left_out": answer.left_out,
+        "algorithm_version": answer.algorithm_version,
+        "is_simulated": answer.is_simulated,
+        "network": answer.network,
+        "source": answer.source,
+    }

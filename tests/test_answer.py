@@ -1,0 +1,82 @@
+"""The answer of `oracle price` as a program that imports us gets it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from oracle.answer import answer_json, price_of_chain, price_of_files
+from oracle.calculator import UTXOracleCalculator
+from oracle.cli import main
+from oracle.errors import NotFinalError, RequestError
+from oracle.estimate.window import Limits
+from oracle.simulated.source import SimulatedSource
+
+NOW_UNIX = 1_762_000_000  # 2025-11-01, 12:26 UTC
+
+
+@pytest.fixture(scope="module")
+def source() -> SimulatedSource:
+    return SimulatedSource(now=lambda: NOW_UNIX, history_days=2)
+
+
+@pytest.fixture(scope="module")
+def blocks(source: SimulatedSource, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("blocks")
+    first = source.chain.settings.first_height
+    paths = [folder / f"{height}.bin" for height in range(first, first + 20)]
+    for height, path in enumerate(paths, first):
+        path.write_bytes(source.chain.block(height))
+    return paths
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_program_gets_what_the_command_prints(blocks, capsys, monkeypatch):
+    answer = price_of_files(blocks, UTXOracleCalculator(), Limits())
+    monkeypatch.setattr(sys, "argv", ["oracle", "price", "--json", "--blocks", *map(str, blocks)])
+    with pytest.raises(SystemExit):
+        main()
+    assert json.dumps(answer_json(answer)) + "\n" == capsys.readouterr().out
+
+
+def test_a_recent_answer_leaves_the_tip_to_the_spot_price(source):
+    answer = price_of_chain(source, None, UTXOracleCalculator(), Limits())
+    assert answer.asked.last_height == source.tip().height - 1
+    assert len(answer.blocks) == 144
+    assert answer.spot.last_height == source.tip().height
+    assert answer.is_simulated
+
+
+def test_a_day_has_its_date_and_no_spot_price(source):
+    answer = price_of_chain(source, date(2025, 10, 31), UTXOracleCalculator(), Limits())
+    said = answer_json(answer)
+    assert (said["mode"], said["date"], said["spot"]) == ("date", "2025-10-31", None)
+    assert answer.day == date(2025, 10, 31)
+
+
+def test_a_day_that_is_not_over_is_no_answer_yet(source):
+    with pytest.raises(NotFinalError):
+        price_of_chain(source, date(2025, 11, 1), UTXOracleCalculator(), Limits())
+
+
+def test_progress_is_told_of_every_block_and_the_tip(source):
+    told = []
+    price_of_chain(
+        source, None, UTXOracleCalculator(), Limits(), lambda done, all_: told.append((done, all_))
+    )
+    assert told == [(done, 145) for done in range(1, 146)]
+
+
+def test_a_file_that_is_no_block_is_a_wrong_request(tmp_path):
+    path = tmp_path / "letter.txt"
+    path.write_bytes(b"dear reader " * 20)
+    with pytest.raises(RequestError, match="not a file of blocks"):
+        price_of_files([path], UTXOracleCalculator(), Limits())
