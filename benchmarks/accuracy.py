@@ -37,13 +37,14 @@ from oracle.core.price import WindowPrice, price_window  # noqa: E402
 from oracle.core.window import Window, form_window  # noqa: E402
 from oracle.estimate.confidence import window_confidence  # noqa: E402
 from oracle.estimate.interval import window_interval  # noqa: E402
+from oracle.estimate.limits import DEFAULT_LIMITS  # noqa: E402
 from oracle.estimate.spot import SpotPrice, spot_price  # noqa: E402
 from oracle.simulated.chain import SimulatedChain, SimulationSettings  # noqa: E402
 
 Floats = NDArray[np.float64]
 BLOCKS = 144
 NEAR = 0.05
-THRESHOLD = 0.3
+THRESHOLD = DEFAULT_LIMITS.confidence_threshold
 
 
 # --- Real data ---
@@ -179,6 +180,10 @@ def spot_of(window: Window, price: WindowPrice) -> SpotPrice:
     return spot_price(heights, price.points.prices_usd, price.price_usd)
 
 
+def is_valid(spot: SpotPrice) -> bool:
+    return DEFAULT_LIMITS.judge(spot.price_usd, spot.confidence)[0]
+
+
 def mode_of_last(day: Day, blocks: int, fade: float) -> float:
     """The naive spot price: the mode of the last blocks' points, smoothed by 0.2%, each block
     fading by age."""
@@ -237,7 +242,7 @@ def spot_section(days: list[Day], out: Path) -> str:
     error = np.array([spot.price_usd for spot in spots]) / close - 1
     low, high = np.array([s.low_usd for s in spots]), np.array([s.high_usd for s in spots])
     held, width = (low <= close) & (close <= high), (high - low) / close
-    invalid = np.array([not spot.is_valid for spot in spots])
+    invalid = np.array([not is_valid(spot) for spot in spots])
     rows = [
         [
             *error_row(name, error[half]),
@@ -304,8 +309,8 @@ def points_part(days: list[Day], out: Path) -> str:
             kept = (rng.random(len(day.heights)) < share) & (day.heights > day.heights.max() - 36)
             spot = spot_price(day.heights[kept], day.prices[kept], day.guide)
             counts.append(np.count_nonzero(day.heights[kept] > day.heights.max() - 6))
-            invalid += not spot.is_valid
-            if spot.is_valid and spot.price_usd:
+            invalid += not is_valid(spot)
+            if is_valid(spot) and spot.price_usd:
                 errors.append(spot.price_usd / day.close - 1)
         size = np.abs(np.array(errors))
         drawn.append(

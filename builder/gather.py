@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from oracle.core.params import ALGORITHM_VERSION
+from oracle.estimate.limits import DEFAULT_LIMITS, Limits
 
 Row = Mapping[str, Any]
 Snapshot = dict[str, Any]
@@ -32,8 +33,7 @@ class Context:
 
     now_unix: int
     interval_seconds: int = 600
-    threshold_percent: float = 2.0
-    quote_max_age_seconds: int = 7200
+    limits: Limits = DEFAULT_LIMITS
     machine: Row = field(default_factory=dict)
 
 

@@ -119,7 +119,7 @@ def gather(reader: Reader, now_unix: int) -> Record:
 def _make_objects(objects: Objects, reader: Reader, record: Record, context: Context) -> Settled:
     """Make the JSON files but for those of single days; return what the longest of them are made
     from."""
-    days_key = make_key(record.facts, context.threshold_percent, record.days)
+    days_key = make_key(record.facts, context.limits.divergence_threshold_percent, record.days)
     settled = settle(record, context.now_unix, days_key)
     latest = snapshots.latest(record, context)
     made: dict[str, tuple[str | None, Callable[[], Snapshot]]] = {

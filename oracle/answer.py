@@ -17,8 +17,8 @@ from oracle.chain import utc_date
 from oracle.core.eligible import BlockFacts
 from oracle.core.window import form_window
 from oracle.errors import ParseError, RequestError
-from oracle.estimate.spot import SpotPrice
-from oracle.estimate.window import Estimate, Limits, estimate_spot, estimate_window
+from oracle.estimate.limits import Limits
+from oracle.estimate.window import Estimate, SpotEstimate, estimate_spot, estimate_window
 from oracle.fetch import Progress, Range, find_range, read_files, read_range
 from oracle.sources import BlockSource
 
@@ -35,7 +35,7 @@ class Answer:
     blocks: Sequence[BlockFacts]
     """The window's blocks, in order."""
     estimate: Estimate
-    spot: SpotPrice | None
+    spot: SpotEstimate | None
     """The price at the newest block; None for a day."""
     algorithm_version: str
     network: str | None
@@ -92,7 +92,7 @@ def price_of_chain(
         )
     window = blocks[:-1]  # the tip is left out of the recent window, not of the spot price
     estimate = estimate_window(form_window(window), calculator, limits)
-    spot = estimate_spot(blocks, estimate, limits)
+    spot = estimate_spot(blocks, estimate, calculator, limits)
     return Answer(found, window, estimate, spot, calculator.algorithm_version, network, source.name)
 
 
@@ -108,7 +108,7 @@ def price_of_files(paths: Sequence[Path], calculator: PriceCalculator, limits: L
     except ParseError as error:
         raise RequestError(f"not a file of blocks: {error}") from error
     estimate = estimate_window(form_window(blocks), calculator, limits)
-    spot = estimate_spot(blocks, estimate, limits)
+    spot = estimate_spot(blocks, estimate, calculator, limits)
     return Answer(OF_FILES, blocks, estimate, spot, calculator.algorithm_version, None, FILES)
 
 

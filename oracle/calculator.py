@@ -1,4 +1,4 @@
-"""The price calculator as an object: ours, and the protocol by which another one replaces it.
+"""The price calculator as an object: ours, and how another one replaces it.
 
 `ORACLE_CALCULATOR=package.module:Class` names any class that can be made without arguments and has
 the two methods and the version of `PriceCalculator`. Everything that prices a window goes through
@@ -9,29 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 from oracle.core.params import ALGORITHM_VERSION
-from oracle.core.price import WindowPrice, price_window
-from oracle.core.window import Window
+from oracle.core.price import price_window
 from oracle.dialects import read_transactions
 from oracle.errors import SettingsError
-from oracle.estimate.window import Limits, estimate_window
+from oracle.estimate.limits import DEFAULT_LIMITS, Limits
+from oracle.estimate.window import PriceCalculator, estimate_window
 
 DEFAULT_CALCULATOR = "oracle.calculator:UTXOracleCalculator"
-
-
-class PriceCalculator(Protocol):
-    """What a replacement must offer."""
-
-    algorithm_version: str
-    """Stored with every price; changes whenever a price would."""
-
-    def price_window(self, window: Window) -> WindowPrice:
-        """Return the window's price, or no price with a reason; never raises for a lack of data."""
-
-    def calculate_price_for_transactions(self, txs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Return at least price_usd and confidence for transactions as JSON objects."""
+__all__ = ["DEFAULT_CALCULATOR", "PriceCalculator", "UTXOracleCalculator", "load_calculator"]
 
 
 class UTXOracleCalculator:
@@ -40,12 +28,10 @@ class UTXOracleCalculator:
 
     algorithm_version = ALGORITHM_VERSION
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    price_window = staticmethod(price_window)  # the core's, by which the estimate knows it
 
-    def price_window(self, window: Window) -> WindowPrice:
-        """Return the v9.1 price of a window's eligible outputs."""
-        return price_window(window)
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.limits = limits
 
     def calculate_price_for_transactions(self, txs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return the price of a list of transactions taken as one window.

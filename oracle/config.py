@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from oracle.errors import SettingsError
+from oracle.estimate.limits import DEFAULT_LIMITS
 
 Texts = Mapping[str, str | None]
 MASK = "**********"  # as pydantic hides its secrets
@@ -114,7 +115,7 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     """Waits between the tries when mempool or electrs does not answer. Example: 5,15,45"""
     oracle_rpc_retry_delays_seconds: Delays = (10.0, 10.0)
     """Waits between the tries when Bitcoin Core does not answer. Example: 10,10"""
-    oracle_quote_max_age_seconds: int = Field(7200, gt=0)
+    oracle_quote_max_age_seconds: int = Field(DEFAULT_LIMITS.quote_max_age_seconds, gt=0)
     """An exchange price older than this is marked stale and warns of nothing; mempool updates
     hourly.
     Example: 7200"""
@@ -132,14 +133,16 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     analysis_interval_minutes: int = Field(10, ge=1, le=1440)
     """How often the timer runs a build; pages say by it when the next one is due. Example: 10"""
 
-    utxoracle_confidence_threshold: float = Field(0.3, ge=0, le=1)
+    utxoracle_confidence_threshold: float = Field(DEFAULT_LIMITS.confidence_threshold, ge=0, le=1)
     """Prices with less confidence than this, from 0 to 1, are not valid and show as Low confidence.
     Example: 0.3"""
-    utxoracle_min_price_usd: float = Field(10_000.0, gt=0)
+    utxoracle_min_price_usd: float = Field(DEFAULT_LIMITS.min_price_usd, gt=0)
     """Prices below this are not valid. Example: 10000"""
-    utxoracle_max_price_usd: float = Field(500_000.0, gt=0)
+    utxoracle_max_price_usd: float = Field(DEFAULT_LIMITS.max_price_usd, gt=0)
     """Prices above this are not valid. Example: 500000"""
-    oracle_divergence_threshold_percent: float = Field(2.0, gt=0, le=100)
+    oracle_divergence_threshold_percent: float = Field(
+        DEFAULT_LIMITS.divergence_threshold_percent, gt=0, le=100
+    )
     """From this distance to the exchange price on, either way, a divergence is large. Example:
     2.0"""
     oracle_calculator: str = Field(

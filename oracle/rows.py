@@ -10,8 +10,7 @@ from typing import Any
 
 from oracle.chain import MEDIAN_BLOCKS, mediantime
 from oracle.core.eligible import BlockFacts
-from oracle.estimate.spot import SpotPrice
-from oracle.estimate.window import Estimate
+from oracle.estimate.window import Estimate, SpotEstimate
 from oracle.sources import Quote
 
 Row = dict[str, Any]
@@ -46,7 +45,9 @@ def block_row(chain: Sequence[BlockFacts], source: str) -> Row:
     }
 
 
-def price_row(facts: BlockFacts, window: Estimate, spot: SpotPrice, algorithm_version: str) -> Row:
+def price_row(
+    facts: BlockFacts, window: Estimate, spot: SpotEstimate, algorithm_version: str
+) -> Row:
     """Return the row of the prices as of a block."""
     return {
         **take(facts, ("height", "hash", "time_unix")),

@@ -23,10 +23,11 @@ from oracle.errors import (
     ReorgTooDeepError,
     SourceError,
 )
-from oracle.estimate.window import Limits, estimate_spot, estimate_window
+from oracle.estimate.limits import DEFAULT_LIMITS, Limits
+from oracle.estimate.window import estimate_spot, estimate_window
 from oracle.exchange.compare import Comparison
 from oracle.exchange.episodes import Episode
-from oracle.exchange.market import DAY_SECONDS, Market, MarketRules
+from oracle.exchange.market import DAY_SECONDS, Market
 from oracle.fetch import Progress, read_block, read_blocks
 from oracle.record.store import Batch, Row, Store
 from oracle.rows import block_row, day_row, price_row, run_row
@@ -42,8 +43,7 @@ WINDOW_AND_TIP = PARAMETERS.window_blocks + 1
 class TickRules:
     """The settings a tick needs."""
 
-    limits: Limits = field(default_factory=Limits)
-    market: MarketRules = field(default_factory=MarketRules)
+    limits: Limits = DEFAULT_LIMITS
     first_run_blocks: int = 290
     live_seconds: int = (
         1_200  # an older new block is caught up: compared with the quote of its own time
@@ -179,7 +179,7 @@ class _Tick:
         self.price, self.window_span_unix = self.store.newest_price(known_up_to)
         left_at_unix = min(self.now_unix, self.price["time_unix"] if self.price else self.now_unix)
         self.market = Market(
-            self.store, self.batch, self.quotes, self.rules.market, left_at_unix - 3 * DAY_SECONDS
+            self.store, self.batch, self.quotes, self.rules.limits, left_at_unix - 3 * DAY_SECONDS
         )
         self.pending_day = self.store.day_after(known_up_to)
 
@@ -232,7 +232,7 @@ class _Tick:
         if len(blocks) < WINDOW_AND_TIP:
             return
         window = estimate_window(form_window(blocks[:-1]), self.calculator, self.rules.limits)
-        spot = estimate_spot(blocks, window, self.rules.limits)
+        spot = estimate_spot(blocks, window, self.calculator, self.rules.limits)
         self.price = price_row(facts, window, spot, self.calculator.algorithm_version)
         times_unix = [facts.time_unix for facts in blocks[:-1]]
         self.window_span_unix = min(times_unix), max(times_unix)

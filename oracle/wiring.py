@@ -8,8 +8,7 @@ from pathlib import Path
 
 from oracle.calculator import PriceCalculator, UTXOracleCalculator, load_calculator
 from oracle.config import Settings
-from oracle.estimate.window import Limits
-from oracle.exchange.market import MarketRules
+from oracle.estimate.limits import Limits
 from oracle.simulated.source import SimulatedSource
 from oracle.sources import BlockSource, QuoteSource
 from oracle.sources.blkfiles import BlkFilesSource
@@ -92,11 +91,13 @@ def _retry(settings: Settings, delays_seconds: tuple[float, ...], is_patient: bo
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return when a price is called valid."""
+    """Return the thresholds of the settings."""
     return Limits(
-        settings.utxoracle_confidence_threshold,
-        settings.utxoracle_min_price_usd,
-        settings.utxoracle_max_price_usd,
+        confidence_threshold=settings.utxoracle_confidence_threshold,
+        min_price_usd=settings.utxoracle_min_price_usd,
+        max_price_usd=settings.utxoracle_max_price_usd,
+        divergence_threshold_percent=settings.oracle_divergence_threshold_percent,
+        quote_max_age_seconds=settings.oracle_quote_max_age_seconds,
     )
 
 
@@ -112,11 +113,6 @@ def tick_rules_of(settings: Settings, sources: Sources) -> TickRules:
     """Return what a tick needs of the settings; a simulated chain is read from its start."""
     return TickRules(
         limits=limits_of(settings),
-        market=MarketRules(
-            settings.oracle_quote_max_age_seconds,
-            settings.oracle_divergence_threshold_percent,
-            settings.utxoracle_confidence_threshold,
-        ),
         first_run_blocks=sources.first_run_blocks,
         live_seconds=LIVE_INTERVALS * 60 * settings.analysis_interval_minutes,
     )

@@ -22,7 +22,6 @@ from oracle.errors import (
     VerificationError,
 )
 from oracle.estimate.window import Limits
-from oracle.exchange.market import MarketRules
 from oracle.simulated.chain import build_block, coinbase_transaction, header_hash
 from oracle.sources import ChainTip, Quote
 from oracle.sources.failover import FailoverSource
@@ -404,7 +403,7 @@ def test_a_divergence_episode_has_one_start_and_one_end_in_the_record(record, so
 
 
 def test_sustained_low_confidence_is_an_episode(record, source):
-    rules = replace(RULES, market=MarketRules(confidence_threshold=0.95))
+    rules = replace(RULES, limits=Limits(confidence_threshold=0.95))
     for later in range(600, 600 * 7, 600):
         tick(record, source, None, rules, now_unix=source.time_unix + later)
     assert [row["kind"] for row in rows_of(record, "episodes")] == ["low_confidence"]

@@ -83,7 +83,7 @@ def _exchange(row: Row | None, context: Context) -> Snapshot | None:
         return None
     return {
         **stamped(row),
-        "is_stale": row["is_stale"] or row["age_seconds"] > context.quote_max_age_seconds,
+        "is_stale": row["is_stale"] or row["age_seconds"] > context.limits.quote_max_age_seconds,
     }
 
 
@@ -93,7 +93,7 @@ def _divergence(row: Row, exchange: Snapshot | None, context: Context) -> Snapsh
     return {
         **_these(row, "spot_percent", "window_percent", "headline_percent", "headline_usd", "leg"),
         "is_large": is_large,
-        "threshold_percent": context.threshold_percent,
+        "threshold_percent": context.limits.divergence_threshold_percent,
         "exchange_mean_usd": row["exchange_mean_usd"],
         **times("since", row["since_unix"]),
         "message": f"Large divergence detected: {row['headline_percent']:+.1f}%"

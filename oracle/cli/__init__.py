@@ -12,7 +12,6 @@ import sys
 from typing import NoReturn
 
 import click
-from threadpoolctl import threadpool_limits
 
 from oracle import __version__
 from oracle.errors import OracleError, RequestError
@@ -41,11 +40,10 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command; None for a name that is none."""
+        del ctx
         if cmd_name not in COMMANDS:
             return None
         command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
-        # Once numpy is there: our matrices are small, more threads only wait for each other.
-        ctx.with_resource(threadpool_limits(1))
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
         return command
 

@@ -7,6 +7,7 @@ import time
 from builder.gather import Context
 from builder.site import describe_machine
 from oracle.config import Settings
+from oracle.wiring import limits_of
 
 
 def context_of(settings: Settings) -> Context:
@@ -14,7 +15,6 @@ def context_of(settings: Settings) -> Context:
     return Context(
         int(time.time()),
         60 * settings.analysis_interval_minutes,
-        settings.oracle_divergence_threshold_percent,
-        settings.oracle_quote_max_age_seconds,
+        limits_of(settings),
         describe_machine(settings.oracle_site_dir, settings.duckdb_path),
     )

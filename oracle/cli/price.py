@@ -15,7 +15,7 @@ from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.progress import show_progress
 from oracle.config import Settings
 from oracle.errors import NoDataError, RequestError
-from oracle.estimate.spot import SpotPrice
+from oracle.estimate.window import SpotEstimate
 from oracle.wiring import calculator_of, limits_of, open_sources
 
 DAY_SHAPES = ("%Y/%m/%d", "%Y-%m-%d")
@@ -112,7 +112,7 @@ def _lines(answer: Answer) -> list[str]:
     return lines
 
 
-def _spot(spot: SpotPrice) -> str:
+def _spot(spot: SpotEstimate) -> str:
     if not spot.is_valid:
         return f"no spot price: {spot.reason}"
     return f"spot ${spot.price_usd:,.0f}, {_interval(spot.low_usd, spot.high_usd)}"

@@ -19,8 +19,6 @@ from oracle.core.stencil import SPIKE_BINS, SPIKE_WEIGHTS
 from oracle.core.window import Window
 from oracle.estimate.interval import Floats
 
-Verdict = tuple[bool, str | None]
-
 NEAR = 0.05  # what "near the market" means
 STRENGTHS = np.array(
     [0.1, 0.3, 1.0]
@@ -28,10 +26,14 @@ STRENGTHS = np.array(
 # A chain without round dollars, against one with them, before any amount is seen; and what data
 # make of the odds that come out: outputs are no independent witnesses (less sharp), but the method
 # agrees with the peak (a lift).
-ODDS_AGAINST, SHARPNESS, LIFT = 0.3, 0.7, 2.0
+ODDS_AGAINST = 0.3
+SHARPNESS = 0.7
+LIFT = 2.0
 # The story without spikes: smoothed by this standard deviation, plus an even share, so that nothing
 # is impossible; no bin counts as wilder than three standard deviations, for it may be a spike.
-SMOOTH_BINS, EVEN_SHARE, MAX_MISFIT = 25, 0.05, 9.0
+SMOOTH_BINS = 25
+EVEN_SHARE = 0.05
+MAX_MISFIT = 9.0
 
 _SLIDES = np.arange(
     -176, 246
@@ -80,21 +82,3 @@ def _log_support(counts: Floats) -> Floats:
     gain = _IS_KEPT * (counts[bins] * np.log1p(expected / smooth[bins]) - expected)
     amounts = np.add.reduceat(gain, _AMOUNTS, axis=2)
     return np.asarray((amounts.sum(axis=2) - np.maximum(amounts.max(axis=2), 0.0)) / wildness)
-
-
-def judge(
-    price_usd: float, confidence: float, threshold: float, min_usd: float, max_usd: float
-) -> Verdict:
-    """Return whether a price is to be believed, and if not the reason in words."""
-    if not min_usd <= price_usd <= max_usd:
-        return (
-            False,
-            f"${price_usd:,.0f} lies outside the believable ${min_usd:,.0f} to ${max_usd:,.0f}",
-        )
-    is_sure = confidence >= threshold
-    return (
-        is_sure,
-        None
-        if is_sure
-        else f"confidence {confidence:.2f} is below the threshold of {threshold:.2f}",
-    )

@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-REPLICATES, SEED, COVERED, Z95 = 100, 937665, (0.025, 0.975), 1.96
-REACH_LOG, BINS = (
-    0.05,
-    200,
-)  # the points that make the price: how far from the rough price; bins for medians
+REPLICATES = 100  # resampled sets of blocks: more cost time and hardly move the answer
+SEED = 937665  # any number would do; a change of it would change every published interval
+COVERED = (0.025, 0.975)  # the quantiles between which 95% lie
+Z95 = 1.96  # the same in standard deviations of a normal distribution
+REACH_LOG = 0.05  # the points that make the price lie so near the rough price, in log price
+BINS = 200  # in which medians are found
 RUN_BLOCKS = 12  # so many make one sample of where the market stood
 # What resampling cannot see: the method looks for the most frequent price around a guess on a grid
 # 1.2% wide, not for the mean, and misses it by this share of how far the market moved, and by this
 # much. Found on half of the real days and on simulated ones; docs/accuracy.md has others.
-MOVE_SHARE, GRID_LOG = 0.75, 0.003
+MOVE_SHARE = 0.75
+GRID_LOG = 0.003
 
 
 def resample_blocks(blocks: int) -> Floats:

@@ -9,26 +9,39 @@ docs/algorithm.md has the formulas.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import ThreadpoolController
 
 from oracle.errors import RequestError
 from oracle.estimate.interval import COVERED, Floats, count_by_block, resample_blocks
 
-LOOK_BACK_BLOCKS, MIN_POINTS, VALID_FROM = 36, 20, 0.3
-STEP, REACH_CELLS = 0.0008, 150  # the grid, in log price: 12% either side of the guide
+LOOK_BACK_BLOCKS = 36  # six hours: older blocks say little about now
+MIN_POINTS = 20  # in the look-back: below this there is nothing to follow
+# The grid, in log price: 12% either side of the guide.
+STEP = 0.0008
+REACH_CELLS = 150
 # A block's points: this share of them in a peak so wide, which moves so much to the next block. The
 # share is low, so that a weak signal is still told from none. Points of one block repeat each
 # other: each is part of a witness.
-PEAK_SHARE, PEAK_WIDTH, MOVE_WIDTH, WITNESS = 0.15, 0.002, 0.003, 0.3
+PEAK_SHARE = 0.15
+PEAK_WIDTH = 0.002  # in log price, as the two below
+MOVE_WIDTH = 0.003
+WITNESS = 0.3
 # The evidence that there is a peak at all fades by the block and has odds against it. It is counted
 # only so far, or a peak that was there an hour ago would vouch for what is there now. What lies so
 # near is the chosen peak.
-MEMORY, LOG_ODDS_AGAINST, MOST_LOG_ODDS, CHOSEN_LOG = 0.9, 1.5, 6, 0.01
+MEMORY = 0.9
+LOG_ODDS_AGAINST = 1.5
+MOST_LOG_ODDS = 6
+CHOSEN_LOG = 0.01
 # The price now may be as far from the last blocks as it moved in two blocks of late, and exchanges
 # differ.
-MOVE_BLOCKS, MOVES_SEEN, EXTRA_LOG = 2, 24, 0.001
+MOVE_BLOCKS = 2
+MOVES_SEEN = 24
+EXTRA_LOG = 0.001
 
 REPLICATES_USED = 100  # of the resampled blocks: more cost time and hardly move the quantiles
 
@@ -55,13 +68,15 @@ _MOVES = (
 
 @dataclass(frozen=True, slots=True)
 class SpotPrice:
-    """The price now, or None with the reason; heights and points say what it was made of."""
+    """The price now, or None with the reason; heights and points say what it was made of.
+
+    It states a confidence; whether that is enough is the caller's to judge (`Limits.judge`).
+    """
 
     price_usd: float | None = None
     low_usd: float | None = None
     high_usd: float | None = None
     confidence: float = 0.0
-    is_valid: bool = False
     reason: str | None = None
     first_height: int | None = None
     last_height: int | None = None
@@ -109,17 +124,21 @@ def spot_price(
     log_prices, certainty = _follow(_log_weights(height[used] - first, offset[used]))
     now, low, high = (guide_usd * float(np.exp(x)) for x in log_prices)
     confidence = certainty * float(np.clip(guide_confidence, 0, 1))
-    reason = None if confidence >= VALID_FROM else "the last blocks show no clear price peak"
-    return SpotPrice(now, low, high, confidence, reason is None, reason, first, last, points)
+    return SpotPrice(now, low, high, confidence, None, first, last, points)
 
 
 def _log_weights(block: Floats, offset: Floats) -> Floats:
     """Return each block's log likelihood of a peak at each cell, against an even background."""
     block, offset = np.unique(np.stack((block, offset)), axis=1)  # one payout, one witness
     counts = count_by_block(block, offset, (REACH_CELLS + 0.5) * STEP, len(_CELLS))
-    return np.asarray(
-        WITNESS * counts @ np.log(1 - PEAK_SHARE + PEAK_SHARE * np.ptp(offset) * _PEAK)
-    )
+    likelihood = np.log(1 - PEAK_SHARE + PEAK_SHARE * np.ptp(offset) * _PEAK)
+    with _blas().limit(limits=1):  # how a product is cut among threads shows in its last bits
+        return np.asarray(WITNESS * counts @ likelihood)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _follow(log_weights: Floats) -> tuple[list[float], float]:

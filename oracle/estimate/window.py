@@ -3,43 +3,32 @@ valid."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Protocol
 
 from oracle.core.eligible import BlockFacts
 from oracle.core.params import PARAMETERS
-from oracle.core.price import WindowPrice, find_points
+from oracle.core.price import PricePoints, WindowPrice, find_points, price_window
 from oracle.core.window import Window, form_window
-from oracle.estimate.confidence import judge, window_confidence
-from oracle.estimate.interval import window_interval
+from oracle.estimate.confidence import window_confidence
+from oracle.estimate.interval import REACH_LOG, window_interval
+from oracle.estimate.limits import Limits
 from oracle.estimate.spot import LOOK_BACK_BLOCKS, SpotPrice, spot_price
 
 
-class WindowPricer(Protocol):
-    """The part of a calculator that prices a window."""
+class PriceCalculator(Protocol):
+    """What prices a window: ours, or what ORACLE_CALCULATOR names in its place."""
+
+    algorithm_version: str
+    """Stored with every price; changes whenever a price would."""
 
     def price_window(self, window: Window) -> WindowPrice:
-        """Return the window's price, or no price with a reason."""
+        """Return the window's price, or no price with a reason; never raises for a lack of data."""
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a price is called valid."""
-
-    confidence_threshold: float = 0.3
-    min_price_usd: float = 10_000.0
-    max_price_usd: float = 500_000.0
-
-    def judge(
-        self, price_usd: float | None, confidence: float, reason: str | None
-    ) -> tuple[bool, str | None]:
-        """Return whether a price is valid, and in words why not."""
-        if price_usd is None:
-            return False, reason
-        return judge(
-            price_usd, confidence, self.confidence_threshold, self.min_price_usd, self.max_price_usd
-        )
+    def calculate_price_for_transactions(self, txs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return at least price_usd and confidence for transactions as JSON objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,34 +71,93 @@ class Estimate:
         return int(self.window.block_heights[-1])
 
 
-def estimate_window(window: Window, calculator: WindowPricer, limits: Limits) -> Estimate:
+@dataclass(frozen=True, slots=True)
+class SpotEstimate:
+    """The price now as judged; `price_usd` is None with a `reason` when there is none."""
+
+    price_usd: float | None
+    low_usd: float | None
+    high_usd: float | None
+    confidence: float
+    is_valid: bool
+    reason: str | None
+    first_height: int | None
+    last_height: int | None
+    points: int
+
+
+def estimate_window(window: Window, calculator: PriceCalculator, limits: Limits) -> Estimate:
     """Price a window and say how sure the price is."""
     price = calculator.price_window(window)
-    if price.price_usd is None or price.rough_price_usd is None:
-        return Estimate(price, window, None, None, None, 0.0, False, price.reason)
+    if price.price_usd is None:
+        return _no_price(window, price, price.reason)
+    if not 0 < price.price_usd < inf:
+        return _no_price(window, price, "the calculator gave something that is no price")
+    around_usd = price.rough_price_usd or price.price_usd
+    if not _has_points_near(price.points, around_usd):
+        return _no_price(window, price, "the calculator gave no price points near its price")
     low, high = window_interval(
-        price.points.block_index, price.points.prices_usd, price.rough_price_usd, price.price_usd
+        price.points.block_index, price.points.prices_usd, around_usd, price.price_usd
     )
     confidence = window_confidence(window, price)
-    is_valid, reason = limits.judge(price.price_usd, confidence, None)
+    is_valid, reason = limits.judge(price.price_usd, confidence)
     return Estimate(price, window, price.price_usd, low, high, confidence, is_valid, reason)
 
 
-def estimate_spot(blocks: Sequence[BlockFacts], guide: Estimate, limits: Limits) -> SpotPrice:
+def _no_price(window: Window, price: WindowPrice, reason: str | None) -> Estimate:
+    return Estimate(price, window, None, None, None, 0.0, False, reason)
+
+
+def _has_points_near(points: PricePoints, price_usd: float) -> bool:
+    """Tell whether the interval has anything to count."""
+    near = points.between(price_usd * (1 - REACH_LOG), price_usd * (1 + REACH_LOG))
+    return len(near.prices_usd) > 0
+
+
+def estimate_spot(
+    blocks: Sequence[BlockFacts], guide: Estimate, calculator: PriceCalculator, limits: Limits
+) -> SpotEstimate:
     """Return the price at the newest of some 144 blocks, with their window's estimate as the
     guide."""
-    if guide.price_usd is None or guide.price.rough_price_usd is None:
+    spot = _follow_points(blocks, guide, calculator)
+    is_valid, reason = limits.judge(spot.price_usd, spot.confidence, spot.reason)
+    return SpotEstimate(
+        price_usd=spot.price_usd,
+        low_usd=spot.low_usd,
+        high_usd=spot.high_usd,
+        confidence=spot.confidence,
+        is_valid=is_valid,
+        reason=reason,
+        first_height=spot.first_height,
+        last_height=spot.last_height,
+        points=spot.points,
+    )
+
+
+def _follow_points(
+    blocks: Sequence[BlockFacts], guide: Estimate, calculator: PriceCalculator
+) -> SpotPrice:
+    if guide.price_usd is None:
         return SpotPrice(reason="there is no window price to start from")
     window = form_window(blocks[-PARAMETERS.window_blocks :])
-    points = find_points(window, guide.price.rough_price_usd)
+    points = _points_to_the_tip(window, guide, calculator)
     late = points.block_index >= len(window.block_heights) - LOOK_BACK_BLOCKS
-    spot = spot_price(
+    return spot_price(
         window.block_heights[points.block_index[late]],
         points.prices_usd[late],
         guide.price_usd,
         guide_confidence=guide.confidence,
     )
-    if spot.price_usd is None:
-        return spot
-    is_valid, reason = limits.judge(spot.price_usd, spot.confidence, None)
-    return replace(spot, is_valid=is_valid, reason=reason)
+
+
+def _points_to_the_tip(window: Window, guide: Estimate, calculator: PriceCalculator) -> PricePoints:
+    """Return the price points of the blocks up to the tip: the calculator's.
+
+    The published method finds them around any rough price, and takes the guide's: the window of the
+    guide is a block older, and pricing this one as well would take as long again. Of another method
+    nothing is known but what it says of a window.
+    """
+    rough_usd = guide.price.rough_price_usd
+    if calculator.price_window is price_window and rough_usd is not None:
+        return find_points(window, rough_usd)
+    return calculator.price_window(window).points

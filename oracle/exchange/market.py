@@ -3,13 +3,14 @@ follow."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 
 import numpy as np
 
 from oracle.chain import midnight_unix
 from oracle.errors import SourceError
+from oracle.estimate.limits import Limits
 from oracle.exchange.compare import Comparison, compare, exchange_mean
 from oracle.exchange.episodes import RECENT_TICKS, Episode, Moment, next_episode
 from oracle.record.store import Batch, Store
@@ -18,18 +19,8 @@ from oracle.sources import Quote, QuoteSource
 
 DAY_SECONDS = 86_400
 CLOSE_REACH_SECONDS = 3_600  # a day's exchange close is the last fresh quote of its last hour
-SPOT_MAX_AGE_SECONDS = (
-    7_200  # a spot price of an older block is not set against the exchange price now
-)
-
-
-@dataclass(frozen=True, slots=True)
-class MarketRules:
-    """The settings of the comparison."""
-
-    quote_max_age_seconds: int = 7_200
-    divergence_threshold_percent: float = 2.0
-    confidence_threshold: float = 0.3
+# A spot price of an older block is not set against the exchange price now.
+SPOT_MAX_AGE_SECONDS = 2 * 3_600
 
 
 class Market:
@@ -43,10 +34,10 @@ class Market:
         store: Store,
         batch: Batch,
         quotes: QuoteSource | None,
-        rules: MarketRules,
+        limits: Limits,
         since_unix: int,
     ) -> None:
-        self._rules, self._batch, self._quotes = rules, batch, quotes
+        self._limits, self._batch, self._quotes = limits, batch, quotes
         samples = store.samples(since_unix)
         self._times = [row["sampled_at_unix"] for row in samples]
         self._prices = [row["price_usd"] if not row["is_stale"] else np.nan for row in samples]
@@ -76,7 +67,7 @@ class Market:
             window_usd=price["window_usd"] if price["window_is_valid"] else None,
             exchange_usd=fresh_usd,
             exchange_mean_usd=self.mean(*window_span_unix),
-            threshold_percent=self._rules.divergence_threshold_percent,
+            threshold_percent=self._limits.divergence_threshold_percent,
         )
         row = {"time_unix": time_unix, "height": price["height"], **asdict(self.comparison)}
         self._batch.add("divergences", row)
@@ -94,7 +85,7 @@ class Market:
 
     def _record(self, quote: Quote, time_unix: int) -> float | None:
         """Add a sample; return its price unless the quote is too old to warn of anything."""
-        self.quote_is_stale = time_unix - quote.quoted_at_unix > self._rules.quote_max_age_seconds
+        self.quote_is_stale = time_unix - quote.quoted_at_unix > self._limits.quote_max_age_seconds
         if time_unix not in self._times:
             self._times.append(time_unix)
             self._prices.append(np.nan if self.quote_is_stale else quote.price_usd)
@@ -135,8 +126,8 @@ class Market:
 
     def _follow_episodes(self) -> None:
         limits = {
-            "divergence": self._rules.divergence_threshold_percent,
-            "low_confidence": self._rules.confidence_threshold,
+            "divergence": self._limits.divergence_threshold_percent,
+            "low_confidence": self._limits.confidence_threshold,
         }
         for kind, limit in limits.items():
             before = self._open.pop(kind, None)

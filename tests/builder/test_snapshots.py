@@ -15,6 +15,7 @@ from builder.api.picture import pictured, points_csv
 from builder.gather import Context, Record, iso
 from builder.site import gather
 from oracle.core.price import price_window
+from oracle.estimate.limits import Limits
 from oracle.record.reader import Reader
 from tests.helpers.made_history import END_UNIX, add_block, make_history
 
@@ -114,7 +115,7 @@ def test_a_large_divergence_is_about_the_market_and_not_about_our_health() -> No
 
 def test_a_quote_that_is_stale_by_now_raises_no_warning() -> None:
     with make_history(days=3, percent_off=3.2) as connection:
-        latest = latest_of(connection, Context(now_unix=END_UNIX, quote_max_age_seconds=60))
+        latest = latest_of(connection, Context(END_UNIX, limits=Limits(quote_max_age_seconds=60)))
     assert latest["exchange"]["is_stale"]
     assert not latest["divergence"]["is_large"]
     assert latest["divergence"]["message"] is None

@@ -14,11 +14,12 @@ from oracle.core.block import parse_block
 from oracle.core.eligible import RecentTxids, digest_block, is_round_btc
 from oracle.core.price import WindowPrice, price_window
 from oracle.core.window import Window, form_window
-from oracle.estimate.confidence import judge, window_confidence
+from oracle.estimate.confidence import window_confidence
+from oracle.estimate.limits import Limits
 from tests.helpers.simulated_windows import simulated_window
 from tests.helpers.vectors import block_index, chain_facts, expected
 
-LIMITS = {"threshold": 0.3, "min_usd": 10_000.0, "max_usd": 500_000.0}
+LIMITS = Limits(confidence_threshold=0.3, min_price_usd=10_000.0, max_price_usd=500_000.0)
 
 
 def confidence_of(window: Window) -> float:
@@ -178,21 +179,18 @@ def test_single_real_blocks_with_a_right_price_rank_above_those_with_a_wrong_one
 
 
 def test_a_trusted_price_within_the_limits_is_valid() -> None:
-    assert judge(68_150.0, 0.97, **LIMITS) == (True, None)
+    assert LIMITS.judge(68_150.0, 0.97) == (True, None)
 
 
 def test_confidence_below_the_threshold_is_not_valid() -> None:
-    assert judge(68_150.0, 0.12, **LIMITS) == (
-        False,
-        "confidence 0.12 is below the threshold of 0.30",
-    )
+    assert LIMITS.judge(68_150.0, 0.12) == (False, "confidence 0.12 is below the threshold of 0.30")
 
 
 def test_confidence_at_the_threshold_is_valid() -> None:
-    assert judge(68_150.0, 0.3, **LIMITS) == (True, None)
+    assert LIMITS.judge(68_150.0, 0.3) == (True, None)
 
 
 @pytest.mark.parametrize("price_usd", [9_999.0, 500_001.0])
 def test_a_price_outside_the_limits_is_not_valid(price_usd: float) -> None:
     reason = f"${price_usd:,.0f} lies outside the believable $10,000 to $500,000"
-    assert judge(price_usd, 1.0, **LIMITS) == (False, reason)
+    assert LIMITS.judge(price_usd, 1.0) == (False, reason)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from oracle import SpotPrice, spot_price
 from oracle.errors import RequestError
+from oracle.estimate.limits import Limits
 
 Floats = NDArray[np.float64]
 Heights = NDArray[np.int64]
@@ -37,13 +38,18 @@ def error_of(spot: SpotPrice) -> float:
     return abs(spot.price_usd / MARKET_USD - 1)
 
 
+def is_valid(spot: SpotPrice) -> bool:
+    """Whether its confidence would do by the default settings."""
+    return Limits().judge(spot.price_usd, spot.confidence)[0]
+
+
 def test_a_clear_peak_gives_the_market_price() -> None:
     assert error_of(spot_price(*points(), MARKET_USD * 1.02)) < 0.001
 
 
 def test_a_clear_peak_is_valid_with_high_confidence() -> None:
     spot = spot_price(*points(), MARKET_USD * 1.02)
-    assert (spot.is_valid, spot.reason) == (True, None)
+    assert (is_valid(spot), spot.reason) == (True, None)
     assert spot.confidence > 0.9
 
 
@@ -93,7 +99,7 @@ def test_empty_blocks_at_the_end_widen_the_look_back() -> None:
     heights, prices = points()
     kept = (heights < heights[-1] - 9) | (np.arange(len(heights)) >= len(heights) - 3)
     spot = spot_price(heights[kept], prices[kept], MARKET_USD)
-    assert spot.is_valid
+    assert is_valid(spot)
     assert error_of(spot) < 0.002
 
 
@@ -101,19 +107,19 @@ def test_a_hundred_points_in_six_blocks_are_followed_with_the_blocks_before() ->
     assert error_of(spot_price(*points(per_block=17), MARKET_USD)) < 0.002
 
 
-def test_points_without_a_peak_are_not_valid_and_say_why() -> None:
+def test_points_without_a_peak_have_a_confidence_below_the_threshold() -> None:
     spot = spot_price(*points(peak=0.0), MARKET_USD)
-    assert (spot.is_valid, spot.reason) == (False, "the last blocks show no clear price peak")
+    assert not is_valid(spot)
 
 
 def test_a_peak_that_is_gone_for_a_dozen_blocks_is_not_valid() -> None:
     before, after = points(blocks=144), points(blocks=12, peak=0.0)
     heights = np.concatenate((before[0], after[0] + 144))
-    assert not spot_price(heights, np.concatenate((before[1], after[1])), MARKET_USD).is_valid
+    assert not is_valid(spot_price(heights, np.concatenate((before[1], after[1])), MARKET_USD))
 
 
 def test_a_guide_far_from_the_market_gives_no_valid_price() -> None:
-    assert not spot_price(*points(), MARKET_USD * 2).is_valid
+    assert not is_valid(spot_price(*points(), MARKET_USD * 2))
 
 
 def test_it_is_trusted_no_further_than_its_guide() -> None:
@@ -130,7 +136,7 @@ def test_a_few_points_are_no_spot_price() -> None:
 
 def test_no_points_are_no_spot_price() -> None:
     spot = spot_price([], [], MARKET_USD)
-    assert (spot.price_usd, spot.is_valid, spot.confidence) == (None, False, 0.0)
+    assert (spot.price_usd, spot.confidence) == (None, 0.0)
 
 
 @pytest.mark.parametrize("guide", [None, float("nan"), float("inf"), 0.0, -1.0])
@@ -150,9 +156,8 @@ def test_points_that_are_no_prices_are_left_out() -> None:
 def test_one_price_repeated_by_everyone_is_one_witness_a_block() -> None:
     heights, prices = points(peak=0.0)
     robot = np.where(np.arange(len(prices)) % 3 == 0, MARKET_USD * 1.03, prices)
-    assert not spot_price(
-        heights[heights >= heights[-1] - 1], robot[heights >= heights[-1] - 1], MARKET_USD
-    ).is_valid
+    last_two = heights >= heights[-1] - 1
+    assert not is_valid(spot_price(heights[last_two], robot[last_two], MARKET_USD))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +216,7 @@ def test_no_real_day_is_wildly_missed_and_all_are_valid(
     real_days: tuple[Floats, list[SpotPrice], Floats],
 ) -> None:
     assert real_days[2].max() < 0.03
-    assert all(spot.is_valid for spot in real_days[1])
+    assert all(is_valid(spot) for spot in real_days[1])
 
 
 @pytest.mark.slow

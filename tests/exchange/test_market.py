@@ -9,7 +9,8 @@ import pytest
 
 from oracle.chain import utc_date
 from oracle.errors import SourceUnavailableError
-from oracle.exchange.market import Market, MarketRules
+from oracle.estimate.limits import Limits
+from oracle.exchange.market import Market
 from oracle.record.store import Batch, Store
 from oracle.sources import Quote
 
@@ -55,7 +56,7 @@ def store(tmp_path: Path):
 
 
 def market(store: Store, quotes: object = None, **rules: float) -> Market:
-    return Market(store, Batch(NOW), quotes, MarketRules(**rules), NOW - 3 * DAY)
+    return Market(store, Batch(NOW), quotes, Limits(**rules), NOW - 3 * DAY)
 
 
 def sampled(

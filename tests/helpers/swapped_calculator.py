@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oracle.core.price import WindowPrice, price_window
+import numpy as np
+
+from oracle.calculator import UTXOracleCalculator
+from oracle.core.price import PricePoints, WindowPrice, price_window
 from oracle.core.window import Window
 
 
@@ -35,6 +38,37 @@ class Speechless:
 
     def calculate_price_for_transactions(self, txs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {"price_usd": None, "confidence": 0.0}
+
+
+class Always(Speechless):
+    """One price, whatever the blocks hold, with twenty points a block at it."""
+
+    algorithm_version = "always"
+    price_usd = 77_777.0
+
+    def price_window(self, window: Window) -> WindowPrice:
+        index = np.repeat(np.arange(len(window.block_heights), dtype=np.int32), 20)
+        points = PricePoints(index, np.full(len(index), self.price_usd))
+        return WindowPrice(len(window.value_sats), self.price_usd, points=points)
+
+
+class AlwaysOfOurs(UTXOracleCalculator):
+    """Ours with another way to price a window."""
+
+    algorithm_version = "always-of-ours"
+
+    def price_window(self, window: Window) -> WindowPrice:  # type: ignore[override]
+        return Always().price_window(window)
+
+
+class WithoutPoints(Speechless):
+    def price_window(self, window: Window) -> WindowPrice:
+        return WindowPrice(len(window.value_sats), 77_777.0)
+
+
+class NotANumber(Speechless):
+    def price_window(self, window: Window) -> WindowPrice:
+        return WindowPrice(len(window.value_sats), float("nan"))
 
 
 class NoWindow(Speechless):

@@ -16,8 +16,8 @@ from oracle.core.eligible import BlockFacts
 from oracle.core.price import WindowPrice
 from oracle.core.window import Window, form_window
 from oracle.errors import BlockNotFoundError
-from oracle.estimate.spot import SpotPrice
-from oracle.estimate.window import Estimate, Limits
+from oracle.estimate.limits import Limits
+from oracle.estimate.window import Estimate, SpotEstimate
 from oracle.record.store import Store
 from oracle.simulated.chain import SimulatedChain, SimulationSettings, header_hash
 from oracle.sources import ChainTip, Health, Quote
@@ -150,9 +150,11 @@ def window_fingerprint(window: Window, calculator: object, limits: Limits) -> Es
     return Estimate(price, window, price_usd, price_usd - 100, price_usd + 100, 0.9, True, None)
 
 
-def spot_fingerprint(blocks: Sequence[BlockFacts], guide: Estimate, limits: Limits) -> SpotPrice:
+def spot_fingerprint(
+    blocks: Sequence[BlockFacts], guide: Estimate, calculator: object, limits: Limits
+) -> SpotEstimate:
     """Stand in for `estimate_spot`."""
     price_usd = window_fingerprint(form_window(blocks[-144:]), None, limits).price_usd
-    return SpotPrice(
+    return SpotEstimate(
         price_usd, price_usd, price_usd, 0.9, True, None, blocks[-36].height, blocks[-1].height, 99
     )
