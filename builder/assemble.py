@@ -66,7 +66,7 @@ def render_and_publish(
         now_unix=latest["generated_at_unix"],
         public_url=output.public_url,
         days_to_render=dates,
-        carried=[page for page, key in settled.items() if draft.has(page, key)],
+        carried=[page for page, key in settled.items() if draft.carry(page, key)],
     )
     files = {
         **rendered,
@@ -108,8 +108,13 @@ def _health_marks(status: Row) -> list[str]:
 
     One for each hundred seconds until the site counts as stale: when builds stop, they run out.
     """
-    until = status["next_due_at_unix"] + (STALE_RUNS - 1) * status["interval_seconds"]
-    fresh = range(status["generated_at_unix"] // 100, until // 100 + 1)
+    interval_seconds = status["interval_seconds"]
+    now_unix = status["generated_at_unix"]
+    due_unix = min(
+        status["next_due_at_unix"], now_unix + interval_seconds
+    )  # whatever the record says
+    until_unix = due_unix + (STALE_RUNS - 1) * interval_seconds
+    fresh = range(now_unix // 100, until_unix // 100 + 1)
     marks = [f"{HEALTH}/fresh/{hundreds}" for hundreds in fresh]
     return [*marks, *([f"{HEALTH}/failing"] if status["status"] in SICK else [])]
 

@@ -9,14 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-MANIFEST = "api/manifest.json"
-Entry = dict[str, Any]
-
-
-def read_manifest(release: Path | None) -> dict[str, Entry]:
-    """Return a release's manifest entries by path; none without a release."""
-    files = json.loads((release / MANIFEST).read_bytes())["files"] if release else ()
-    return {entry["path"]: entry for entry in files}
+from builder.releases import Entry, whole_files
 
 
 class Draft:
@@ -28,7 +21,7 @@ class Draft:
 
     def __init__(self, current: Path | None = None) -> None:
         self.current = current
-        self.known = read_manifest(current)
+        self.known = whole_files(current)
         self.entries: dict[str, Entry] = {}
         self.files: dict[str, bytes] = {}
         self.made_from: dict[str, str | None] = {}
@@ -36,33 +29,34 @@ class Draft:
 
     def add(self, path: str, data: bytes) -> None:
         """Put a file into the release; one with the same bytes as now is carried over."""
-        facts = {
+        sha256 = hashlib.sha256(data).hexdigest()
+        known = self.known.get(path)
+        is_same = known is not None and known["sha256"] == sha256
+        self.entries[path] = {
             "path": path,
             "size_bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "gzip_bytes": None,
-        }
-        known = self.known.get(path, {})
-        is_same = known.get("sha256") == facts["sha256"]
-        self.entries[path] = {
-            **(known if is_same else facts),
+            "sha256": sha256,
+            "gzip_bytes": known["gzip_bytes"] if known and is_same else None,
             "made_from": self.made_from.get(path),
         }
         if not is_same:
             self.files[path] = data
 
-    def has(self, path: str, key: str | None) -> bool:
-        """Carry a file over when it was made from the same things; tell whether it was. No key:
-        never."""
+    def carry(self, path: str, key: str | None) -> bool:
+        """Carry a file over when it was made from the same things, and tell whether it was.
+
+        What it is made from is remembered for when it must be made. Without a key it must.
+        """
         self.made_from[path] = key
-        is_same = key is not None and self.known.get(path, {}).get("made_from") == key
-        if is_same:
-            self.entries[path] = self.known[path]
-        return is_same
+        known = self.known.get(path)
+        if key is None or known is None or known["made_from"] != key:
+            return False
+        self.entries[path] = known
+        return True
 
     def once(self, path: str, key: str | None, make: Callable[[], bytes]) -> None:
         """Put a file into the release that is only made when what it is made from has changed."""
-        if not self.has(path, key):
+        if not self.carry(path, key):
             self.add(path, make())
 
     def read(self, path: str) -> bytes:

@@ -1,28 +1,40 @@
-"""Releases: a draft becomes a folder, and the folder becomes the site in one atomic step.
+"""Publishing: a draft becomes a release, and the release becomes the site in one atomic step.
 
-`<site>/public` is a symbolic link to `releases/<build id>`. A release is built beside the others
-under a name that begins with `.tmp-`, flushed to disk, renamed, and then the link is replaced.
-Whenever a build dies, the link still points at a whole release; the next build removes what was
-left.
+A release is built beside the others under a name that begins with `.tmp-`, flushed to disk,
+renamed, and then the link is replaced. Whenever a build dies, the link still points at a whole
+release; the next build removes what was left.
 """
 
 from __future__ import annotations
 
 import gzip
 import os
-import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
-from builder.draft import MANIFEST, Draft, dump, read_manifest
-from builder.gather import Snapshot
-from oracle.errors import NoDataError
+from builder.draft import Draft, dump
+from builder.releases import (
+    FILE_MODE,
+    FOLDER_MODE,
+    MANIFEST,
+    RELEASES,
+    UNFINISHED,
+    DamagedReleaseError,
+    Entry,
+    current_release,
+    next_number,
+    point_to,
+    read_manifest,
+    releases,
+    remove,
+    remove_unfinished,
+    set_aside,
+    set_strangers_aside,
+    twin_of,
+)
 
-LINK, RELEASES, UNFINISHED = "public", "releases", ".tmp-"
 HEALTH = "health"  # the folder of marks for nginx
 GZIP_SUFFIXES = {".html", ".json", ".css", ".js", ".svg", ".csv", ".txt", ".xml", ".atom"}
 GZIP_FROM_BYTES = 1000
@@ -31,20 +43,7 @@ GZIP_LEVEL = 6
 WRITERS = 4  # most of writing a file is waiting for the disk to have it
 
 
-def current_release(site_dir: Path) -> Path | None:
-    """Return the folder that is published now, if any."""
-    link = site_dir / LINK
-    return link.resolve() if link.is_dir() else None
-
-
-def releases(site_dir: Path) -> list[Path]:
-    """Return the finished releases, oldest first."""
-    return sorted(
-        p for p in (site_dir / RELEASES).glob("*") if p.is_dir() and not p.name.startswith(".")
-    )
-
-
-def publish(site_dir: Path, draft: Draft, manifest: Snapshot, *, keep: int = 5) -> Path:
+def publish(site_dir: Path, draft: Draft, manifest: Mapping[str, object], *, keep: int = 5) -> Path:
     """Write a release, make it the site, remove the oldest ones, and return its folder.
 
     Args:
@@ -54,52 +53,54 @@ def publish(site_dir: Path, draft: Draft, manifest: Snapshot, *, keep: int = 5) 
         keep: how many releases to keep, this one included.
     """
     folder = site_dir / RELEASES
-    folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(leftover)
-    unfinished = folder / f"{UNFINISHED}{manifest['build_id']}"
+    if folder.exists() and not folder.is_dir():
+        set_aside(site_dir, folder, "is no folder of releases")
+    make_folder(folder)
+    remove_unfinished(site_dir)
+    name = f"{next_number(site_dir):08d}-{manifest['build_id']}"
+    unfinished = folder / f"{UNFINISHED}{name}"
     write_release(unfinished, draft, manifest, _begin(site_dir, unfinished, keep))
-    final = _free_name(folder / manifest["build_id"])
+    final = folder / name
     unfinished.rename(final)
     _flush(folder)
-    _point_to(site_dir, final)
-    for old in [p for p in releases(site_dir) if p != final][: -(keep - 1) or None]:
-        shutil.rmtree(old)
+    point_to(site_dir, final)
+    _flush(site_dir)
+    set_strangers_aside(site_dir)
+    others = [path for path in releases(site_dir) if path != final]
+    for old in others[: -(keep - 1) or None]:
+        remove(old)
     return final
 
 
-def _begin(site_dir: Path, unfinished: Path, keep: int) -> Mapping[str, Any]:
-    """Begin with the oldest release when its time is over: most of its files are wanted again, as
-    links.
+def _begin(site_dir: Path, unfinished: Path, keep: int) -> Mapping[str, Entry]:
+    """Begin with the oldest release when its time is over: most of its files are wanted again.
 
-    So the cost of a build does not grow with the number of files carried over. Returns the files
-    in it.
+    They are links that stay, so the cost of a build does not grow with the number of files carried
+    over. Returns the files in it.
     """
     kept = releases(site_dir)
     if len(kept) < max(keep, 2) or kept[0] == current_release(site_dir):
         return {}
-    found = read_manifest(kept[0])
+    try:
+        found = read_manifest(kept[0])
+    except DamagedReleaseError:
+        set_aside(site_dir, kept[0], "has a manifest that cannot be read")
+        return {}
     kept[0].rename(unfinished)
+    _open_folders(unfinished)
     return found
 
 
-def rollback(site_dir: Path, to: str | None = None) -> Path:
-    """Point the site at a kept release: the one named, or the one before the present one.
-
-    Raises:
-        NoDataError: there is no such release.
-    """
-    kept, current = releases(site_dir), current_release(site_dir)
-    earlier = [p for p in kept if current is None or p.name < current.name]
-    wanted = [p for p in kept if p.name == to] if to else earlier[-1:]
-    if not wanted:
-        names = ", ".join(p.name for p in kept) or "none"
-        raise NoDataError(f"there is no {to or 'earlier release'} to go back to; kept are: {names}")
-    _point_to(site_dir, wanted[0])
-    return wanted[0]
+def _open_folders(release: Path) -> None:
+    """Let the web server into every folder of a release that was made under another umask."""
+    if release.stat().st_mode & 0o777 != FOLDER_MODE:
+        for folder, _, _ in os.walk(release):
+            Path(folder).chmod(FOLDER_MODE)
 
 
-def write_release(folder: Path, draft: Draft, manifest: Snapshot, found: Mapping[str, Any]) -> None:
+def write_release(
+    folder: Path, draft: Draft, manifest: Mapping[str, object], found: Mapping[str, Entry]
+) -> None:
     """Write all files of a draft: carried ones as hard links, new ones flushed to disk.
 
     Args:
@@ -108,55 +109,74 @@ def write_release(folder: Path, draft: Draft, manifest: Snapshot, found: Mapping
         manifest: without its list of files.
         found: the files of that old release by path, as in its manifest.
     """
-    for path, entry in draft.entries.items():
-        if path not in draft.files and found.get(path, {}).get("sha256") != entry["sha256"]:
+    for path in draft.entries:
+        if path not in draft.files:
             _carry(folder, draft, path)
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(partial(_write, folder, draft), draft.files))
     for path in found.keys() - draft.entries.keys():
         _clear(folder / path)
     entries = [draft.entries[path] for path in draft.paths()]
-    _write_flushed(_place(folder, MANIFEST), dump({**manifest, "files": entries}))
-    shutil.rmtree(folder / HEALTH, ignore_errors=True)
+    remove(folder / HEALTH)
     for mark in draft.marks:
-        _place(folder, mark).touch()
+        _write_file(_place(folder, mark), b"")
+    _write_flushed(_place(folder, MANIFEST), dump({**manifest, "files": entries}))
 
 
 def _carry(folder: Path, draft: Draft, path: str) -> None:
-    source, target = (draft.current or folder) / path, _place(folder, path)
-    target.hardlink_to(source)
+    source = (draft.current or folder) / path
+    target = folder / path
+    _link(source, target)
     if draft.entries[path]["gzip_bytes"]:
-        _twin(target).hardlink_to(_twin(source))
+        _link(twin_of(source), twin_of(target))
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make a file the same as another; in a release that is made over it may be so already."""
+    is_there = target.is_file() and not target.is_symlink()
+    if not (is_there and target.samefile(source)):
+        make_folder(target.parent)
+        remove(target)
+        target.hardlink_to(source)
+    if target.stat().st_mode & 0o777 != FILE_MODE:
+        target.chmod(FILE_MODE)
 
 
 def _write(folder: Path, draft: Draft, path: str) -> None:
-    target, data = _place(folder, path), draft.files[path]
+    target = _place(folder, path)
+    data = draft.files[path]
     _write_flushed(target, data)
     if packed := compress(target.suffix, data):
-        _write_flushed(_twin(target), packed)
+        _write_flushed(twin_of(target), packed)
         draft.entries[path]["gzip_bytes"] = len(packed)
-
-
-def _twin(path: Path) -> Path:
-    return path.with_name(f"{path.name}.gz")
 
 
 def _place(folder: Path, path: str) -> Path:
     """Return where a file goes, with nothing there: an old one may be a link that others share."""
     target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     _clear(target)
     return target
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; new ones can be entered by the web server."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        path.chmod(FOLDER_MODE)
+
+
 def _clear(target: Path) -> None:
-    target.unlink(missing_ok=True)
-    _twin(target).unlink(missing_ok=True)
+    remove(target)
+    remove(twin_of(target))
 
 
 def compress(suffix: str, data: bytes) -> bytes | None:
-    """Return the gzip twin of a file where it is worth one; no time inside, so same input, same
-    bytes."""
+    """Return the gzip twin of a file where it is worth one.
+
+    There is no time inside, so the same input gives the same bytes.
+    """
     if suffix not in GZIP_SUFFIXES or not GZIP_FROM_BYTES <= len(data) < GZIP_BELOW_BYTES:
         return None
     packed = gzip.compress(data, GZIP_LEVEL, mtime=0)
@@ -164,27 +184,22 @@ def compress(suffix: str, data: bytes) -> bytes | None:
 
 
 def _write_flushed(target: Path, data: bytes) -> None:
-    with target.open("wb", buffering=0) as file:
-        file.write(data)
-        os.fsync(file)
+    _write_file(target, data, is_flushed=True)
+
+
+def _write_file(target: Path, data: bytes, *, is_flushed: bool = False) -> None:
+    with target.open("xb", buffering=0) as file:
+        os.fchmod(file.fileno(), FILE_MODE)
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
+        if is_flushed:
+            os.fsync(file)
 
 
 def _flush(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
-
-
-def _free_name(wanted: Path) -> Path:
-    others = (wanted.with_name(f"{wanted.name}-{number}") for number in count(2))
-    return next(
-        path for path in chain([wanted], others) if not path.exists()
-    )  # the same moment built twice
-
-
-def _point_to(site_dir: Path, release: Path) -> None:
-    fresh = site_dir / f"{UNFINISHED}{LINK}"
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(Path(RELEASES) / release.name)
-    fresh.replace(site_dir / LINK)
-    _flush(site_dir)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

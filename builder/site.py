@@ -36,7 +36,7 @@ from builder.assemble import BuildReport, Output, look_fingerprint, render_and_p
 from builder.data import export_all, make_key
 from builder.draft import Draft, Objects, dump
 from builder.gather import TICKS_SECONDS, Context, Record, Row, Snapshot
-from builder.publish import current_release
+from builder.releases import current_release
 from oracle.record.reader import Reader, empty_reader
 
 NO_OBJECTS = ("api/days/", "api/schema/", "api/openapi.json")  # of the JSON below api/
@@ -158,7 +158,7 @@ def _make_days(
         path, key = f"api/days/{row['date']}.json", make_key(stored)
         draft.once(path, key, lambda row=row: dump(pictured(reader, row)))  # type: ignore[misc]
         draft.once(f"{path[:-5]}.csv", key, lambda path=path: points_csv(objects[path]))  # type: ignore[misc]
-        has_page = draft.has(f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}")
+        has_page = draft.carry(f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}")
         if later is None:
             objects.load(path)
         yield None if has_page else row["date"]

@@ -62,15 +62,13 @@ def latest(record: Record, context: Context) -> Snapshot:
     }
     notices = notices_of(record, shown, context)
     due = (record.runs[0]["started_at_unix"] if record.runs else 0) + context.interval_seconds
+    latest_due = context.now_unix + context.interval_seconds
     return {
         **head(record.facts, context.now_unix),
         "status": status_of(notices),
         "notices": notices,
         **shown,
-        **times(
-            "next_due_at",
-            due if due > context.now_unix else context.now_unix + context.interval_seconds,
-        ),
+        **times("next_due_at", due if context.now_unix < due < latest_due else latest_due),
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import click
 
-from builder import publish
+from builder import releases
 from builder.site import Output, build_site, publish_failure
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.context import context_of
@@ -92,4 +92,4 @@ def rollback(release: str | None) -> None:
     """Go back to the release before the present one, or to the one named."""
     settings = read_settings()
     with only_run(settings):
-        click.echo(publish.rollback(settings.oracle_site_dir, release).name)
+        click.echo(releases.rollback(settings.oracle_site_dir, release).name)

@@ -7,7 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import click
 
-from builder.publish import current_release
+from builder.releases import current_release
 from oracle.cli.common import read_settings
 from oracle.errors import NoDataError, RequestError
 

@@ -18,10 +18,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from builder import publish as publishing
 from builder.draft import Draft
 from builder.gather import Context
-from builder.publish import compress, current_release, publish, releases, rollback
+from builder.publish import compress, publish
+from builder.releases import UNFINISHED, current_release, releases, rollback
 from builder.site import BuildReport, Output, build_site, publish_failure
 from oracle.errors import NoDataError
 from oracle.record.reader import Reader, open_reader
@@ -95,14 +95,14 @@ def contents(release: Path) -> dict[str, str]:
 def test_a_release_is_reached_through_the_link(tmp_path: Path) -> None:
     small(tmp_path, "a", {"index.html": b"hello"})
     assert (tmp_path / "public" / "index.html").read_bytes() == b"hello"
-    assert (tmp_path / "public").readlink() == Path("releases/a")
+    assert (tmp_path / "public").readlink() == Path("releases/00000001-a")
 
 
 def test_the_next_release_takes_the_place_of_the_last(tmp_path: Path) -> None:
     small(tmp_path, "a", {"index.html": b"one"})
     small(tmp_path, "b", {"index.html": b"two"})
     assert (tmp_path / "public" / "index.html").read_bytes() == b"two"
-    assert (tmp_path / "releases" / "a" / "index.html").read_bytes() == b"one"
+    assert (tmp_path / "releases" / "00000001-a" / "index.html").read_bytes() == b"one"
 
 
 def test_an_unchanged_file_is_the_same_file_on_disk(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_file_that_is_wanted_no_more_is_gone(tmp_path: Path) -> None:
 def test_only_the_last_releases_are_kept(tmp_path: Path) -> None:
     for name in "abcde":
         small(tmp_path, name, {"index.html": name.encode()}, keep=3)
-    assert [p.name for p in releases(tmp_path)] == ["c", "d", "e"]
+    assert [p.name for p in releases(tmp_path)] == ["00000003-c", "00000004-d", "00000005-e"]
 
 
 def test_a_release_made_over_from_the_oldest_has_nothing_of_it_left(tmp_path: Path) -> None:
@@ -134,13 +134,13 @@ def test_making_a_release_over_leaves_files_that_others_share_as_they_are(tmp_pa
     for name in "ab":
         small(tmp_path, name, {"x.css": b"shared by a and b"}, keep=2)
     small(tmp_path, "c", {"x.css": b"new"}, keep=2)
-    assert (tmp_path / "releases" / "b" / "x.css").read_bytes() == b"shared by a and b"
+    assert (tmp_path / "releases" / "00000002-b" / "x.css").read_bytes() == b"shared by a and b"
 
 
 def test_the_same_moment_built_twice_gives_two_whole_releases(tmp_path: Path) -> None:
     small(tmp_path, "a", {"index.html": b"one"})
     small(tmp_path, "a", {"index.html": b"two"})
-    assert [p.name for p in releases(tmp_path)] == ["a", "a-2"]
+    assert [p.name for p in releases(tmp_path)] == ["00000001-a", "00000002-a"]
     assert (tmp_path / "public" / "index.html").read_bytes() == b"two"
 
 
@@ -149,28 +149,28 @@ def test_leftovers_of_a_killed_build_are_removed_by_the_next(tmp_path: Path) -> 
     (tmp_path / "releases" / ".tmp-dead" / "half.html").write_bytes(b"half")
     (tmp_path / ".tmp-public").symlink_to("nowhere")
     small(tmp_path, "a", {"index.html": b"one"})
-    assert sorted(p.name for p in (tmp_path / "releases").iterdir()) == ["a"]
+    assert sorted(p.name for p in (tmp_path / "releases").iterdir()) == ["00000001-a"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["public", "releases"]
 
 
 def test_rollback_goes_to_the_release_before(tmp_path: Path) -> None:
     for name in "abc":
         small(tmp_path, name, {"index.html": name.encode()})
-    assert rollback(tmp_path).name == "b"
-    assert rollback(tmp_path).name == "a"
+    assert rollback(tmp_path).name == "00000002-b"
+    assert rollback(tmp_path).name == "00000001-a"
     assert (tmp_path / "public" / "index.html").read_bytes() == b"a"
 
 
 def test_rollback_goes_to_the_release_that_is_named(tmp_path: Path) -> None:
     for name in "abc":
         small(tmp_path, name, {"index.html": name.encode()})
-    assert rollback(tmp_path, "a").name == "a"
-    assert rollback(tmp_path, "c").name == "c"
+    assert rollback(tmp_path, "00000001-a").name == "00000001-a"
+    assert rollback(tmp_path, "00000003-c").name == "00000003-c"
 
 
 def test_rollback_without_an_earlier_release_says_what_there_is(tmp_path: Path) -> None:
     small(tmp_path, "a", {"index.html": b"a"})
-    with pytest.raises(NoDataError, match="kept are: a"):
+    with pytest.raises(NoDataError, match="kept are: 00000001-a"):
         rollback(tmp_path)
 
 
@@ -178,18 +178,18 @@ def test_rollback_to_an_unknown_release_changes_nothing(tmp_path: Path) -> None:
     small(tmp_path, "a", {"index.html": b"a"})
     with pytest.raises(NoDataError, match="no zzz"):
         rollback(tmp_path, "zzz")
-    assert (tmp_path / "public").readlink() == Path("releases/a")
+    assert (tmp_path / "public").readlink() == Path("releases/00000001-a")
 
 
 def test_a_build_after_a_rollback_keeps_the_release_that_was_gone_back_to(tmp_path: Path) -> None:
     for name in "abc":
         small(tmp_path, name, {"index.html": name.encode()}, keep=3)
-    rollback(tmp_path, "a")
+    rollback(tmp_path, "00000001-a")
     small(tmp_path, "d", {"index.html": b"d"}, keep=3)
     assert (tmp_path / "public" / "index.html").read_bytes() == b"d"
     assert (
-        "a" not in [p.name for p in releases(tmp_path)]
-        or (tmp_path / "releases/a/index.html").read_bytes() == b"a"
+        "00000001-a" not in [p.name for p in releases(tmp_path)]
+        or (tmp_path / "releases/00000001-a/index.html").read_bytes() == b"a"
     )
 
 
@@ -366,8 +366,8 @@ with open_reader(Path(sys.argv[1])) as reader:
         ("_write_flushed", 30, 2),
         ("_clear", 0, 2),
         ("_carry", 9, 5),
-        ("_free_name", 0, 5),
-        ("_point_to", 0, 2),
+        ("_flush", 0, 5),
+        ("point_to", 0, 2),
     ],
 )
 def test_a_build_killed_at_any_step_leaves_the_old_site_whole(
@@ -395,4 +395,4 @@ def test_a_build_killed_at_any_step_leaves_the_old_site_whole(
             reader, Output(site, keep_releases=keep), Context(now_unix=prepared.now_unix)
         )
     assert contents(report.folder) == prepared.wanted
-    assert not list((site / "releases").glob(f"{publishing.UNFINISHED}*"))
+    assert not list((site / "releases").glob(f"{UNFINISHED}*"))
