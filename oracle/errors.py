@@ -10,8 +10,11 @@ OracleError                   one sentence that says what to do; carries its exi
 ├── SourceError               a source of blocks or quotes; carries the source's name and the URL:
 exit 1
 │   ├── SourceUnavailableError  it did not answer, or is not ready; the next source may be tried
+│   │   └── SourceTimeoutError    it took longer than a request may
+│   ├── SourceSyncingError      its node has not caught up: an answer; no other source is asked
 │   ├── SourceRefusedError      it answered no: wrong password, forbidden
-│   ├── BlockNotFoundError      it does not have this block (unknown, pruned)
+│   ├── BlockNotFoundError      it does not have this block (unknown, pruned); another may
+│   ├── NoQuoteError            it has no price that can be used
 │   └── BadAnswerError          it answered something that is not what it should be
 ├── StoreError                the database cannot be read or written: exit 3
 ├── BusyError                 another run holds the lock: exit 4
@@ -27,7 +30,12 @@ class OracleError(Exception):
     """Base of all errors raised on purpose; `str(error)` is one sentence for a person."""
 
     exit_code: ClassVar[int] = 1
-    code: ClassVar[str] = "ORACLE_ERROR"
+    code: str = "ORACLE_ERROR"  # in the published error shape
+
+    @property
+    def public_message(self) -> str:
+        """Return the sentence as it may be published."""
+        return str(self)
 
 
 class RequestError(OracleError):
@@ -80,23 +88,56 @@ class VerificationError(ParseError):
 
 
 class SourceError(OracleError):
-    """A source of blocks or quotes failed; `source` names it and `url` says where it was asked."""
+    """A source of blocks or quotes failed.
+
+    `source` names it, and `url` says where it was asked, without path, query and login. `str()` is
+    for the owner of this machine; `public_message` is what may be published: it holds no address
+    and no text that came from outside.
+    """
 
     code = "SOURCE_ERROR"
 
     def __init__(
-        self, message: str, *, source: str, url: str | None = None, attempts: int = 1
+        self,
+        message: str,
+        *,
+        source: str,
+        url: str | None = None,
+        attempts: int = 1,
+        code: str | None = None,
+        public_message: str | None = None,
     ) -> None:
         super().__init__(message)
         self.source = source
         self.url = url
         self.attempts = attempts
+        self.code = code or self.code
+        self._public_message = public_message or f"{source} failed"
+
+    @property
+    def public_message(self) -> str:
+        """Return the sentence without any address, and without text that came from outside."""
+        return self._public_message
 
 
 class SourceUnavailableError(SourceError):
-    """The source does not answer or is not ready: a later try, or the next source, may work."""
+    """The source does not answer or is not ready: a later try, or the next source, may work.
+
+    `retry_after_seconds` is how long it asked to be left alone, if it did.
+    """
 
     code = "SOURCE_UNAVAILABLE"
+    retry_after_seconds: float | None = None
+
+
+class SourceTimeoutError(SourceUnavailableError):
+    """The source took longer than a whole request may take."""
+
+
+class SourceSyncingError(SourceError):
+    """The source's node has not caught up with its chain: wait, and ask no other source instead."""
+
+    code = "SOURCE_SYNCING"
 
 
 class SourceRefusedError(SourceError):
@@ -109,6 +150,12 @@ class BlockNotFoundError(SourceError):
     """The source is well but does not have this block: unknown, beyond the tip, or pruned."""
 
     code = "BLOCK_NOT_FOUND"
+
+
+class NoQuoteError(SourceError):
+    """The source answered, but not with a price of about now: it has none, or none to believe."""
+
+    code = "NO_QUOTE"
 
 
 class BadAnswerError(SourceError):

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 from filelock import FileLock, Timeout
 
 from oracle.config import Settings
@@ -21,7 +20,7 @@ from oracle.errors import (
     OracleError,
     RequestError,
     SourceError,
-    SourceUnavailableError,
+    SourceTimeoutError,
     StoreError,
 )
 from oracle.exchange.episodes import Episode
@@ -36,11 +35,6 @@ from oracle.wiring import Clock, calculator_of, open_sources, tick_rules_of
 SERVES_SECONDS = range(
     3_600
 )  # while a node hangs, a price this old still serves, and nobody is told
-UNAVAILABLE_CODES = {
-    "bitcoin-core": "BITCOIN_RPC_UNAVAILABLE",
-    "mempool": "MEMPOOL_API_UNAVAILABLE",
-    "electrs": "ELECTRS_UNAVAILABLE",
-}
 log = get_logger(__name__)
 
 
@@ -158,7 +152,8 @@ class Run:
         """Log, record and tell a failure; while Bitcoin Core only hangs, a fresh record still
         serves."""
         age_seconds = self._seconds_since_success()
-        is_node_hanging = _has_timed_out(error) and "core" in self.settings.oracle_sources
+        has_timed_out = isinstance(error, SourceTimeoutError)
+        is_node_hanging = has_timed_out and "core" in self.settings.oracle_sources
         if is_node_hanging and age_seconds in SERVES_SECONDS:
             log.warning(
                 "the node does not answer; the last recorded price still serves",
@@ -166,10 +161,10 @@ class Run:
             )  # fmt: skip
             self._record_failure(error, is_node_hanging=True)
             return
-        log.error("the run failed; nothing was recorded", reason=str(error), code=error_code(error))
+        log.error("the run failed; nothing was recorded", reason=str(error), code=error.code)
         self.error, self.exit_code, self.may_publish = error, error.exit_code, False
         if self._record_failure(error, is_node_hanging=is_node_hanging):
-            self._tell("failure", str(error))
+            self._tell("failure", error.public_message)
 
     def _seconds_since_success(self) -> int | None:
         with suppress(StoreError):
@@ -251,28 +246,14 @@ class Run:
         log.info("recorded", **facts, **prices, **compared)
 
 
-def _has_timed_out(error: BaseException | None) -> bool:
-    while error is not None and not isinstance(error, httpx.TimeoutException):
-        error = error.__cause__
-    return error is not None
-
-
-def error_code(error: OracleError) -> str:
-    """Return the code of an error in the published error shape."""
-    if isinstance(error, SourceUnavailableError):
-        return UNAVAILABLE_CODES.get(error.source, error.code)
-    return error.code
-
-
 def error_object(error: OracleError, settings: Settings) -> dict[str, Any]:
     """Return an error in the published shape, without secrets."""
     details: Mapping[str, Any] = {}
     if isinstance(error, SourceError):
-        cause = error.__cause__ or error
-        details = {"url": error.url, "attempts": error.attempts, "last_error": str(cause)}
+        details = {"source": error.source, "attempts": error.attempts}
     shape = {
-        "code": error_code(error),
-        "message": str(error),
+        "code": error.code,
+        "message": error.public_message,
         "retry_after": 60 * settings.analysis_interval_minutes,
         "details": details,
     }

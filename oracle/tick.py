@@ -8,7 +8,7 @@ fails at any step leaves the record as it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from oracle.calculator import PriceCalculator
@@ -125,7 +125,7 @@ def run_tick(
     ended = ended_unix() if ended_unix else now_unix
     tick.batch.add(
         "runs",
-        run_row(now_unix, ended, outcome, sources=[asdict(found) for found in health], **run),
+        run_row(now_unix, ended, outcome, sources=[found.published() for found in health], **run),
     )
     store.write(tick.batch)
     return TickReport(

@@ -148,4 +148,5 @@ def _source(source: Row, runs: Iterable[Row]) -> Snapshot:
         if other["is_reachable"]
     )
     reached = (moment for moment, other in answers if other["source"] == source["source"])
-    return {**source, **times("last_success_at", next(reached, None))}
+    kept = {name: value for name, value in source.items() if name != "url"}  # in older records
+    return {**kept, **times("last_success_at", next(reached, None))}

@@ -5,8 +5,11 @@ every block against the hash it asked for. Foreign exceptions end here, as `Sour
 kinds.
 """
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Literal, Protocol
+
+# What a source is when it is asked how it is; all but the first two need somebody.
+State = Literal["ok", "prices_only", "syncing", "refused", "bad_answer", "unreachable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,11 @@ class ChainTip:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a probe found out about one source, for `oracle doctor` and `status.json`."""
+    """What a probe found out about one source.
+
+    `oracle doctor` shows all of it to the owner of the machine; what is recorded and published is
+    `published()`.
+    """
 
     source: str
     url: str
@@ -30,6 +37,14 @@ class Health:
     is_synced: bool | None = None
     tip_height: int | None = None
     advice: tuple[str, ...] = ()
+    state: State = "ok"
+    public_advice: tuple[str, ...] = ()
+
+    def published(self) -> dict[str, object]:
+        """Return what may leave the machine: no address, and no text that may hold one."""
+        shown = asdict(self)
+        del shown["url"], shown["public_advice"]
+        return {**shown, "advice": list(self.public_advice)}
 
 
 class BlockSource(Protocol):
@@ -74,11 +89,10 @@ class Quote:
 
 
 class QuoteSource(Protocol):
-    """Somebody who knows the exchange price. `None` means: no quote, for a reason that is not an
-    error."""
+    """Somebody who knows the exchange price. `None` means: no quote, and no reason to name."""
 
     def latest(self) -> Quote | None:
-        """Return the newest quote."""
+        """Return the newest quote; raise `NoQuoteError` with the reason why there is none."""
 
     def at(self, time_unix: int) -> Quote | None:
         """Return the newest quote at or before a time, when one is close enough."""

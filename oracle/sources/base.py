@@ -1,5 +1,7 @@
 """What all real sources share: a name, an address, errors that begin with both, and a probe."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,17 +13,27 @@ from oracle.errors import (
     BlockNotFoundError,
     ParseError,
     SourceError,
+    SourceRefusedError,
+    SourceSyncingError,
     SourceUnavailableError,
 )
-from oracle.sources import ChainTip, Health
+from oracle.sources import ChainTip, Health, State
 from oracle.sources.networks import NETWORKS
+
+STATES: dict[type[SourceError], State] = {
+    SourceSyncingError: "syncing",
+    SourceRefusedError: "refused",
+    SourceUnavailableError: "unreachable",
+}
 
 
 class Source:
-    """A source by its name and its address; `url` never holds a password."""
+    """A source by its name and its address; `url` never holds a password, a path or a query."""
 
     network: Callable[[], str]
     tip: Callable[[], ChainTip]
+
+    unavailable_code = SourceUnavailableError.code  # what the API calls an outage of this source
 
     def __init__(self, name: str, url: str, delays_seconds: tuple[float, ...] = ()) -> None:
         self.name = name
@@ -41,17 +53,28 @@ class Source:
             known = replace(
                 known, is_reachable=True, latency_ms=latency_ms, network=network, is_synced=False
             )
+            tip = self.tip()
+            advice = self._advice(tip)
             return replace(
-                known, version=self._version(), tip_height=self.tip().height, is_synced=True
+                known,
+                version=self._version(),
+                tip_height=tip.height,
+                is_synced=True,
+                advice=advice,
+                public_advice=advice,
             )
         except SourceError as error:
-            is_reachable = known.is_reachable or not isinstance(error, SourceUnavailableError)
-            return replace(known, is_reachable=is_reachable, advice=(str(error),))
+            return _health_after(known, error)
         finally:
             self._delays_seconds = patient
 
     def _version(self) -> str | None:
         return None
+
+    def _advice(self, tip: ChainTip) -> tuple[str, ...]:
+        """Return what is odd about a source that has given its tip; no address in it."""
+        del tip
+        return ()
 
     def _checked(self, data: bytes | str, block_hash: str) -> bytes:
         """Return a block or header that came as it is or as hex, when it is the one with that
@@ -61,7 +84,9 @@ class Source:
             if parse_header(found).hash == block_hash:
                 return found
         raise self._error(
-            BadAnswerError, f"sent other bytes than those of block {block_hash}: {data[:80]!r}"
+            BadAnswerError,
+            f"sent other bytes than those of block {short(block_hash)}",
+            f": {data[:80]!r}",
         )
 
     def _network_by_genesis(self, hash_at: Callable[[int], str]) -> str:
@@ -74,5 +99,40 @@ class Source:
             )
         return "unknown"
 
-    def _error(self, kind: type[SourceError], reason: str) -> SourceError:
-        return kind(f"{self.name} at {self.url} {reason}", source=self.name, url=self.url)
+    def _error(self, kind: type[SourceError], reason: str, detail: str = "") -> SourceError:
+        """Return an error of this source.
+
+        `reason` may be published, so it holds no address and nothing that came from outside;
+        `detail` is added to it for the owner of the machine only.
+        """
+        is_outage = issubclass(kind, SourceUnavailableError)
+        return kind(
+            f"{self.name} at {self.url} {reason}{detail}",
+            source=self.name,
+            url=self.url,
+            code=self.unavailable_code if is_outage else None,
+            public_message=f"{self.name} {reason}",
+        )
+
+
+def short(block_hash: str) -> str:
+    """Return what tells a block hash from others, for a sentence."""
+    return f"...{block_hash[-8:]}"
+
+
+def _health_after(known: Health, error: SourceError) -> Health:
+    state = _state_of(error)
+    return replace(
+        known,
+        is_reachable=known.is_reachable or state != "unreachable",
+        state=state,
+        advice=(str(error),),
+        public_advice=(error.public_message,),
+    )
+
+
+def _state_of(error: SourceError) -> State:
+    for kind, state in STATES.items():
+        if isinstance(error, kind):
+            return state
+    return "bad_answer"

@@ -5,7 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from oracle.errors import BadAnswerError, BlockNotFoundError, SourceError, SourceUnavailableError
+from oracle.errors import (
+    BadAnswerError,
+    BlockNotFoundError,
+    SourceError,
+    SourceSyncingError,
+    SourceUnavailableError,
+)
 from oracle.sources import ChainTip
 from oracle.sources.bitcoin_conf import NodeFolder
 from oracle.sources.http import PATIENCE, HttpSource, RetryPolicy, described, is_hash, json_of
@@ -27,6 +33,8 @@ class CoreSource(HttpSource):
     Credentials: `user` and `password`, else the URL's, else rpcpassword of bitcoin.conf, else the
         cookie.
     """
+
+    unavailable_code = "BITCOIN_RPC_UNAVAILABLE"
 
     def __init__(
         self,
@@ -53,7 +61,7 @@ class CoreSource(HttpSource):
         # A node whose newest block is old says initialblockdownload too, but has no headers without
         # blocks.
         if info.get("initialblockdownload") and info.get("headers", 0) > info["blocks"]:
-            raise self._error(SourceUnavailableError, DOWNLOADING.format(**info))
+            raise self._error(SourceSyncingError, DOWNLOADING.format(**info))
         return ChainTip(info["blocks"], info["bestblockhash"])
 
     def hashes(self, first_height: int, last_height: int) -> list[str]:

@@ -17,6 +17,7 @@ PREFIXES = (
     "/api",
     "/api/v1",
 )  # electrs itself; docker's nginx or a public site; the backend itself
+UNAVAILABLE_CODES = {"electrs": "ELECTRS_UNAVAILABLE", "mempool": "MEMPOOL_API_UNAVAILABLE"}
 TIP_HASH = "/blocks/tip/hash"
 NO_BLOCKS = (
     "serves no blocks: if it runs with BACKEND=esplora, set ELECTRS_URL to its "
@@ -38,6 +39,7 @@ class EsploraSource(HttpSource):
 
     def __init__(self, url: str, *, retry: RetryPolicy = PATIENCE, name: str = "mempool") -> None:
         super().__init__(name, root_of(url), retry)
+        self.unavailable_code = UNAVAILABLE_CODES.get(name, self.unavailable_code)
 
     def network(self) -> str:
         """Return the network whose genesis block this is; unknown when there is none, or

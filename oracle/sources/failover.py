@@ -1,40 +1,67 @@
 """Several sources in order, used as one."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from __future__ import annotations
 
-from oracle.errors import SourceUnavailableError
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from oracle.errors import BlockNotFoundError, SourceTimeoutError, SourceUnavailableError
 from oracle.sources import BlockSource, ChainTip, Health
+
+T = TypeVar("T")
 
 
 class FailoverSource:
     """Asks the first source, and the next one only when that is unavailable; stays with the one
     that works.
 
-    What a source says is never a reason to ask another: a block that is missing, pruned or wrong is
-    an error with that source's name. `name` and `served_by` are those of the source that was asked
-    last.
+    What a source says is no reason to ask another: bytes that are wrong, or a node that has not
+    caught up, are errors with that source's name. Only a block that is missing is asked of the
+    others, too: its hash proves it, whoever has it. `name` and `served_by` are those of the source
+    that gave the last answer.
     """
-
-    # The questions of a `BlockSource`: each goes to `_ask` by its name.
-    network: Callable[[], str]
-    tip: Callable[[], ChainTip]
-    hashes: Callable[[int, int], list[str]]
-    headers: Callable[[int, int], list[bytes]]
-    block: Callable[[str], bytes]
-    probe: Callable[[], Health]
 
     def __init__(self, sources: Sequence[BlockSource]) -> None:
         self.sources = tuple(sources)
-        self._current = 0
+        self._current = 0  # which source is asked first
+        self._answered = 0  # which one gave the last answer
 
     @property
     def name(self) -> str:
         """Return the name of the source that gave the last answer."""
-        return self.sources[self._current].name
+        return self.sources[self._answered].name
 
     served_by = name
+
+    def network(self) -> str:
+        """Return the network of the source in use."""
+        return self._ask(lambda source: source.network())
+
+    def tip(self) -> ChainTip:
+        """Return the newest block of the source in use."""
+        return self._ask(lambda source: source.tip())
+
+    def hashes(self, first_height: int, last_height: int) -> list[str]:
+        """Return block hashes of an inclusive range of heights."""
+        return self._ask(lambda source: source.hashes(first_height, last_height))
+
+    def headers(self, first_height: int, last_height: int) -> list[bytes]:
+        """Return 80-byte headers of an inclusive range of heights."""
+        return self._ask(lambda source: source.headers(first_height, last_height))
+
+    def block(self, block_hash: str) -> bytes:
+        """Return one block, from whichever source has it."""
+        try:
+            return self._ask(lambda source: source.block(block_hash))
+        except BlockNotFoundError as missing:
+            found = self._block_of_another(block_hash)
+            if found is None:
+                raise missing from None
+            return found
+
+    def probe(self) -> Health:
+        """Ask the source in use how it is."""
+        return self.sources[self._current].probe()
 
     def probes(self) -> list[Health]:
         """Ask every source how it is."""
@@ -45,20 +72,45 @@ class FailoverSource:
         for source in self.sources:
             source.close()
 
-    def __getattr__(self, question: str) -> Callable[..., Any]:
-        return partial(self._ask, question)
-
-    def _ask(self, question: str, *about: object) -> Any:
+    def _ask(self, question: Callable[[BlockSource], T]) -> T:
         failures: list[SourceUnavailableError] = []
-        for index in (*range(self._current, len(self.sources)), *range(self._current)):
-            self._current = index
+        for index in self._order():
+            self._current = self._answered = index
             try:
-                return getattr(self.sources[index], question)(*about)
+                return question(self.sources[index])
             except SourceUnavailableError as error:
                 failures.append(error)
-        names = ", ".join(error.source for error in failures)
-        attempts = sum(error.attempts for error in failures)
-        reasons = "; ".join(map(str, failures))
-        raise SourceUnavailableError(
-            reasons, source=names, url=failures[0].url, attempts=attempts
-        ) from failures[-1]
+        raise _together(failures)
+
+    def _order(self) -> list[int]:
+        """Return all sources from the one in use on, and those before it behind them."""
+        count = len(self.sources)
+        return [(self._current + step) % count for step in range(count)]
+
+    def _block_of_another(self, block_hash: str) -> bytes | None:
+        """Ask all sources but the one in use, which stays in use for all other questions."""
+        for index in self._order()[1:]:
+            try:
+                found = self.sources[index].block(block_hash)
+            except (BlockNotFoundError, SourceUnavailableError):
+                continue
+            self._answered = index
+            return found
+        return None
+
+
+def _together(failures: Sequence[SourceUnavailableError]) -> SourceUnavailableError:
+    """Return one error for the failures of all sources; a single one keeps its own words."""
+    if len(failures) == 1:
+        return failures[0]
+    has_timed_out = any(isinstance(error, SourceTimeoutError) for error in failures)
+    kind = SourceTimeoutError if has_timed_out else SourceUnavailableError
+    together = kind(
+        "; ".join(str(error) for error in failures),
+        source=", ".join(error.source for error in failures),
+        url=failures[0].url,
+        attempts=sum(error.attempts for error in failures),
+        public_message="; ".join(error.public_message for error in failures),
+    )
+    together.__cause__ = failures[-1]
+    return together

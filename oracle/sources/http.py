@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import tenacity
 
-from oracle.errors import SourceRefusedError, SourceUnavailableError
+from oracle.errors import SourceRefusedError, SourceTimeoutError, SourceUnavailableError
 from oracle.sources.base import Source
 
 T = TypeVar("T")
@@ -92,6 +92,8 @@ class HttpSource(Source):
             answer = self._client.request(
                 method, self.url + path, auth=self._credentials(), **request
             )
+        except httpx.TimeoutException as error:
+            raise self._error(SourceTimeoutError, UNREACHABLE.format(error)) from error
         except httpx.HTTPError as error:
             raise self._error(SourceUnavailableError, UNREACHABLE.format(error)) from error
         if answer.status_code in REFUSALS:

@@ -341,7 +341,7 @@ def _episodes(connection, heights, times, end_unix, percent_off) -> None:
 def _runs(connection, end_unix, tip_height) -> None:
     probe = {
         "source": "simulated",
-        "url": "simulated:",
+        "state": "ok",
         "is_reachable": True,
         "latency_ms": 0.4,
         "version": None,

@@ -337,7 +337,7 @@ def _status() -> dict[str, Any]:
     }
     source = {
         "source": "core",
-        "url": "http://127.0.0.1:8332",
+        "state": "ok",
         "is_reachable": True,
         "latency_ms": 12.3,
         "version": "29.0",

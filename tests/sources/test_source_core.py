@@ -13,6 +13,7 @@ from oracle.errors import (
     BadAnswerError,
     BlockNotFoundError,
     SourceRefusedError,
+    SourceSyncingError,
     SourceUnavailableError,
 )
 from oracle.simulated.chain import header_hash
@@ -208,10 +209,10 @@ def test_other_bytes_than_the_blocks_are_a_bad_answer(either_node, open_source):
 # When it is not ready
 
 
-def test_a_node_in_its_initial_download_is_unavailable_and_says_how_far(open_source):
+def test_a_node_in_its_initial_download_is_syncing_and_says_how_far(open_source):
     with FakeCore(FakeChain(BLOCKS, 100, "main")) as node:
         node.is_catching_up = True
-        with pytest.raises(SourceUnavailableError, match="block 129 of 1129"):
+        with pytest.raises(SourceSyncingError, match="block 129 of 1129"):
             open_source(node).tip()
 
 

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from oracle.errors import BadAnswerError, BlockNotFoundError, SourceUnavailableError
+from oracle.errors import (
+    BadAnswerError,
+    BlockNotFoundError,
+    SourceSyncingError,
+    SourceTimeoutError,
+    SourceUnavailableError,
+)
 from oracle.simulated.chain import header_hash
 from oracle.sources.core import CoreSource
 from oracle.sources.esplora import EsploraSource
@@ -84,10 +90,66 @@ def test_every_source_is_named_when_none_is_there(source, node, electrs):
     assert caught.value.attempts == 2
 
 
-def test_a_missing_block_is_no_reason_to_leave(source, electrs, chain):
-    with pytest.raises(BlockNotFoundError):
+def test_a_block_that_nobody_has_is_missing_in_the_words_of_the_first(source, electrs):
+    with pytest.raises(BlockNotFoundError) as caught:
         source.block("00" * 32)
+    assert caught.value.source == "bitcoin-core"
+
+
+def test_a_missing_block_is_asked_of_the_next_source_which_is_named(source, node):
+    node.pruned_below = 55
+    assert source.block(header_hash(BLOCKS[0])) == BLOCKS[0]
+    assert source.served_by == "electrs"
+
+
+def test_a_missing_block_is_no_reason_to_leave_with_other_questions(source, node):
+    node.pruned_below = 55
+    source.block(header_hash(BLOCKS[0]))
+    source.tip()
+    assert source.served_by == "bitcoin-core"
+
+
+def test_a_missing_block_stays_missing_when_the_others_are_gone(source, node, electrs):
+    node.pruned_below = 55
+    electrs.stop()
+    with pytest.raises(BlockNotFoundError, match="pruned"):
+        source.block(header_hash(BLOCKS[0]))
+
+
+def test_a_node_that_is_still_syncing_is_an_answer_and_no_other_source_is_asked(
+    source, node, electrs
+):
+    node.is_catching_up = True
+    with pytest.raises(SourceSyncingError):
+        source.tip()
     assert electrs.paths == []
+
+
+def test_each_source_has_its_own_code_in_the_api(source, node, electrs):
+    node.stop()
+    with pytest.raises(SourceUnavailableError) as core:
+        source.sources[0].tip()
+    electrs.stop()
+    with pytest.raises(SourceUnavailableError) as other:
+        source.sources[1].tip()
+    assert (core.value.code, other.value.code) == ("BITCOIN_RPC_UNAVAILABLE", "ELECTRS_UNAVAILABLE")
+
+
+def test_a_node_that_only_hangs_is_a_time_out(node):
+    node.hang()
+    only = FailoverSource([CoreSource(node.url, retry=AT_ONCE)])
+    with pytest.raises(SourceTimeoutError):
+        only.tip()
+    only.close()
+
+
+def test_what_is_published_of_a_failure_names_no_address(source, node, electrs):
+    node.stop()
+    electrs.stop()
+    with pytest.raises(SourceUnavailableError) as caught:
+        source.tip()
+    assert "bitcoin-core" in caught.value.public_message
+    assert "127.0.0.1" not in caught.value.public_message
 
 
 def test_wrong_bytes_are_no_reason_to_leave(source, node, electrs):
