@@ -60,13 +60,16 @@ class Header:
     @property
     def target(self) -> int:
         """The number that the hash may not exceed; 0 when `bits` encode none that can be met."""
-        exponent, mantissa = self.bits >> 24, self.bits & 0x007F_FFFF
-        if self.bits & 0x0080_0000 or exponent > 34:  # negative, or beyond 256 bits
-            return 0
-        target = (
-            mantissa << (8 * (exponent - 3)) if exponent > 3 else mantissa >> (8 * (3 - exponent))
-        )
-        return target if target < 1 << 256 else 0
+        return target_of(self.bits)
+
+
+def target_of(bits: int) -> int:
+    """Return the target that bits encode; 0 when it is none that can be met."""
+    exponent, mantissa = bits >> 24, bits & 0x007F_FFFF
+    if bits & 0x0080_0000 or exponent > 34:  # negative, or beyond 256 bits
+        return 0
+    target = mantissa << (8 * (exponent - 3)) if exponent > 3 else mantissa >> (8 * (3 - exponent))
+    return target if target < 1 << 256 else 0
 
 
 def parse_header(data: bytes, *, block: int | str | None = None) -> Header:

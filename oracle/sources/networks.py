@@ -11,15 +11,48 @@ class Network(NamedTuple):
     folder: str  # under the data folder
     rpc_port: int
     magic: str  # the first four bytes of a record in its block files
-    genesis: str  # the beginning of its first block's hash
+    genesis: str  # its first block's hash
 
 
 NETWORKS = (
-    Network("main", "main", "", 8332, "f9beb4d9", "000000000019d6689c085ae165831e93"),
-    Network("test", "testnet", "testnet3", 18332, "0b110907", "000000000933ea01ad0ee984209779ba"),
     Network(
-        "testnet4", "testnet4", "testnet4", 48332, "1c163f28", "00000000da84f2bafbbc53dee25a72ae"
+        "main",
+        "main",
+        "",
+        8332,
+        "f9beb4d9",
+        "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
     ),
-    Network("signet", "signet", "signet", 38332, "0a03cf40", "00000008819873e925422c1ff0f99f7c"),
-    Network("regtest", "regtest", "regtest", 18443, "fabfb5da", "0f9188f13cb7b2c71f2a335e3a4fc328"),
+    Network(
+        "test",
+        "testnet",
+        "testnet3",
+        18332,
+        "0b110907",
+        "000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943",
+    ),
+    Network(
+        "testnet4",
+        "testnet4",
+        "testnet4",
+        48332,
+        "1c163f28",
+        "00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043",
+    ),
+    Network(
+        "signet",
+        "signet",
+        "signet",
+        38332,
+        "0a03cf40",
+        "00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6",
+    ),
+    Network(
+        "regtest",
+        "regtest",
+        "regtest",
+        18443,
+        "fabfb5da",
+        "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",
+    ),
 )
