@@ -73,6 +73,7 @@ SecretUrl = Annotated[
 Folder = Annotated[Path, BeforeValidator(os.path.expanduser)]
 Address = Annotated[str, Field(pattern=r"^[^@\s,<>]+@[^@\s,<>]+$")]
 SourceName = Literal["core", "electrs", "mempool", "blkfiles", "simulated"]
+NetworkName = Literal["main", "test", "testnet4", "signet", "regtest"]
 SourceNames = Annotated[tuple[SourceName, ...], BeforeValidator(_split)]
 Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=3600)], ...], BeforeValidator(_split)]
 Level = Annotated[
@@ -109,6 +110,9 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     oracle_sources: SourceNames = ()
     """Which sources of blocks are asked, in this order: core, electrs, mempool, blkfiles, or
     simulated alone; unset: those configured. Example: core,electrs"""
+    oracle_network: NetworkName | None = None
+    """The network that blocks must be of: main, test, testnet4, signet or regtest; unset: whatever
+    the source is on. Example: main"""
     oracle_source_timeout_seconds: float = Field(30.0, gt=0, le=600)
     """How long one request to a source may take. Example: 30"""
     oracle_mempool_retry_delays_seconds: Delays = (5.0, 15.0, 45.0)

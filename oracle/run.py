@@ -29,6 +29,7 @@ from oracle.logs import get_logger
 from oracle.notify import Event
 from oracle.record.store import Batch, Store
 from oracle.rows import run_row
+from oracle.sources.networks import require_network
 from oracle.tick import TickReport, run_tick
 from oracle.wiring import Clock, calculator_of, open_sources, tick_rules_of
 
@@ -103,7 +104,8 @@ class Run:
         rules = tick_rules_of(self.settings, sources)
         with closing(sources):
             source = sources.blocks
-            self.network = source.network()
+            wanted = self.settings.oracle_network
+            self.network = require_network(source.network(), wanted, source.name)
             with Store(database, network=self.network) as store:
                 before = store.last_run()
                 self.report = run_tick(

@@ -388,3 +388,7 @@ def test_the_table_of_settings_is_that_of_the_model() -> None:
         for name, default in (defaults | computed).items()
     }
     assert {name: tuple(rest) for name, *rest in rows} == expected
+
+
+def test_a_network_that_there_is_not_is_refused() -> None:
+    assert problems_of({"ORACLE_NETWORK": "mainnet"})[0].startswith("ORACLE_NETWORK: ")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle.core.wire import Header, parse_header, target_of
-from oracle.errors import VerificationError
+from oracle.errors import RequestError, VerificationError
 from oracle.headers import (
     FREE,
     PERIOD_BLOCKS,
@@ -30,7 +30,7 @@ from oracle.headers import (
     work_of_all,
 )
 from oracle.simulated.chain import build_block, coinbase_transaction
-from oracle.sources.networks import NETWORKS
+from oracle.sources.networks import NETWORKS, require_network
 
 NOW = 1_760_000_000
 LIMIT = WORK_RULES["main"].limit
@@ -359,3 +359,17 @@ def test_main_begins_as_the_rules_say() -> None:
 
 
 GENESIS_HASH = bytes.fromhex(parse_header(GENESIS).hash)[::-1]
+
+
+# --- The network that is asked for --------------------------
+
+
+@pytest.mark.parametrize("wanted", ["main", None])
+def test_the_network_asked_for_is_accepted(wanted: str | None) -> None:
+    assert require_network("main", wanted, "bitcoin-core") == "main"
+
+
+@pytest.mark.parametrize("found", ["regtest", "unknown", "simulated"])
+def test_another_network_than_the_one_asked_for_is_refused(found: str) -> None:
+    with pytest.raises(RequestError, match=f"ORACLE_NETWORK asks for main, and x is on .*{found}"):
+        require_network(found, "main", "x")

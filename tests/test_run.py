@@ -279,6 +279,14 @@ def test_another_network_is_refused_before_anything_is_written(machine, node, ch
     assert len(rows_of(machine.database, "runs")) == 1
 
 
+def test_another_network_than_the_one_asked_for_is_refused_before_anything_is_written(
+    machine, node
+):
+    with pytest.raises(RequestError, match="ORACLE_NETWORK asks for main, and bitcoin-core is on"):
+        machine.run(ORACLE_NETWORK="main")
+    assert len(rows_of(machine.database, "runs")) == 1
+
+
 def test_a_reorganisation_is_logged(machine, node, chain):
     machine.run()
     fork = small_chain().forked(TIP - 1, 1)

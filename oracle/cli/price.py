@@ -16,6 +16,7 @@ from oracle.cli.progress import show_progress
 from oracle.config import Settings
 from oracle.errors import NoDataError, RequestError
 from oracle.estimate.window import SpotEstimate
+from oracle.sources.networks import require_network
 from oracle.wiring import calculator_of, limits_of, open_sources
 
 DAY_SHAPES = ("%Y/%m/%d", "%Y-%m-%d")
@@ -90,6 +91,7 @@ def _answer(settings: Settings, day: date | None, files: list[Path]) -> Answer:
         closing(open_sources(settings, time.time, is_lasting=False).blocks) as source,
         show_progress("reading blocks") as progress,
     ):
+        require_network(source.network(), settings.oracle_network, source.name)
         return price_of_chain(source, day, calculator, limits, progress)
 
 

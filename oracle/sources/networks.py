@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from oracle.errors import RequestError
+
 
 class Network(NamedTuple):
     """A network under Bitcoin Core's name for it."""
@@ -56,3 +58,17 @@ NETWORKS = (
         "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206",
     ),
 )
+
+
+def require_network(found: str, wanted: str | None, source: str) -> str:
+    """Return the network that a source is on, when it is the one wanted or any will do.
+
+    Raises:
+        RequestError: it is another one.
+    """
+    if wanted and found != wanted:
+        raise RequestError(
+            f"ORACLE_NETWORK asks for {wanted}, and {source} is on network {found}: "
+            f"set up a source that is on {wanted}, or change ORACLE_NETWORK"
+        )
+    return found
