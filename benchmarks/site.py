@@ -28,13 +28,12 @@ from typing import Any
 import duckdb
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
-from made_history import END_UNIX, add_block, make_history  # noqa: E402 - found by the line above
-
-from builder.gather import Context  # noqa: E402
 from builder.site import Output, build_site  # noqa: E402
 from oracle.record.reader import open_reader  # noqa: E402
+from tests.helpers.circumstances import context  # noqa: E402
+from tests.helpers.made_history import END_UNIX, add_block, make_history  # noqa: E402 - found by the line above
 
 LIMIT = 1.2
 
@@ -60,7 +59,7 @@ class Site:
     def _build(self, now_unix: int) -> float:
         start = time.perf_counter()
         with open_reader(self.database) as reader:
-            build_site(reader, self.output, Context(now_unix=now_unix))
+            build_site(reader, self.output, context(now_unix))
         return time.perf_counter() - start
 
     def _run(self, now_unix: int) -> float:
@@ -131,7 +130,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         with open_reader(Path(options.one[0])) as reader:
-            build_site(reader, Output(Path(options.one[1])), Context(now_unix=int(options.one[2])))
+            build_site(reader, Output(Path(options.one[1])), context(int(options.one[2])))
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         figures = measure(Path(folder), options.days, options.short_days, options.builds)

@@ -4,12 +4,13 @@ starts."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from oracle.calculator import PriceCalculator
 from oracle.core.params import ALGORITHM_VERSION
-from oracle.estimate.limits import DEFAULT_LIMITS, Limits
+from oracle.estimate.limits import Limits
 
 Row = Mapping[str, Any]
 Snapshot = dict[str, Any]
@@ -32,9 +33,10 @@ class Context:
     """What a build knows besides the record: the time, the settings that show, the machine."""
 
     now_unix: int
-    interval_seconds: int = 600
-    limits: Limits = DEFAULT_LIMITS
-    machine: Row = field(default_factory=dict)
+    interval_seconds: int
+    limits: Limits
+    calculator: PriceCalculator  # draws the pictures beside the prices
+    machine: Row
 
 
 @dataclass(frozen=True, slots=True)

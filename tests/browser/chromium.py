@@ -16,9 +16,9 @@ from typing import Any
 import duckdb
 from playwright.sync_api import Page
 
-from builder.gather import Context
 from builder.site import Output, build_site
 from oracle.record.reader import Reader
+from tests.helpers.circumstances import context
 from tests.helpers.made_history import END_UNIX, make_history, migrate
 
 CHROMIUM = "/usr/bin/chromium"  # Debian's
@@ -104,7 +104,7 @@ def build(folder: Path, **history: Any) -> Path:
     try:
         if not history:
             migrate(connection)
-        return build_site(Reader(connection), Output(folder), Context(now_unix=END_UNIX)).folder
+        return build_site(Reader(connection), Output(folder), context(END_UNIX)).folder
     finally:
         connection.close()
 

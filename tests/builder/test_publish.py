@@ -19,12 +19,12 @@ import duckdb
 import pytest
 
 from builder.draft import Draft
-from builder.gather import Context
 from builder.publish import compress, publish
 from builder.releases import UNFINISHED, current_release, releases, rollback
 from builder.site import BuildReport, Output, build_site, publish_failure
 from oracle.errors import NoDataError
 from oracle.record.reader import Reader, open_reader
+from tests.helpers.circumstances import context
 from tests.helpers.made_history import END_UNIX, add_block, make_history
 
 Connection = duckdb.DuckDBPyConnection
@@ -83,7 +83,7 @@ def small(site: Path, name: str, files: dict[str, bytes], keep: int = 3) -> Path
 
 
 def build(connection: Connection, site: Path, now_unix: int = END_UNIX, **more: Any) -> BuildReport:
-    return build_site(Reader(connection), Output(site, **more), Context(now_unix=now_unix))
+    return build_site(Reader(connection), Output(site, **more), context(now_unix))
 
 
 def contents(release: Path) -> dict[str, str]:
@@ -302,7 +302,7 @@ def test_a_failed_run_publishes_the_last_numbers_with_the_error(
     record: Connection, tmp_path: Path
 ) -> None:
     good = build(record, tmp_path)
-    failed = publish_failure(Output(tmp_path), ERROR, Context(now_unix=END_UNIX + 600))
+    failed = publish_failure(Output(tmp_path), ERROR, context(END_UNIX + 600))
     before, after = (
         json.loads((r.folder / "api/latest.json").read_bytes()) for r in (good, failed)
     )
@@ -319,7 +319,7 @@ def test_the_good_build_after_a_failure_is_as_if_nothing_had_been(
     record: Connection, tmp_path: Path
 ) -> None:
     build(record, tmp_path / "hit")
-    publish_failure(Output(tmp_path / "hit"), ERROR, Context(now_unix=END_UNIX + 300))
+    publish_failure(Output(tmp_path / "hit"), ERROR, context(END_UNIX + 300))
     now_unix = add_block(record)
     after = build(record, tmp_path / "hit", now_unix)
     assert after.days_rendered == 0
@@ -327,7 +327,7 @@ def test_the_good_build_after_a_failure_is_as_if_nothing_had_been(
 
 
 def test_a_failure_before_the_first_build_publishes_a_site_that_has_no_data(tmp_path: Path) -> None:
-    report = publish_failure(Output(tmp_path), ERROR, Context(now_unix=END_UNIX))
+    report = publish_failure(Output(tmp_path), ERROR, context(END_UNIX))
     assert report.status == "failing"
     assert json.loads((report.folder / "api/status.json").read_bytes())["error"] == ERROR
     assert (report.folder / "index.html").is_file()
@@ -337,7 +337,7 @@ KILLED_BUILD = """
 import os, signal, sys
 from pathlib import Path
 from builder import publish
-from builder.gather import Context
+from tests.helpers.circumstances import context
 from builder.site import Output, build_site
 from oracle.record.reader import open_reader
 
@@ -354,7 +354,7 @@ def dying(*arguments):
 setattr(publish, step, dying)
 with open_reader(Path(sys.argv[1])) as reader:
     build_site(reader, Output(Path(sys.argv[2]), keep_releases=int(sys.argv[6])),
-    Context(now_unix=int(sys.argv[5])))
+    context(int(sys.argv[5])))
 """
 
 
@@ -391,8 +391,6 @@ def test_a_build_killed_at_any_step_leaves_the_old_site_whole(
     assert current_release(site) == old
     assert contents(old) == before
     with open_reader(prepared.database) as reader:
-        report = build_site(
-            reader, Output(site, keep_releases=keep), Context(now_unix=prepared.now_unix)
-        )
+        report = build_site(reader, Output(site, keep_releases=keep), context(prepared.now_unix))
     assert contents(report.folder) == prepared.wanted
     assert not list((site / "releases").glob(f"{UNFINISHED}*"))

@@ -15,9 +15,9 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from builder.api.contract import openapi, schemas
-from builder.gather import Context
 from builder.site import Output, build_site, publish_failure
 from oracle.record.reader import Reader
+from tests.helpers.circumstances import context
 from tests.helpers.made_history import END_UNIX, make_history
 
 ERROR = {
@@ -56,9 +56,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
                 tmp_path_factory.mktemp("site"), public_url="https://price.example.org/"
             )
             with make_history(outputs_per_block=20, **RECORDS[name]) as connection:
-                built[name] = build_site(
-                    Reader(connection), output, Context(now_unix=END_UNIX)
-                ).folder
+                built[name] = build_site(Reader(connection), output, context(END_UNIX)).folder
         return built[name]
 
     return build
@@ -91,7 +89,7 @@ def test_every_json_of_a_build_is_as_its_schema_says(site: Site, name: str) -> N
 
 
 def test_the_files_of_a_failed_run_are_as_their_schemas_say(tmp_path: Path) -> None:
-    release = publish_failure(Output(tmp_path), ERROR, Context(now_unix=END_UNIX)).folder
+    release = publish_failure(Output(tmp_path), ERROR, context(END_UNIX)).folder
     assert [problem for path in json_files(release) for problem in problems(release, path)] == []
     assert list(Draft202012Validator(schemas()["error"]).iter_errors({"error": ERROR})) == []
 
@@ -158,9 +156,7 @@ def test_no_number_in_any_file_is_infinite_or_nan(site: Site, name: str) -> None
 
 def test_the_dashboards_json_is_small_on_the_wire(tmp_path: Path) -> None:
     with make_history(days=8, outputs_per_block=0) as connection:
-        release = build_site(
-            Reader(connection), Output(tmp_path), Context(now_unix=END_UNIX)
-        ).folder
+        release = build_site(Reader(connection), Output(tmp_path), context(END_UNIX)).folder
     assert read(release, "api/history/7d.json")["rows"] == 1008
     sizes = [(release / f"api/{name}.json.gz").stat().st_size for name in ("latest", "history/7d")]
     assert sum(sizes) < 60_000

@@ -17,9 +17,10 @@ from builder.site import gather
 from oracle.core.price import price_window
 from oracle.estimate.limits import Limits
 from oracle.record.reader import Reader
+from tests.helpers.circumstances import context
 from tests.helpers.made_history import END_UNIX, add_block, make_history
 
-NOW = Context(now_unix=END_UNIX)
+NOW = context(END_UNIX)
 Connection = duckdb.DuckDBPyConnection
 
 
@@ -92,7 +93,7 @@ def test_ages_are_counted_from_the_time_of_the_build(quiet: Connection) -> None:
 
 
 def test_a_header_time_in_the_future_is_no_negative_age(quiet: Connection) -> None:
-    assert latest_of(quiet, Context(now_unix=END_UNIX - 7200))["tip"]["age_seconds"] == 0
+    assert latest_of(quiet, context(END_UNIX - 7200))["tip"]["age_seconds"] == 0
 
 
 def test_a_large_divergence_has_the_documented_message_and_its_start() -> None:
@@ -115,7 +116,7 @@ def test_a_large_divergence_is_about_the_market_and_not_about_our_health() -> No
 
 def test_a_quote_that_is_stale_by_now_raises_no_warning() -> None:
     with make_history(days=3, percent_off=3.2) as connection:
-        latest = latest_of(connection, Context(END_UNIX, limits=Limits(quote_max_age_seconds=60)))
+        latest = latest_of(connection, context(END_UNIX, limits=Limits(quote_max_age_seconds=60)))
     assert latest["exchange"]["is_stale"]
     assert not latest["divergence"]["is_large"]
     assert latest["divergence"]["message"] is None
@@ -158,13 +159,13 @@ def test_an_empty_database_says_that_there_is_no_data_yet() -> None:
 
 
 def test_builds_that_stopped_make_the_site_stale(quiet: Connection) -> None:
-    latest = latest_of(quiet, Context(now_unix=END_UNIX + 1900))
+    latest = latest_of(quiet, context(END_UNIX + 1900))
     assert (latest["status"], "stale" in codes(latest)) == ("stale", True)
 
 
 def test_a_tip_of_many_hours_ago_makes_the_site_stale(quiet: Connection) -> None:
     quiet.execute(f"UPDATE runs SET ended_at_unix = {END_UNIX + 4 * 3600}")
-    assert latest_of(quiet, Context(now_unix=END_UNIX + 4 * 3600))["status"] == "stale"
+    assert latest_of(quiet, context(END_UNIX + 4 * 3600))["status"] == "stale"
 
 
 def test_a_failed_last_run_is_failing_with_its_message(quiet: Connection) -> None:
@@ -211,7 +212,7 @@ def test_a_failure_keeps_the_numbers_and_turns_the_status(quiet: Connection) -> 
         "retry_after": 300,
         "details": {},
     }
-    later = Context(now_unix=END_UNIX + 600)
+    later = context(END_UNIX + 600)
     latest, status = mark_failed(before, snapshots.status(record, before, NOW), error, later)
     assert latest["spot"] == before["spot"]
     assert (latest["status"], status["status"], status["error"]) == ("failing", "failing", error)

@@ -28,10 +28,10 @@ from openapi_spec_validator import validate
 
 from builder import assemble as render
 from builder.api.contract import openapi
-from builder.gather import Context
 from builder.site import Output, build_site, publish_failure
 from oracle.record.reader import Reader
 from tests.deploy.running_nginx import Answer, Server, running
+from tests.helpers.circumstances import context
 from tests.helpers.made_history import add_block, make_history
 
 pytestmark = pytest.mark.nginx
@@ -99,7 +99,7 @@ def built(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
     folder = tmp_path_factory.mktemp("built")
     now_unix = int(time.time())
     with make_history(days=3, end_unix=now_unix) as connection:
-        build_site(Reader(connection), Output(folder / "site"), Context(now_unix))
+        build_site(Reader(connection), Output(folder / "site"), context(now_unix))
     with running(folder / "prefix", folder / "site") as server:
         yield server
 
@@ -403,7 +403,7 @@ def rebuilt(serve, tmp_path: Path) -> Iterator[tuple[Server, Any]]:
     now_unix = int(time.time()) - 1200
     output = Output(tmp_path / "site")
     with make_history(days=2, end_unix=now_unix) as connection:
-        build_site(Reader(connection), output, Context(now_unix))
+        build_site(Reader(connection), output, context(now_unix))
         yield serve(output.site_dir), (connection, output, now_unix)
 
 
@@ -411,7 +411,7 @@ def test_a_new_block_shows_with_the_next_request_and_a_new_etag(rebuilt) -> None
     server, (connection, output, _) = rebuilt
     before = server.ask("/api/latest.json")
     time_unix = add_block(connection)
-    build_site(Reader(connection), output, Context(time_unix))
+    build_site(Reader(connection), output, context(time_unix))
     after = server.ask("/api/latest.json", If_None_Match=before.headers["etag"])
     assert after.status == 200
     assert json.loads(after.body)["tip"]["height"] == json.loads(before.body)["tip"]["height"] + 1
@@ -421,7 +421,7 @@ def test_past_days_keep_their_etags_over_builds(rebuilt) -> None:
     server, (connection, output, _) = rebuilt
     target = f"/api/days/{json_of(server, '/api/days.json')['days'][0]['date']}.json"
     etag = server.ask(target).headers["etag"]
-    build_site(Reader(connection), output, Context(add_block(connection)))
+    build_site(Reader(connection), output, context(add_block(connection)))
     assert server.ask(target, If_None_Match=etag).status == 304
 
 
@@ -446,7 +446,7 @@ def test_readers_during_builds_get_whole_answers_and_never_an_error(rebuilt) -> 
             build_site(
                 Reader(connection),
                 replace(output, keep_releases=2),
-                Context(add_block(connection, 60)),
+                context(add_block(connection, 60)),
             )
         is_over.set()
     assert set().union(*(reader.result() for reader in readers)) == {(200, True)}
@@ -474,7 +474,7 @@ def test_a_page_loaded_just_before_an_upgrade_still_finds_its_styles(rebuilt, up
     server, (connection, output, _) = rebuilt
     before = stylesheets(server)
     upgrade()
-    build_site(Reader(connection), output, Context(add_block(connection)))
+    build_site(Reader(connection), output, context(add_block(connection)))
     assert before and not before & stylesheets(server)
     assert {server.ask(link).status for link in before} == {200}
 
@@ -483,14 +483,14 @@ def test_styles_that_no_page_of_the_last_two_releases_loads_are_gone(rebuilt, up
     server, (connection, output, _) = rebuilt
     before = stylesheets(server)
     upgrade()
-    build_site(Reader(connection), output, Context(add_block(connection)))
-    build_site(Reader(connection), output, Context(add_block(connection)))
+    build_site(Reader(connection), output, context(add_block(connection)))
+    build_site(Reader(connection), output, context(add_block(connection)))
     assert {server.ask(link).status for link in before} == {404}
 
 
 def test_a_failed_run_turns_health_to_503_with_the_error_in_the_status(rebuilt) -> None:
     server, (_, output, now_unix) = rebuilt
-    publish_failure(output, ERROR, Context(now_unix + 60))
+    publish_failure(output, ERROR, context(now_unix + 60))
     answer = server.ask("/health")
     status = json.loads(answer.body)
     assert answer.status == 503
@@ -502,7 +502,7 @@ def test_a_failed_run_turns_health_to_503_with_the_error_in_the_status(rebuilt) 
 def failed_at_once(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The site of a first run that failed: there is no data yet."""
     folder = tmp_path_factory.mktemp("failed")
-    publish_failure(Output(folder / "site"), ERROR, Context(int(time.time())))
+    publish_failure(Output(folder / "site"), ERROR, context(int(time.time())))
     with running(folder / "prefix", folder / "site") as server:
         yield server
 
@@ -528,8 +528,8 @@ def test_after_a_first_run_that_failed_health_says_why(failed_at_once: Server) -
 
 def test_the_next_good_run_turns_health_to_200_again(rebuilt) -> None:
     server, (connection, output, now_unix) = rebuilt
-    publish_failure(output, ERROR, Context(now_unix + 60))
-    build_site(Reader(connection), output, Context(add_block(connection)))
+    publish_failure(output, ERROR, context(now_unix + 60))
+    build_site(Reader(connection), output, context(add_block(connection)))
     assert server.ask("/health").status == 200
 
 
@@ -537,7 +537,7 @@ def test_a_site_built_long_ago_is_unhealthy_by_the_clock_alone(serve, tmp_path: 
     long_ago = int(time.time()) - 2000  # the last of three intervals of 600 s ended 200 s ago
     output = Output(tmp_path / "site")
     with make_history(days=2, end_unix=long_ago) as connection:
-        build_site(Reader(connection), output, Context(long_ago))
+        build_site(Reader(connection), output, context(long_ago))
     answer = serve(output.site_dir).ask("/health")
     assert answer.status == 503
     assert is_error(answer, "BUILDS_STOPPED")
@@ -548,5 +548,5 @@ def test_builds_that_stopped_count_as_healthy_for_three_intervals(serve, tmp_pat
     a_while_ago = int(time.time()) - 1500
     output = Output(tmp_path / "site")
     with make_history(days=2, end_unix=a_while_ago) as connection:
-        build_site(Reader(connection), output, Context(a_while_ago))
+        build_site(Reader(connection), output, context(a_while_ago))
     assert serve(output.site_dir).ask("/health").status == 200
