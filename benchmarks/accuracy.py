@@ -39,7 +39,8 @@ from oracle.estimate.confidence import window_confidence  # noqa: E402
 from oracle.estimate.interval import window_interval  # noqa: E402
 from oracle.estimate.limits import DEFAULT_LIMITS  # noqa: E402
 from oracle.estimate.spot import SpotPrice, spot_price  # noqa: E402
-from oracle.simulated.chain import SimulatedChain, SimulationSettings  # noqa: E402
+from oracle.simulated.chain import SimulatedChain  # noqa: E402
+from oracle.simulated.market import SimulationSettings  # noqa: E402
 
 Floats = NDArray[np.float64]
 BLOCKS = 144

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from oracle.calculator import UTXOracleCalculator
 from oracle.record.store import Store
-from oracle.simulated.chain import (
+from oracle.simulated.serialise import (
     build_block,
     coinbase_transaction,
     header_hash,

@@ -20,7 +20,8 @@ from oracle.core.block import merkle_root, parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
 from oracle.core.price import price_window
 from oracle.core.window import form_window
-from oracle.simulated.chain import SimulatedChain, SimulationSettings
+from oracle.simulated.chain import SimulatedChain
+from oracle.simulated.market import SimulationSettings
 
 TARGET_READING, TARGET_PRICING, OUTPUTS = 3.0, 1 / 20, 65_000
 

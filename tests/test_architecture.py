@@ -182,7 +182,7 @@ def test_the_builder_knows_no_source_no_setting_and_no_run() -> None:
         "wiring",
         "doctor",
         "notify",
-        "simulate",
+        "simulated",
         "cli",
         "store",
     )
@@ -198,12 +198,13 @@ def test_sources_do_not_know_the_store() -> None:
 
 def test_the_store_does_not_know_the_sources() -> None:
     stores = [path for path in files("oracle") if name_of(path) in SQL_FILES]
-    assert importing(stores, "oracle.sources", "oracle.simulated.chain") == []
+    assert importing(stores, "oracle.sources", "oracle.simulated") == []
 
 
 def test_simulated_blocks_come_only_through_the_source_that_says_so() -> None:
-    allowed = ("oracle/simulated/source.py", "oracle/simulated/chain.py")
-    assert importing(without(files("oracle", "builder"), *allowed), "oracle.simulated.chain") == []
+    others = [path for path in files("oracle", "builder") if path.parent.name != "simulated"]
+    makers = [f"oracle.simulated.{name}" for name in ("chain", "draw", "market", "serialise")]
+    assert importing(others, *makers) == []
 
 
 def test_no_package_imports_the_tests() -> None:

@@ -29,7 +29,7 @@ from oracle.headers import (
     work_of,
     work_of_all,
 )
-from oracle.simulated.chain import build_block, coinbase_transaction
+from oracle.simulated.serialise import build_block, coinbase_transaction
 from oracle.sources.networks import NETWORKS, require_network
 
 NOW = 1_760_000_000

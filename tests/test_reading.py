@@ -18,7 +18,7 @@ from oracle.errors import (
     VerificationError,
 )
 from oracle.fetch import FETCH_AHEAD, find_range, read_blocks, read_files, read_range, split_records
-from oracle.simulated.chain import (
+from oracle.simulated.serialise import (
     build_block,
     coinbase_transaction,
     header_hash,

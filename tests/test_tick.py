@@ -22,7 +22,7 @@ from oracle.errors import (
     VerificationError,
 )
 from oracle.estimate.window import Limits
-from oracle.simulated.chain import build_block, coinbase_transaction, header_hash
+from oracle.simulated.serialise import build_block, coinbase_transaction, header_hash
 from oracle.sources import ChainTip, Quote
 from oracle.sources.failover import FailoverSource
 from oracle.tick import TickRules

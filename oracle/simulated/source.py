@@ -13,10 +13,11 @@ from pathlib import Path
 
 from oracle.core.wire import HEADER_BYTES
 from oracle.errors import BlockNotFoundError, SourceUnavailableError
-from oracle.simulated.chain import DAY_SECONDS, SimulatedChain, SimulationSettings, header_hash
+from oracle.simulated.chain import SimulatedChain
+from oracle.simulated.market import DAY_SECONDS, NAME, SimulationSettings
+from oracle.simulated.serialise import header_hash
 from oracle.sources import ChainTip, Health, Quote
 
-NAME = "simulated"
 ADVICE = "no node is configured: blocks and prices are simulated"
 DEFAULTS = SimulationSettings()
 Clock = Callable[[], float]

@@ -16,7 +16,7 @@ from oracle.core.block import parse_block
 from oracle.core.eligible import RecentTxids, digest_block
 from oracle.core.price import WindowPrice, price_window
 from oracle.core.window import form_window
-from oracle.simulated.chain import header_hash
+from oracle.simulated.serialise import header_hash
 from oracle.sources import ChainTip
 from oracle.sources.blkfiles import BlkFilesSource
 

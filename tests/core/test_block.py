@@ -14,7 +14,7 @@ import pytest
 
 from oracle.core.block import Rule, merkle_root, parse_block
 from oracle.errors import ParseError, VerificationError
-from oracle.simulated.chain import (
+from oracle.simulated.serialise import (
     build_block,
     coinbase_transaction,
     header_hash,

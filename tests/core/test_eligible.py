@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from oracle.core.block import Rule, parse_block
 from oracle.core.eligible import PARENT_UNKNOWN, BlockFacts, RecentTxids, digest_block, is_round_btc
-from oracle.simulated.chain import (
+from oracle.simulated.serialise import (
     Transaction,
     build_block,
     coinbase_transaction,

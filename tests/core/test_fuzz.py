@@ -19,7 +19,8 @@ from oracle.core.block import parse_block
 from oracle.core.eligible import RecentTxids, digest_block
 from oracle.core.window import form_window
 from oracle.errors import ParseError, VerificationError
-from oracle.simulated.chain import SimulatedChain, SimulationSettings
+from oracle.simulated.chain import SimulatedChain
+from oracle.simulated.market import SimulationSettings
 from tests.helpers import plain_blocks as plain
 from tests.helpers.steady import steady
 

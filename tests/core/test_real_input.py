@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from oracle.record.store import Store
-from oracle.simulated.chain import build_block, coinbase_transaction, header_hash
+from oracle.simulated.serialise import build_block, coinbase_transaction, header_hash
 from oracle.sources.blkfiles import BlkFilesSource
 from oracle.sources.core import CoreSource
 from oracle.sources.http import RetryPolicy

@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 import pbk
 
-from oracle.simulated.chain import (
+from oracle.simulated.draw import draw_values
+from oracle.simulated.serialise import (
     Transaction,
     build_block,
     coinbase_transaction,
-    draw_values,
     header_hash,
     serialize_transaction,
 )

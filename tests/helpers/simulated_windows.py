@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 
 from oracle.core.eligible import is_round_btc
 from oracle.core.window import Window
-from oracle.simulated.chain import (
-    PAYMENT_DELAYS_SECONDS,
-    SimulatedMarket,
-    SimulationSettings,
-    draw_values,
-)
+from oracle.simulated.draw import PAYMENT_DELAYS_SECONDS, draw_values
+from oracle.simulated.market import SimulatedMarket, SimulationSettings
 
 BLOCKS = 144
 DAY_SECONDS = 86_400

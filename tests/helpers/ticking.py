@@ -19,7 +19,9 @@ from oracle.errors import BlockNotFoundError
 from oracle.estimate.limits import Limits
 from oracle.estimate.window import Estimate, SpotEstimate
 from oracle.record.store import Store
-from oracle.simulated.chain import SimulatedChain, SimulationSettings, header_hash
+from oracle.simulated.chain import SimulatedChain
+from oracle.simulated.market import SimulationSettings
+from oracle.simulated.serialise import header_hash
 from oracle.sources import ChainTip, Health, Quote
 from oracle.tick import TickReport, TickRules, run_tick
 

@@ -19,11 +19,9 @@ from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
 from oracle.core.price import price_window
 from oracle.core.window import form_window
 from oracle.core.wire import parse_header
-from oracle.simulated.chain import (
-    DAY_SECONDS,
-    NO_HASH,
-    SimulatedChain,
-    SimulationSettings,
+from oracle.simulated.chain import NO_HASH, SimulatedChain
+from oracle.simulated.market import DAY_SECONDS, SimulationSettings
+from oracle.simulated.serialise import (
     build_block,
     coinbase_transaction,
     compact_size,

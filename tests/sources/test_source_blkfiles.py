@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oracle.errors import BadAnswerError, BlockNotFoundError, SourceUnavailableError
-from oracle.simulated.chain import build_block, coinbase_transaction, header_hash
+from oracle.simulated.serialise import build_block, coinbase_transaction, header_hash
 from oracle.sources import ChainTip
 from oracle.sources.blkfiles import BlkFilesSource
 from tests.helpers.fakes import small_blocks

@@ -16,7 +16,7 @@ from oracle.errors import (
     SourceSyncingError,
     SourceUnavailableError,
 )
-from oracle.simulated.chain import header_hash
+from oracle.simulated.serialise import header_hash
 from oracle.sources import ChainTip
 from oracle.sources.core import CoreSource
 from oracle.sources.http import RetryPolicy

@@ -13,7 +13,7 @@ from oracle.errors import (
     SourceRefusedError,
     SourceUnavailableError,
 )
-from oracle.simulated.chain import header_hash
+from oracle.simulated.serialise import header_hash
 from oracle.sources import ChainTip
 from oracle.sources.esplora import EsploraSource
 from oracle.sources.http import RetryPolicy

@@ -13,7 +13,7 @@ from oracle.errors import (
     SourceTimeoutError,
     SourceUnavailableError,
 )
-from oracle.simulated.chain import header_hash
+from oracle.simulated.serialise import header_hash
 from oracle.sources.core import CoreSource
 from oracle.sources.esplora import EsploraSource
 from oracle.sources.failover import FailoverSource

@@ -9,7 +9,8 @@ import pytest
 
 from oracle.core.block import parse_block
 from oracle.errors import BlockNotFoundError, SourceUnavailableError
-from oracle.simulated.chain import DAY_SECONDS, SimulationSettings, header_hash
+from oracle.simulated.market import DAY_SECONDS, SimulationSettings
+from oracle.simulated.serialise import header_hash
 from oracle.simulated.source import SimulatedSource
 
 MIDNIGHT = 1_761_955_200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oracle.simulated.chain import (
+from oracle.simulated.serialise import (
     build_block,
     coinbase_transaction,
     header_hash,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from oracle.simulated.chain import header_hash
+from oracle.simulated.serialise import header_hash
 from tests.helpers.fakes.chain import FakeChain
 from tests.helpers.fakes.server import INDEX_HTML, FakeServer, Reply, Request
 
