@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.clock import STANDING
+
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _standing_clock() -> Iterator[None]:
+    """The machine's day and hour change nothing: see tests/helpers/clock.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", STANDING)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """What the builder writes is not forced out to the disk: no test pulls the plug, and a killed
+    process leaves the same files either way. It was most of the time of a build."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _file: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from oracle.cli import main
 from oracle.config import Settings
 from oracle.core.block import Rule
 from tests.helpers import plain_blocks as plain
+from tests.helpers.clock import NOW_UNIX, environ_at
 from tests.helpers.fakes import FakeChain, FakeCore
 from tests.helpers.vectors import expected, raw_blocks
 
@@ -623,8 +624,9 @@ def test_a_wrong_calculator_is_told_before_anything_is_fetched(
 
 def test_the_installed_command_is_this_one(recent: dict[str, str], tmp_path: Path) -> None:
     command = Path(sys.executable).with_name("oracle")
+    environ = {**recent, **environ_at(NOW_UNIX)}
     done = subprocess.run(
-        [command, "price", "--json"], env=recent, cwd=tmp_path, capture_output=True, check=True
+        [command, "price", "--json"], env=environ, cwd=tmp_path, capture_output=True, check=True
     )
     assert json.loads(done.stdout)["price_usd"] == RECENT
 

@@ -9,8 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 
 from oracle.config import MASK, load_settings
 from oracle.logs import get_logger, log_settings, logging_to
+from tests.helpers.clock import NOW_UNIX
 
 log = get_logger("oracle.tick")
 
@@ -142,6 +142,7 @@ def test_two_runs_append_to_one_file(tmp_path: Path) -> None:
     settings = load_settings({"LOG_FILE": str(tmp_path / "oracle.log")})
     with logging_to(settings, io.StringIO()):
         log.warning("first")
+    os.utime(tmp_path / "oracle.log", (NOW_UNIX, NOW_UNIX))
     with logging_to(settings, io.StringIO()):
         log.warning("second")
     assert [line["message"] for line in lines_of((tmp_path / "oracle.log").read_text())] == [
@@ -153,11 +154,11 @@ def test_two_runs_append_to_one_file(tmp_path: Path) -> None:
 def test_a_file_of_an_earlier_day_is_put_aside(tmp_path: Path) -> None:
     path = tmp_path / "oracle.log"
     path.write_text("old\n")
-    yesterday = time.time() - 86_400
+    yesterday = NOW_UNIX - 86_400
     os.utime(path, (yesterday, yesterday))
     with logging_to(load_settings({"LOG_FILE": str(path)}), io.StringIO()):
         log.warning("new")
-    aside = tmp_path / f"oracle.log.{time.strftime('%Y-%m-%d', time.gmtime(yesterday))}"
+    aside = tmp_path / f"oracle.log.{datetime.fromtimestamp(yesterday, UTC).date()}"
     assert aside.read_text() == "old\n"
     assert "new" in path.read_text()
 
@@ -167,7 +168,7 @@ def test_files_older_than_the_retention_are_removed(tmp_path: Path) -> None:
     [day.write_text("old\n") for day in days]
     path = tmp_path / "oracle.log"
     path.write_text("yesterday's\n")
-    os.utime(path, (time.time() - 86_400,) * 2)
+    os.utime(path, (NOW_UNIX - 86_400,) * 2)
     with logging_to(
         load_settings({"LOG_FILE": str(path), "LOG_RETENTION_DAYS": "3"}), io.StringIO()
     ):

@@ -49,18 +49,21 @@ def open_in(
     path: str,
     *,
     phone: bool = False,
-    now_unix: int | None = END_UNIX + 5,
+    now_unix: int = END_UNIX + 5,
+    timers_run: bool = False,
     **options: Any,
 ) -> Opened:
-    """Open a path of a site in a fresh context; the clock stands at `now_unix` (None: the real
-    one)."""
+    """Open a path of a site in a fresh context; the clock stands at `now_unix`, and timers wait for
+    `clock.run_for` unless they run by themselves."""
     size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 900}
     page = browser.new_context(viewport=size, **options).new_page()  # type: ignore[arg-type]
     made = Opened(page, site)
     page.on("console", lambda said: made.complaints.append(f"{said.type}: {said.text}"))
     page.on("pageerror", lambda error: made.complaints.append(f"error: {error}"))
     page.on("request", lambda request: made.asked.append(request.url))
-    if now_unix is not None:
+    if timers_run:
+        page.clock.set_fixed_time(now_unix)
+    else:
         page.clock.install(time=now_unix)
     page.goto(site.url + path, wait_until="load")
     return made
@@ -116,7 +119,7 @@ def doubtful(kept: Open) -> Opened:
 @pytest.fixture
 def phone(kept: Open) -> Opened:
     """The living dashboard on a phone, at an address that names a range."""
-    opened = kept("/?range=24h", phone=True, now_unix=None)
+    opened = kept("/?range=24h", phone=True, timers_run=True)
     opened.page.locator("#history-plot").scroll_into_view_if_needed()
     opened.page.wait_for_selector('#history-plot[data-shown="24h"]')
     return opened

@@ -350,7 +350,7 @@ def test_copying_says_so(kept: Open) -> None:
 
 
 def test_the_first_screen_reads_without_javascript(kept: Open) -> None:
-    page = kept("/", phone=True, java_script_enabled=False, now_unix=None).page
+    page = kept("/", phone=True, java_script_enabled=False, timers_run=True).page
     assert page.locator("#spot-price").is_visible()
     assert page.locator(".drawn > svg").is_visible()
     assert page.locator(".ranges").is_hidden()
@@ -358,7 +358,7 @@ def test_the_first_screen_reads_without_javascript(kept: Open) -> None:
 
 
 def test_the_first_screen_of_a_phone_holds_all_three_numbers(kept: Open) -> None:
-    page = kept("/", phone=True, java_script_enabled=False, now_unix=None).page
+    page = kept("/", phone=True, java_script_enabled=False, timers_run=True).page
     bottoms = [
         page.locator(f"#{name}").bounding_box()
         for name in ("spot-price", "exchange-price", "difference")

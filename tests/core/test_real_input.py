@@ -4,15 +4,18 @@ code validated."""
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
 import pytest
 
+from oracle.cli import main
+from oracle.config import Settings
 from oracle.record.store import Store
 from oracle.simulated.serialise import build_block, coinbase_transaction, header_hash
 from oracle.sources.blkfiles import BlkFilesSource
@@ -28,13 +31,33 @@ FIRST, EMPTY, TIP = 937_665, 937_781, 937_809
 PRICE_USD = 68150.84052703316
 
 
-def oracle(*arguments: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a folder with nothing but these settings."""
-    command = [sys.executable, "-c", "from oracle.cli import main; main()", *arguments]
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **settings}
-    return subprocess.run(
-        command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False
-    )
+@dataclass(frozen=True)
+class Said:
+    """What a command said and how it ended."""
+
+    exit_code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def oracle(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Said]:
+    """Runs the command in a folder of the test's own with nothing but these settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def run(*arguments: str, **settings: str) -> Said:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["oracle", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Said(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -68,24 +91,26 @@ def assert_holds_the_real_price(folder: Path, source: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_build_from_bitcoin_core_records_and_publishes_the_real_price(real_chain, tmp_path):
+def test_a_build_from_bitcoin_core_records_and_publishes_the_real_price(
+    real_chain, oracle, tmp_path
+):
     with FakeCore(real_chain) as node:
         settings = {
             "BITCOIN_RPC_URL": node.url,
             "BITCOIN_RPC_USER": node.user,
             "BITCOIN_RPC_PASSWORD": node.password,
         }
-        done = oracle("build", folder=tmp_path, **settings)
-    assert done.returncode == 0, done.stderr
-    assert node.password not in done.stderr + done.stdout
+        done = oracle("build", **settings)
+    assert done.exit_code == 0, done.err
+    assert node.password not in done.err + done.out
     assert_holds_the_real_price(tmp_path, "bitcoin-core")
 
 
 @pytest.mark.slow
-def test_a_build_from_electrs_records_and_publishes_the_real_price(real_chain, tmp_path):
+def test_a_build_from_electrs_records_and_publishes_the_real_price(real_chain, oracle, tmp_path):
     with FakeElectrs(real_chain) as electrs:
-        done = oracle("build", folder=tmp_path, ELECTRS_URL=electrs.url)
-    assert done.returncode == 0, done.stderr
+        done = oracle("build", ELECTRS_URL=electrs.url)
+    assert done.exit_code == 0, done.err
     assert_holds_the_real_price(tmp_path, "electrs")
 
 

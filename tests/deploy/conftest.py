@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.running_nginx import NGINX, Server, fresh_slots, point_at, running, write_tree
+from tests.helpers.clock import NOW_UNIX
 
 STATUS = '{"status": "ok"}\n'
 LATEST = '{"spot": {"price_usd": 68150.84}}\n' * 40
@@ -51,7 +51,7 @@ def hand_made_files(*, seconds_fresh: int = 1800) -> dict[str, bytes | str]:
         "metrics.txt": "up 1\n",
         ".secret": "secret",
         "api/.secret.json": "secret",
-        **dict.fromkeys(fresh_slots(time.time(), seconds_fresh), ""),
+        **dict.fromkeys(fresh_slots(NOW_UNIX, seconds_fresh), ""),
     }
 
 
@@ -75,15 +75,19 @@ def server(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
     (release / "api" / "leak.json").symlink_to(folder / "outside.json")
     (release / "up").symlink_to(folder)
     point_at(site, "one")
-    with running(folder / "prefix", site) as it:
+    with running(folder / "prefix", site, now_unix=NOW_UNIX) as it:
         yield it
 
 
 @pytest.fixture
 def serve(nginx: str, tmp_path: Path) -> Iterator[Callable[[Path], Server]]:
     """Start nginx for a site folder of the test's own."""
+
+    def start(site: Path) -> Server:
+        return stack.enter_context(running(tmp_path / "prefix", site, now_unix=NOW_UNIX))
+
     with ExitStack() as stack:
-        yield lambda site: stack.enter_context(running(tmp_path / "prefix", site))
+        yield start
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.helpers.clock import environ_at
+
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
 SITE_FILE = DEPLOY / "nginx" / "oracle.conf"
 SHIPPED_ROOT = "/var/lib/onchain-oracle/site/public"
@@ -134,14 +136,17 @@ def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
 
 
 @contextmanager
-def running(prefix: Path, site: Path, **options: object) -> Iterator[Server]:
+def running(
+    prefix: Path, site: Path, *, now_unix: float | None = None, **options: object
+) -> Iterator[Server]:
     """Run nginx for a site until the block ends; another program may take the port first, so try a
-    few."""
+    few. Its clock stands at `now_unix` (None: it is the machine's)."""
     prefix.mkdir(parents=True, exist_ok=True)
+    environ = {**os.environ, **(environ_at(now_unix) if now_unix is not None else {})}
     for _ in range(5):
         port = free_port()
         configure(prefix, site, port, **options)  # type: ignore[arg-type]
-        process = subprocess.Popen(command(prefix), stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(command(prefix), stdin=subprocess.DEVNULL, env=environ)
         if _answers(port, process):
             break
         process.kill()

@@ -10,7 +10,6 @@ import io
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -32,6 +31,7 @@ from builder.site import Output, build_site, publish_failure
 from oracle.record.reader import Reader
 from tests.deploy.running_nginx import Answer, Server, running
 from tests.helpers.circumstances import context
+from tests.helpers.clock import NOW_UNIX
 from tests.helpers.made_history import add_block, make_history
 
 pytestmark = pytest.mark.nginx
@@ -97,10 +97,9 @@ PATHS = [
 def built(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Three days of made-up record, built now and served; nobody changes it."""
     folder = tmp_path_factory.mktemp("built")
-    now_unix = int(time.time())
-    with make_history(days=3, end_unix=now_unix) as connection:
-        build_site(Reader(connection), Output(folder / "site"), context(now_unix))
-    with running(folder / "prefix", folder / "site") as server:
+    with make_history(days=3, end_unix=NOW_UNIX) as connection:
+        build_site(Reader(connection), Output(folder / "site"), context(NOW_UNIX))
+    with running(folder / "prefix", folder / "site", now_unix=NOW_UNIX) as server:
         yield server
 
 
@@ -400,7 +399,7 @@ def test_the_status_file_is_what_health_answers(built: Server) -> None:
 def rebuilt(serve, tmp_path: Path) -> Iterator[tuple[Server, Any]]:
     """A site of the test's own that is served, and the record it was built from, twenty minutes
     ago."""
-    now_unix = int(time.time()) - 1200
+    now_unix = NOW_UNIX - 1200
     output = Output(tmp_path / "site")
     with make_history(days=2, end_unix=now_unix) as connection:
         build_site(Reader(connection), output, context(now_unix))
@@ -502,8 +501,8 @@ def test_a_failed_run_turns_health_to_503_with_the_error_in_the_status(rebuilt) 
 def failed_at_once(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The site of a first run that failed: there is no data yet."""
     folder = tmp_path_factory.mktemp("failed")
-    publish_failure(Output(folder / "site"), ERROR, context(int(time.time())))
-    with running(folder / "prefix", folder / "site") as server:
+    publish_failure(Output(folder / "site"), ERROR, context(NOW_UNIX))
+    with running(folder / "prefix", folder / "site", now_unix=NOW_UNIX) as server:
         yield server
 
 
@@ -534,7 +533,7 @@ def test_the_next_good_run_turns_health_to_200_again(rebuilt) -> None:
 
 
 def test_a_site_built_long_ago_is_unhealthy_by_the_clock_alone(serve, tmp_path: Path) -> None:
-    long_ago = int(time.time()) - 2000  # the last of three intervals of 600 s ended 200 s ago
+    long_ago = NOW_UNIX - 2000  # the last of three intervals of 600 s ended 200 s ago
     output = Output(tmp_path / "site")
     with make_history(days=2, end_unix=long_ago) as connection:
         build_site(Reader(connection), output, context(long_ago))
@@ -545,7 +544,7 @@ def test_a_site_built_long_ago_is_unhealthy_by_the_clock_alone(serve, tmp_path: 
 
 
 def test_builds_that_stopped_count_as_healthy_for_three_intervals(serve, tmp_path: Path) -> None:
-    a_while_ago = int(time.time()) - 1500
+    a_while_ago = NOW_UNIX - 1500
     output = Output(tmp_path / "site")
     with make_history(days=2, end_unix=a_while_ago) as connection:
         build_site(Reader(connection), output, context(a_while_ago))
