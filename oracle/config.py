@@ -28,9 +28,9 @@ from pydantic import (
 
 from oracle.errors import SettingsError
 from oracle.estimate.limits import DEFAULT_LIMITS
+from oracle.masking import LONGEST_TEXT, clean, keys_in, mask
 
 Texts = Mapping[str, str | None]
-MASK = "**********"  # as pydantic hides its secrets
 SIMULATED = "simulated"
 
 # What makes each source configured, in the order in which sources are asked.
@@ -44,12 +44,6 @@ RETIRED = dict.fromkeys(
     ("FASTAPI_HOST", "FASTAPI_PORT", "FASTAPI_WORKERS"), "nginx serves the site"
 )
 RETIRED["MEMPOOL_WS_URL"] = "the timer asks for new blocks every ANALYSIS_INTERVAL_MINUTES"
-# In a URL, in a request's header, and from Bitcoin Core's cookie, which no setting holds.
-CREDENTIALS = (
-    r"(?<=://)[^\s/]+(?=@)",
-    r"(?<=Basic )[A-Za-z0-9+/]{8,}={0,2}",
-    r"(?<=__cookie__:)\w+",
-)
 
 
 def _split(value: Any) -> Any:
@@ -222,22 +216,21 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
             Setting(name, value, self.origins.get(name, "default")) for name, value in shown.items()
         ]
 
-    def redact(self, text: str) -> str:
-        """Return a text with every configured secret masked, and whatever else looks like
-        credentials."""
-        secrets = {value.get_secret_value() for _, value in self if isinstance(value, SecretStr)}
-        spellings = secrets | {repr(secret)[1:-1] for secret in secrets}
-        longest_first = sorted(spellings, key=len, reverse=True)
-        return re.sub("|".join([*map(re.escape, longest_first), *CREDENTIALS]), MASK, text)
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Return every value that must not be shown: secret settings, and keys of addresses."""
+        found = {value.get_secret_value() for _, value in self if isinstance(value, SecretStr)}
+        for url in (self.bitcoin_rpc_url, self.electrs_url, self.mempool_api_url):
+            found.update(keys_in(url or ""))
+        return frozenset(found - {""})
+
+    def redact(self, text: str, limit: int = LONGEST_TEXT) -> str:
+        """Return a text with every secret masked, and whatever else looks like credentials."""
+        return mask(text, self.secrets, limit)
 
     def clean(self, value: object) -> Any:
-        """Return a value as JSON can hold it, its texts redacted; what JSON does not know becomes
-        text."""
-        if isinstance(value, Mapping):
-            return {self.redact(str(key)): self.clean(part) for key, part in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.clean(part) for part in value]
-        return value if isinstance(value, int | float | None) else self.redact(str(value))
+        """Return a value as JSON can hold it, with its texts redacted."""
+        return clean(value, self.secrets)
 
 
 NAMES = tuple(name.upper() for name, field in Settings.model_fields.items() if field.description)

@@ -27,6 +27,7 @@ from structlog.stdlib import (
 from structlog.typing import EventDict, Processor
 
 from oracle.config import Settings
+from oracle.masking import LONGEST_TRACEBACK
 
 _FIRST: list[Processor] = [add_logger_name, add_log_level, TimeStamper(fmt="iso", utc=True)]
 _ALL: list[Processor] = [filter_by_level, *_FIRST, ProcessorFormatter.wrap_for_formatter]
@@ -87,7 +88,15 @@ def _made(handler: logging.StreamHandler[Any], settings: Settings) -> logging.Ha
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     first: list[Processor] = [ProcessorFormatter.remove_processors_meta, format_exc_info]
     last: list[Processor] = [plain] if handler.stream.isatty() else [_shape, JSONRenderer()]
-    steps = [*first, lambda _logger, _method, event: settings.clean(event), *last]
+
+    def masked(_logger: object, _method: str, event: EventDict) -> EventDict:
+        traceback = event.pop("exception", None)
+        cleaned: EventDict = settings.clean(event)
+        if traceback is not None:
+            cleaned["exception"] = settings.redact(str(traceback), LONGEST_TRACEBACK)
+        return cleaned
+
+    steps = [*first, masked, *last]
     handler.setFormatter(ProcessorFormatter(foreign_pre_chain=_FIRST, processors=steps))
     # Libraries tell every request with its URL; our sources log what matters about it.
     handler.addFilter(

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from oracle.config import MASK, NAMES, Settings, help_of, load_settings
+from oracle.config import NAMES, Settings, help_of, load_settings
 from oracle.errors import SettingsError
+from oracle.masking import MASK
 from tests.conftest import PROJECT
 
 

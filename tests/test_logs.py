@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracle.config import MASK, load_settings
+from oracle.config import load_settings
 from oracle.logs import get_logger, log_settings, logging_to
+from oracle.masking import MASK
 from tests.helpers.clock import NOW_UNIX
 
 log = get_logger("oracle.tick")

@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from oracle.config import Settings, load_settings
+from oracle.masking import mask
 
 DOTENV = Path(".env")
+_settings: Settings | None = None
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="One JSON value on standard output."
 )
@@ -19,7 +21,18 @@ as_json_option = click.option(
 
 def read_settings(**overrides: str) -> Settings:
     """Return the settings of the environment and .env; an empty override changes nothing."""
-    return load_settings(os.environ, DOTENV, overrides=overrides)
+    global _settings  # noqa: PLW0603 - one command a process, and its last sentence is masked
+    _settings = load_settings(os.environ, DOTENV, overrides=overrides)
+    return _settings
+
+
+def complain(sentence: str) -> None:
+    """Print a sentence on standard error, without any secret of the settings."""
+    secrets = _settings.secrets if _settings else frozenset[str]()
+    try:
+        click.echo(f"oracle: {mask(sentence, secrets)}", err=True)
+    except (OSError, ValueError):  # standard error is closed, or full: the exit code says it still
+        return
 
 
 def show(value: object, lines: Iterable[str], *, as_json: bool) -> None:
