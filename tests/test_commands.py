@@ -257,6 +257,7 @@ def test_render_publishes_without_asking_a_source(oracle, built, electrs):
 
 
 def test_rollback_goes_back_one_release(oracle, built):
+    oracle(built, "render")
     before = release_of(built)
     oracle(built, "render")
     said = oracle(built, "rollback")

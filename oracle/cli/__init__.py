@@ -16,6 +16,9 @@ import click
 from oracle import __version__
 from oracle.errors import OracleError, RequestError
 
+# Database, lock, log and backup are ours alone; what is published is opened on purpose.
+PRIVATE = 0o077
+
 # The module of each command; the function has the command's name.
 COMMANDS = {
     "build": "oracle.cli.build",
@@ -50,6 +53,7 @@ class Commands(click.Group):
 
 def main() -> NoReturn:
     """Run the command; every error we raise becomes one sentence and its exit code."""
+    os.umask(PRIVATE)
     try:
         oracle.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -57,16 +61,16 @@ def main() -> NoReturn:
     except click.ClickException as error:
         _die(error.format_message(), RequestError.exit_code)
     except OracleError as error:
-        for problem in getattr(error, "problems", [str(error)]):
-            click.echo(f"oracle: {problem}", err=True)
-        sys.exit(error.exit_code)
+        _die("\noracle: ".join(getattr(error, "problems", [str(error)])), error.exit_code)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)
 
 
 def _die(sentence: str, exit_code: int) -> NoReturn:
-    click.echo(f"oracle: {sentence}", err=True)
+    from oracle.cli.common import complain  # noqa: PLC0415 - knows the settings, slow to import
+
+    complain(sentence)
     sys.exit(exit_code)
 
 
