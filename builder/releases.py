@@ -68,7 +68,11 @@ class DamagedReleaseError(StoreError):
 def current_release(site_dir: Path) -> Path | None:
     """Return the folder that is published now, if any."""
     link = site_dir / LINK
-    return link.resolve() if link.is_symlink() and link.is_dir() else None
+    folder = site_dir / RELEASES
+    if not link.is_symlink() or link.resolve().parent != folder.resolve():
+        return None
+    release = folder / link.resolve().name
+    return release if release.is_dir() else None
 
 
 def releases(site_dir: Path) -> list[Path]:

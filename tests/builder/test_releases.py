@@ -187,6 +187,19 @@ def test_releases_are_in_the_order_in_which_they_were_made_whatever_the_clock_sa
     assert rollback(tmp_path).name == "00000001-20290101T000000Z-5-x"
 
 
+def test_a_site_may_be_given_by_a_path_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    site = Path("site")
+    for number in range(3):
+        release(site, FILES | {"index.html": PAGE + bytes([number])}, keep=3)
+    assert rollback(site).name == "00000002-x"
+    assert rollback(site).name == "00000001-x"
+    release(site, keep=3)  # the oldest was in force: it is not made over
+    assert [path.name for path in releases(site)] == ["00000002-x", "00000003-x", "00000004-x"]
+
+
 def test_releases_of_before_there_were_numbers_come_first(tmp_path: Path) -> None:
     newest = release(tmp_path)
     newest.rename(tmp_path / "releases" / "20291231T000000Z-1-x")
