@@ -128,6 +128,9 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     """How many blocks the first run reads: two windows, so that the same-window rule knows the
     parents.
     Example: 290"""
+    oracle_max_catch_up_days: int = Field(7, ge=1, le=36500)
+    """A record that is further behind than so many days starts anew behind a gap instead of
+    catching up block by block. Example: 7"""
     analysis_interval_minutes: int = Field(10, ge=1, le=1440)
     """How often the timer runs a build; pages say by it when the next one is due. Example: 10"""
 

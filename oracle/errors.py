@@ -4,9 +4,11 @@ OracleError                   one sentence that says what to do; carries its exi
 ├── RequestError              the user asked for something that cannot be: exit 2
 │   └── SettingsError         one or more settings are wrong; lists all of them
 ├── NoDataError               the question is right, the answer is not there: exit 1
-│   └── NotFinalError         not yet: the day is not six blocks deep
+│   ├── NotFinalError         not yet: the day is not six blocks deep
+│   └── SyncingError          not yet: the source is still catching up with the chain
 ├── ParseError                the bytes are not a block; carries the block and the offset: exit 1
 │   └── VerificationError     the bytes parse, but they are not the block that was asked for
+│       └── ChainMovedError   the source's chain changed between two questions; ask again
 ├── SourceError               a source of blocks or quotes; carries the source's name and the URL:
 exit 1
 │   ├── SourceUnavailableError  it did not answer, or is not ready; the next source may be tried
@@ -23,7 +25,7 @@ exit 1
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class OracleError(Exception):
@@ -67,6 +69,12 @@ class NotFinalError(NoDataError):
     code = "NOT_FINAL"
 
 
+class SyncingError(NoDataError):
+    """The source has too little of the chain, or too old a part of it, to start a record with."""
+
+    code = "SYNCING"
+
+
 class ParseError(OracleError):
     """Bytes that are not a block or not the block they should be."""
 
@@ -85,6 +93,18 @@ class ParseError(OracleError):
 
 class VerificationError(ParseError):
     """The bytes parse, but hash, target, merkle root or previous hash is not what it must be."""
+
+
+class ChainMovedError(VerificationError):
+    """The source said two things that are not of one chain: a reorg came between them."""
+
+    @classmethod
+    def between_questions(cls, height: int) -> Self:
+        """Return the error for a height whose block is no longer the one it was."""
+        return cls(
+            "it does not follow from what the source said before: its chain changed meanwhile",
+            block=height,
+        )
 
 
 class SourceError(OracleError):

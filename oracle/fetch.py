@@ -13,7 +13,7 @@ from pathlib import Path
 from oracle.chain import day_range, recent_range, verify_continuity
 from oracle.core.block import Block, parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
-from oracle.core.wire import HEADER_BYTES, parse_header
+from oracle.core.wire import HEADER_BYTES, Header, parse_header
 from oracle.errors import BlockNotFoundError, NoDataError, ParseError, RequestError
 from oracle.sources import BlockSource
 from oracle.sources.networks import NETWORKS
@@ -21,13 +21,18 @@ from oracle.sources.networks import NETWORKS
 FETCH_AHEAD = 3  # blocks fetched, one after the other, while one is read
 KNOWN_MAGICS = {bytes.fromhex(network.magic) for network in NETWORKS}
 Progress = Callable[[int, int], None]
+FollowHeader = Callable[[int, Header], None]
 
 
 def read_blocks(
-    source: BlockSource, hashes: Sequence[str], first_height: int, recent: RecentTxids
+    source: BlockSource,
+    hashes: Sequence[str],
+    first_height: int,
+    recent: RecentTxids,
+    follow: FollowHeader | None = None,
 ) -> Iterator[tuple[BlockFacts, str]]:
     """Fetch, verify and digest blocks by their hashes, in order; say with each which source served
-    it.
+    it. `follow` is shown each header before its block is digested, and may refuse it.
 
     Raises:
         SourceError: the source could not hand over a block.
@@ -44,6 +49,8 @@ def read_blocks(
                 waiting += [
                     pool.submit(read_block, source, *next_one) for next_one in islice(wanted, 1)
                 ]
+                if follow:
+                    follow(height, block.header)
                 yield digest_block(block, height, recent), served_by
         finally:
             for future in waiting:

@@ -32,7 +32,7 @@ def take(found: object, names: Sequence[str], prefix: str = "") -> Row:
     return {f"{prefix}{name}": getattr(found, name) for name in names}
 
 
-def block_row(chain: Sequence[BlockFacts], source: str) -> Row:
+def block_row(chain: Sequence[BlockFacts], source: str, bits: int | None = None) -> Row:
     """Return the row of the newest of some consecutive blocks."""
     facts = chain[-1]
     return take(facts, BLOCK) | {
@@ -42,6 +42,7 @@ def block_row(chain: Sequence[BlockFacts], source: str) -> Row:
             {rule.value: count for rule, count in sorted(facts.left_out.items())}
         ),
         "source": source,
+        "bits": bits,
     }
 
 
@@ -102,4 +103,5 @@ def run_row(
         **unknown,
         **facts,
         "sources": json.dumps(facts.get("sources", [])),
+        "remarks": json.dumps(facts.get("remarks", [])),
     }

@@ -28,6 +28,7 @@ from oracle.fetch import Progress
 from oracle.logs import get_logger
 from oracle.notify import Event
 from oracle.record.store import Batch, Store
+from oracle.remarks import log_remarks
 from oracle.rows import run_row
 from oracle.sources.networks import require_network
 from oracle.tick import TickReport, run_tick
@@ -235,6 +236,7 @@ class Run:
                 "the exchange price is stale",
                 max_age_seconds=self.settings.oracle_quote_max_age_seconds,
             )
+        log_remarks(report.remarks)
         price, comparison = report.price, report.comparison
         if price is None:
             log.warning("no price yet: the window needs 144 blocks and the tip", **facts)

@@ -1,27 +1,29 @@
-"""One run up to the record: plan, fetch, verify, price, compare, and write it all in one
-transaction.
+"""One run up to the record: plan, fetch, verify, price, compare, and write it a chunk at a time.
 
-No clock and no printing: the time is an argument, and what happened is the report. A tick that
-fails at any step leaves the record as it was.
+No clock and no printing: the time is an argument, and what happened is the report. Each chunk is
+one transaction, and the next one starts from what is recorded: a run that fails or is killed keeps
+the chunks it wrote, and the next run goes on as if nothing had been.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
 from oracle.calculator import PriceCalculator
 from oracle.chain import day_range, utc_date, verify_continuity
 from oracle.core.eligible import BlockFacts, RecentTxids
-from oracle.core.params import PARAMETERS
 from oracle.core.window import form_window
+from oracle.core.wire import Header
 from oracle.errors import (
     BlockNotFoundError,
+    ChainMovedError,
     NoDataError,
     NotFinalError,
-    ReorgTooDeepError,
     SourceError,
+    VerificationError,
 )
 from oracle.estimate.limits import DEFAULT_LIMITS, Limits
 from oracle.estimate.window import estimate_spot, estimate_window
@@ -29,14 +31,19 @@ from oracle.exchange.compare import Comparison
 from oracle.exchange.episodes import Episode
 from oracle.exchange.market import DAY_SECONDS, Market
 from oracle.fetch import Progress, read_block, read_blocks
+from oracle.plan import KEPT_BLOCKS, WINDOW_AND_TIP, Plan, Planner
 from oracle.record.store import Batch, Row, Store
+from oracle.remarks import Remark
 from oracle.rows import block_row, day_row, price_row, run_row
 from oracle.sources import BlockSource, ChainTip, Health, QuoteSource
 
-KEPT_BLOCKS = 288  # whose facts and txids a tick holds: two windows, more than any real day has had
 # more txids are stored: after so deep a reorg no old block is read again, nodes may have pruned it
 SPARE_BLOCKS = 100
-WINDOW_AND_TIP = PARAMETERS.window_blocks + 1
+# One transaction's blocks: a day of them, which is what a killed run loses at most (minutes of work
+# and some hundred megabytes on mainnet), and enough to make the cost of starting a chunk small.
+CHUNK_BLOCKS = 144
+CHAIN_TRIES = 3  # how often a chain that changes while it is read is asked for again
+START_TRIES = 8  # how often a start is put off for a missing block: pruned files end raggedly
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +52,10 @@ class TickRules:
 
     limits: Limits = DEFAULT_LIMITS
     first_run_blocks: int = 290
-    live_seconds: int = (
-        1_200  # an older new block is caught up: compared with the quote of its own time
-    )
+    # a record that is further behind starts anew behind a gap
+    max_catch_up_seconds: int = 7 * DAY_SECONDS
+    # an older new block is caught up: compared with the quote of its own time
+    live_seconds: int = 1_200
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,7 @@ class TickReport:
     quote_is_stale: bool
     quote_problem: SourceError | None  # why there is no quote, when asking for it failed
     episodes: tuple[Episode, ...]  # that started or ended in this tick
+    remarks: tuple[Remark, ...] = ()  # what a person should know
 
 
 def run_tick(
@@ -92,77 +101,27 @@ def run_tick(
         progress: is told blocks done and blocks in all.
 
     Raises:
-        SourceError: the source failed; nothing was written.
-        ParseError: it handed over a wrong block; nothing was written.
+        SourceError: the source failed; what earlier chunks wrote stays, nothing else was written.
+        SyncingError: there is no record yet, and the source is not done with the chain.
+        ParseError: it handed over a wrong block; likewise.
         ReorgTooDeepError: it shares no block with the record; nothing was written.
         StoreError: the record could not be read or written.
     """
-    tip = source.tip()
-    fork, replaced = find_fork(store, source, tip)
-    first = tip.height + 1 - rules.first_run_blocks if fork is None else fork + 1
-    tick = _Tick(store, source, quotes, calculator, rules, now_unix, fork)
-    try:
-        added = tick.read(max(0, first), tip, progress)
-    except BlockNotFoundError:
-        first = tip.height + 1 - WINDOW_AND_TIP
-        if fork is not None or first <= 0:
-            raise
-        tick = _Tick(
-            store, source, quotes, calculator, rules, now_unix, fork
-        )  # a pruned node: one window will do
-        added = tick.read(first, tip, progress)
-    tick.batch.rewind_to = fork if replaced else None
-    market = tick.market
-    market.compare(now_unix, tick.price, tick.window_span_unix, is_now=True)
-    market.close_books()
-    run: Row = {
-        "blocks_added": added,
-        "blocks_replaced": replaced,
-        "tip_height": tip.height,
-        "source": source.name,
-    }
-    outcome = "ok" if added or replaced else "no_new_block"
-    ended = ended_unix() if ended_unix else now_unix
-    tick.batch.add(
-        "runs",
-        run_row(now_unix, ended, outcome, sources=[found.published() for found in health], **run),
-    )
-    store.write(tick.batch)
-    return TickReport(
-        tip,
-        source.name,
-        added,
-        replaced,
-        tick.price,
-        market.comparison,
-        market.quote_is_stale,
-        market.quote_problem,
-        tuple(market.changed),
-    )
-
-
-def find_fork(store: Store, source: BlockSource, tip: ChainTip) -> tuple[int | None, int]:
-    """Return the newest stored height that the source's chain shares, and how many stored blocks
-    it lacks."""
-    known = store.chain(KEPT_BLOCKS, or_height=tip.height)
-    if not known:
-        return None, 0
-    newest = max(known)
-    if known.get(tip.height) == tip.hash:
-        return newest, 0  # a source that lags says nothing about the blocks it has not seen
-    for height in (height for height in known if height <= tip.height):
-        if source.hashes(height, height)[0] == known[height]:
-            return height, newest - height
-    raise ReorgTooDeepError(
-        f"the source's chain shares none of the newest {KEPT_BLOCKS} blocks of the record; "
-        f"nothing was changed: "
-        f"check that the source is on the right chain, or start another database with DUCKDB_PATH"
-    )
+    planner = Planner(store, source, now_unix, rules.first_run_blocks, rules.max_catch_up_seconds)
+    tick = _Tick(store, source, quotes, calculator, rules, now_unix, progress)
+    for tries_left in reversed(range(CHAIN_TRIES)):
+        try:
+            tick.catch_up(planner)
+            break
+        except ChainMovedError:
+            if not tries_left:
+                raise
+    return tick.finish(ended_unix or (lambda: now_unix), health)
 
 
 @dataclass
 class _Tick:
-    """The state of one tick: the newest blocks, the exchange side, and the rows to write."""
+    """One run's way through the chunks; the last one is written with the row of the run."""
 
     store: Store
     source: BlockSource
@@ -170,103 +129,246 @@ class _Tick:
     calculator: PriceCalculator
     rules: TickRules
     now_unix: int
-    fork: int | None
-    chain: list[BlockFacts] = field(default_factory=list)
+    progress: Progress | None
+    quote_problem: SourceError | None = None
 
     def __post_init__(self) -> None:
-        self.batch = Batch(self.now_unix)
-        known_up_to = self.fork if self.fork is not None else -1
-        self.price, self.window_span_unix = self.store.newest_price(known_up_to)
-        left_at_unix = min(self.now_unix, self.price["time_unix"] if self.price else self.now_unix)
-        self.market = Market(
-            self.store, self.batch, self.quotes, self.rules.limits, left_at_unix - 3 * DAY_SECONDS
+        self._added = 0
+        self._replaced = 0
+        self._episodes: list[Episode] = []
+        self._remarks: dict[Remark, None] = {}
+
+    def catch_up(self, planner: Planner) -> None:
+        """Read, price and compare all that the record lacks, and write all of it but the last
+        chunk.
+
+        Raises:
+            ChainMovedError: the chain changed meanwhile; what is written is right, ask again.
+        """
+        self._plan = planner.plan()
+        for tries_left in reversed(range(START_TRIES)):
+            self._chunk = _Chunk(self, self._plan)
+            try:
+                self._read()
+            except BlockNotFoundError as error:
+                missing = self._chunk.next_height
+                self._plan = planner.without(self._plan, missing, error)
+                if self._plan.tip.height < missing:
+                    return  # all blocks below it are read
+                if not tries_left:
+                    raise
+            else:
+                return
+
+    def _read(self) -> None:
+        tip = self._plan.tip
+        total = self._added + tip.height + 1 - self._plan.first
+        for first in range(self._plan.first, tip.height + 1, CHUNK_BLOCKS):
+            if first > self._plan.first:
+                self._write()
+                self._plan = self._plan.after(first - 1)
+                self._chunk = _Chunk(self, self._plan)
+            for height in self._chunk.read(first, min(first + CHUNK_BLOCKS - 1, tip.height), tip):
+                if self.progress:
+                    self.progress(total - (tip.height - height), total)
+
+    def _write(self) -> None:
+        chunk = self._chunk
+        chunk.market.close_books()
+        self.store.write(chunk.batch)
+        self._added += chunk.added
+        self._replaced += self._plan.replaced
+        self._note_remarks()
+        self._episodes += chunk.market.changed
+        self.quote_problem = chunk.market.quote_problem
+
+    def finish(self, ended_unix: Callable[[], int], health: Sequence[Health]) -> TickReport:
+        """Compare the newest price with the quote of now, write, and report."""
+        plan, chunk, market = self._plan, self._chunk, self._chunk.market
+        source = self.source.name
+        self._note_remarks()
+        if not plan.is_idle:
+            market.compare(self.now_unix, chunk.price, chunk.window_span_unix, is_now=True)
+            added = self._added + chunk.added
+            replaced = self._replaced + plan.replaced
+            run: Row = {
+                "blocks_added": added,
+                "blocks_replaced": replaced,
+                "tip_height": plan.tip.height,
+                "source": source,
+                "sources": [found.published() for found in health],
+                "remarks": [asdict(remark) for remark in self._remarks],
+            }
+            outcome = "ok" if added or replaced else "no_new_block"
+            chunk.batch.add("runs", run_row(self.now_unix, ended_unix(), outcome, **run))
+            self._write()
+        return TickReport(
+            plan.tip,
+            source,
+            self._added,
+            self._replaced,
+            chunk.price,
+            market.comparison,
+            market.quote_is_stale,
+            market.quote_problem,
+            tuple(self._episodes),
+            tuple(self._remarks),
         )
-        self.pending_day = self.store.day_after(known_up_to)
 
-    def read(self, first: int, tip: ChainTip, progress: Progress | None) -> int:
-        """Read, price and compare every block from a height to the tip; return how many."""
-        if first > tip.height:
-            return 0
-        recent = self._load_chain(first - 1)
-        hashes = self.source.hashes(first, tip.height)
-        for done, (facts, served_by) in enumerate(
-            read_blocks(self.source, hashes, first, recent), 1
-        ):
-            self._add(facts, served_by, recent)
-            self._price(facts)
-            if (
-                facts.height < tip.height
-                or self.now_unix - facts.time_unix >= self.rules.live_seconds
-            ):
-                self.market.compare(
-                    facts.time_unix, self.price, self.window_span_unix, is_now=False
-                )
+    def _note_remarks(self) -> None:
+        self._remarks |= dict.fromkeys(self._plan.remarks)
+
+
+class _Chunk:
+    """Consecutive new blocks on their way into the record: what they stand on, and the rows to
+    write."""
+
+    def __init__(self, tick: _Tick, plan: Plan) -> None:
+        self._tick = tick
+        self._source = tick.source
+        self.next_height = plan.first
+        self.added = 0
+        self.batch = Batch(tick.now_unix)
+        self.batch.rewind_to = plan.fork if plan.replaced else None
+        self._chain = self._stored_chain(plan)
+        known_up_to = plan.fork if plan.fork is not None else -1
+        self.price, self.window_span_unix = tick.store.newest_price(known_up_to)
+        if self.price and (plan.starts_anew or self.price["height"] != known_up_to):
+            self.price = None  # it is from before a gap
+        self.market = Market(
+            tick.store,
+            self.batch,
+            tick.quotes,
+            tick.rules.limits,
+            self._samples_since_unix(),
+            up_to_height=known_up_to,
+        )
+        self.market.quote_problem = tick.quote_problem
+        self._pending_day = tick.store.day_after(known_up_to)
+
+    def _stored_chain(self, plan: Plan) -> list[BlockFacts]:
+        """Return the stored blocks on which the first new one stands, without what is behind a
+        gap; none when there is nothing to read."""
+        if plan.starts_anew or plan.is_done:
+            return []
+        chain = self._tick.store.facts(plan.first - KEPT_BLOCKS, plan.first - 1)
+        last = len(chain) - 1
+        return [facts for i, facts in enumerate(chain) if facts.height == plan.first - 1 - last + i]
+
+    def _samples_since_unix(self) -> int:
+        """Return from when on quotes count: those of the newest window, and of a day to finish."""
+        left_at_unix = self.price["time_unix"] if self.price else self._tick.now_unix
+        since_unix = min(self._tick.now_unix, left_at_unix) - 3 * DAY_SECONDS
+        if self._chain:
+            return min(since_unix, self._chain[0].time_unix - DAY_SECONDS)
+        return since_unix
+
+    def read(self, first: int, last: int, tip: ChainTip) -> Iterator[int]:
+        """Read, price and compare the blocks of a range of heights; yield each height when done.
+
+        Raises:
+            BlockNotFoundError: `next_height` cannot be had.
+            ChainMovedError: the source's chain is no longer the one it was.
+        """
+        recent = self._recent_txids()
+        hashes = self._source.hashes(first, last)
+        if last == tip.height and hashes[-1] != tip.hash:
+            raise ChainMovedError.between_questions(last)
+        blocks = read_blocks(self._source, hashes, first, recent, self._follow)
+        for block_hash in hashes:
+            with self._noticing_a_move(block_hash):
+                facts, served_by = next(blocks)
+                self._add(facts, served_by, recent)
+            self._price()
+            self._compare(tip)
             self._finish_days()
-            if progress:
-                progress(done, len(hashes))
-        return len(hashes)
+            yield self.next_height - 1
 
-    def _load_chain(self, newest: int) -> RecentTxids:
-        oldest = newest - KEPT_BLOCKS + 1
-        self.chain = self.store.facts(oldest, newest)
-        recent = self.store.recent_txids(oldest, newest)
-        for (
-            facts
-        ) in self.chain:  # a reorg goes back behind what is kept: those blocks are read again
-            if facts.height not in recent:
-                block, _ = read_block(self.source, facts.height, facts.hash)
+    @contextmanager
+    def _noticing_a_move(self, block_hash: str) -> Iterator[None]:
+        """Tell a chain that changed while it was read from a source with a wrong or missing
+        block."""
+        try:
+            yield
+        except (BlockNotFoundError, VerificationError) as error:
+            if self._is_next(block_hash):
+                raise
+            raise ChainMovedError.between_questions(self.next_height) from error
+
+    def _follow(self, _height: int, header: Header) -> None:
+        self._bits = header.bits
+
+    def _is_next(self, block_hash: str) -> bool:
+        try:
+            return self._source.hashes(self.next_height, self.next_height) == [block_hash]
+        except BlockNotFoundError:
+            return False
+
+    def _compare(self, tip: ChainTip) -> None:
+        facts = self._chain[-1]
+        age_seconds = self._tick.now_unix - facts.time_unix
+        if facts.height < tip.height or age_seconds >= self._tick.rules.live_seconds:
+            self.market.compare(facts.time_unix, self.price, self.window_span_unix, is_now=False)
+
+    def _recent_txids(self) -> RecentTxids:
+        if not self._chain:
+            return RecentTxids()
+        recent = self._tick.store.recent_txids(self._chain[0].height, self._chain[-1].height)
+        for facts in self._chain:
+            if facts.height not in recent:  # a reorg went back behind what is kept: read it again
+                block, _ = read_block(self._source, facts.height, facts.hash)
                 recent.add(facts.height, block.txids)
                 self.batch.txids[facts.height] = block.txids
         return recent
 
     def _add(self, facts: BlockFacts, served_by: str, recent: RecentTxids) -> None:
-        verify_continuity([*self.chain[-1:], facts])
-        self.chain = [*self.chain[-KEPT_BLOCKS + 1 :], facts]
+        verify_continuity([*self._chain[-1:], facts])
+        self._chain = [*self._chain[-KEPT_BLOCKS + 1 :], facts]
         oldest = facts.height - KEPT_BLOCKS + 1
         recent.forget_below(oldest)
         self.batch.add_block(facts, recent.at(facts.height), forget_below=oldest - SPARE_BLOCKS)
-        self.batch.add("blocks", block_row(self.chain, served_by))
+        self.batch.add("blocks", block_row(self._chain, served_by, self._bits))
+        self.next_height = facts.height + 1
+        self.added += 1
 
-    def _price(self, facts: BlockFacts) -> None:
-        blocks = self.chain[-WINDOW_AND_TIP:]
+    def _price(self) -> None:
+        blocks = self._chain[-WINDOW_AND_TIP:]
         if len(blocks) < WINDOW_AND_TIP:
             return
-        window = estimate_window(form_window(blocks[:-1]), self.calculator, self.rules.limits)
-        spot = estimate_spot(blocks, window, self.calculator, self.rules.limits)
-        self.price = price_row(facts, window, spot, self.calculator.algorithm_version)
+        calculator, limits = self._tick.calculator, self._tick.rules.limits
+        window = estimate_window(form_window(blocks[:-1]), calculator, limits)
+        spot = estimate_spot(blocks, window, calculator, limits)
+        self.price = price_row(blocks[-1], window, spot, calculator.algorithm_version)
         times_unix = [facts.time_unix for facts in blocks[:-1]]
         self.window_span_unix = min(times_unix), max(times_unix)
         self.batch.add("prices", self.price)
 
     def _finish_days(self) -> None:
         """Record each UTC day that became final with the newest block."""
-        day = self.pending_day or utc_date(self.chain[0].time_unix)
-        while day <= utc_date(self.chain[-1].time_unix):
+        oldest_day = utc_date(self._chain[0].time_unix)  # of earlier ones the start is not known
+        day = max(self._pending_day or oldest_day, oldest_day)
+        while day <= utc_date(self._chain[-1].time_unix):
             try:
                 self._record_day(day)
             except NotFinalError:
                 break
-            except (
-                NoDataError
-            ):  # no block, or a start that is older than what the tick holds: no day price
+            except NoDataError:  # no block, or a start that is older than what is held: no price
                 pass
             day += timedelta(days=1)
-        self.pending_day = day
+        self._pending_day = day
 
     def _record_day(self, day: date) -> None:
-        first, last = day_range(day, self.chain[-1].height, self._header_times)
-        oldest = self.chain[0].height
-        blocks = self.chain[first - oldest : last - oldest + 1]
-        estimate = estimate_window(form_window(blocks), self.calculator, self.rules.limits)
+        first, last = day_range(day, self._chain[-1].height, self._header_times)
+        oldest = self._chain[0].height
+        blocks = self._chain[first - oldest : last - oldest + 1]
+        calculator, limits = self._tick.calculator, self._tick.rules.limits
+        estimate = estimate_window(form_window(blocks), calculator, limits)
         exchange = self.market.of_day(day)
-        self.batch.add(
-            "days", day_row(day, blocks, estimate, self.calculator.algorithm_version, exchange)
-        )
+        row = day_row(day, blocks, estimate, calculator.algorithm_version, exchange)
+        self.batch.add("days", row)
 
     def _header_times(self, first: int, last: int) -> list[int]:
-        oldest = self.chain[0].height
-        return (
-            [f.time_unix for f in self.chain[first - oldest : last - oldest + 1]]
-            if first >= oldest
-            else []
-        )
+        oldest = self._chain[0].height
+        if first < oldest:
+            return []
+        return [facts.time_unix for facts in self._chain[first - oldest : last - oldest + 1]]

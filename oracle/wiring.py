@@ -9,6 +9,7 @@ from pathlib import Path
 from oracle.calculator import PriceCalculator, UTXOracleCalculator, load_calculator
 from oracle.config import Settings
 from oracle.estimate.limits import Limits
+from oracle.plan import DAY_SECONDS
 from oracle.simulated.source import SimulatedSource
 from oracle.sources import BlockSource, QuoteSource
 from oracle.sources.blkfiles import BlkFilesSource
@@ -114,5 +115,6 @@ def tick_rules_of(settings: Settings, sources: Sources) -> TickRules:
     return TickRules(
         limits=limits_of(settings),
         first_run_blocks=sources.first_run_blocks,
+        max_catch_up_seconds=settings.oracle_max_catch_up_days * DAY_SECONDS,
         live_seconds=LIVE_INTERVALS * 60 * settings.analysis_interval_minutes,
     )

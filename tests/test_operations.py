@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle import errors
+from oracle import errors, remarks
 from tests.conftest import PROJECT
 
 PAGE = (PROJECT / "docs" / "operations.md").read_text()
@@ -31,7 +31,8 @@ def messages_of(module: Path) -> Iterator[str]:
             yield str(node.args[0].value)
 
 
-MESSAGES = sorted({message for module in MODULES for message in messages_of(module)})
+LOGGED = {message for module in MODULES for message in messages_of(module)}
+MESSAGES = sorted(LOGGED | set(remarks.MESSAGES.values()))
 
 
 @pytest.mark.parametrize("message", MESSAGES)

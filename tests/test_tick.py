@@ -187,10 +187,10 @@ def test_a_tick_after_days_of_downtime_catches_up_block_by_block(record, source)
     assert heights == list(range(FIRST + 144, TIP + 41))
 
 
-def test_a_first_run_that_finds_no_older_block_makes_do_with_one_window(tmp_path, quick_prices):
+def test_a_first_run_takes_as_many_blocks_as_there_are(tmp_path, quick_prices):
     source = HeldSource(small_chain(), FIRST + 200)
     tick(tmp_path / "a.duckdb", source, rules=TickRules(first_run_blocks=290))
-    assert rows_of(tmp_path / "a.duckdb", "blocks")[0]["height"] == FIRST + 200 - 144
+    assert rows_of(tmp_path / "a.duckdb", "blocks")[0]["height"] == FIRST
 
 
 def test_a_first_run_without_a_whole_window_records_nothing(tmp_path):
@@ -334,10 +334,13 @@ def test_odd_header_times_and_empty_blocks_get_right_rows(record, times_unix):
     assert len(rows_of(record, "prices")) == 6 + len(times_unix)
 
 
-def test_a_clock_that_jumped_back_adds_the_sample_at_its_time(record, source):
-    past = source.time_unix - 10**6
-    tick(record, source, source, now_unix=past)
-    assert past in [row["sampled_at_unix"] for row in rows_of(record, "exchange_samples")]
+def test_a_clock_that_jumped_back_changes_nothing_and_is_asked_about(record, source):
+    source.height += 1
+    before = everything(record), rows_of(record, "runs")
+    report = tick(record, source, source, now_unix=source.time_unix - 10**6)
+    assert (everything(record), rows_of(record, "runs")) == before
+    assert [remark.code for remark in report.remarks] == ["clock"]
+    assert "set the clock" in report.remarks[0].message
 
 
 def test_a_failed_run_is_the_last_run_even_when_an_earlier_one_had_a_later_clock(record, source):

@@ -13,7 +13,7 @@ from oracle.errors import SourceError
 from oracle.estimate.limits import Limits
 from oracle.exchange.compare import Comparison, compare, exchange_mean
 from oracle.exchange.episodes import RECENT_TICKS, Episode, Moment, next_episode
-from oracle.record.store import Batch, Store
+from oracle.record.store import MAX_HEIGHT, Batch, Store
 from oracle.rows import Row, sample_row
 from oracle.sources import Quote, QuoteSource
 
@@ -36,13 +36,15 @@ class Market:
         quotes: QuoteSource | None,
         limits: Limits,
         since_unix: int,
+        *,
+        up_to_height: int = MAX_HEIGHT,
     ) -> None:
         self._limits, self._batch, self._quotes = limits, batch, quotes
         samples = store.samples(since_unix)
         self._times = [row["sampled_at_unix"] for row in samples]
         self._prices = [row["price_usd"] if not row["is_stale"] else np.nan for row in samples]
         self._moments: dict[str, list[Moment]] = {"divergence": [], "low_confidence": []}
-        for row in store.recent_moments(RECENT_TICKS):
+        for row in store.recent_moments(RECENT_TICKS, up_to_height):
             self._remember(row, row["window_confidence"])
         self._open = {row["kind"]: Episode(**row) for row in store.open_episodes()}
         self.changed: list[Episode] = []  # started or ended in this tick

@@ -51,6 +51,16 @@ MERGED = {  # table: which rows of a backup are taken
 }
 
 
+@dataclass(frozen=True, slots=True)
+class StoredHeader:
+    """What is recorded of a block's header; `bits` is None where older versions recorded it."""
+
+    height: int
+    hash: str  # display order
+    time_unix: int
+    bits: int | None
+
+
 @dataclass
 class Batch:
     """Everything one tick writes; tables by name, each a list of rows keyed by column."""
@@ -130,6 +140,16 @@ class Store:
             for row in self._rows("chain", newest=newest, or_height=or_height)
         }
 
+    def headers(self, first_height: int, last_height: int) -> list[StoredHeader]:
+        """Return what is recorded of the headers of an inclusive range of heights."""
+        rows = self._rows("headers", first=first_height, last=last_height)
+        return [StoredHeader(**row) for row in rows]
+
+    def header(self, height: int) -> StoredHeader | None:
+        """Return what is recorded of the header at a height."""
+        found = self.headers(height, height)
+        return found[0] if found else None
+
     def facts(self, first_height: int, last_height: int) -> list[BlockFacts]:
         """Return the facts of stored blocks of an inclusive range of heights."""
         blocks = self._rows("block_facts", first=first_height, last=last_height)
@@ -164,9 +184,10 @@ class Store:
         """Return exchange samples from a time on, oldest first."""
         return self._rows("samples", since=since_unix)
 
-    def recent_moments(self, newest: int) -> list[Row]:
-        """Return the newest ticks with the confidence of their window, oldest first."""
-        return self._rows("recent_moments", newest=newest)[::-1]
+    def recent_moments(self, newest: int, up_to_height: int = MAX_HEIGHT) -> list[Row]:
+        """Return the newest ticks, of blocks up to a height, with the confidence of their window,
+        oldest first."""
+        return self._rows("recent_moments", newest=newest, up_to=up_to_height)[::-1]
 
     def newest_price(self, up_to_height: int) -> tuple[Row | None, tuple[int, int]]:
         """Return the prices as of the newest block up to a height that has any, and the span of

@@ -21,6 +21,9 @@ INSERT INTO facts_of_database VALUES ('network', $network), ('is_demo', if($netw
 SELECT height, hash FROM now_blocks
 WHERE height > (SELECT max(height) FROM now_blocks) - $newest OR height = $or_height ORDER BY height DESC
 
+-- name: headers
+SELECT height, hash, time_unix, bits FROM now_blocks WHERE height BETWEEN $first AND $last ORDER BY height
+
 -- name: block_facts
 SELECT height, hash, prev_hash, time_unix, size_bytes, transactions, outputs, left_out
 FROM now_blocks WHERE height BETWEEN $first AND $last ORDER BY height
@@ -37,7 +40,10 @@ SELECT * FROM exchange_samples WHERE sampled_at_unix >= $since ORDER BY sampled_
 
 -- name: recent_moments
 SELECT d.*, p.window_confidence
-FROM (SELECT *, rowid AS number FROM divergences WHERE replaced_at_unix IS NULL ORDER BY number DESC LIMIT $newest) AS d
+FROM (
+    SELECT *, rowid AS number FROM divergences WHERE replaced_at_unix IS NULL AND height <= $up_to
+    ORDER BY number DESC LIMIT $newest
+) AS d
 LEFT JOIN now_prices AS p USING (height) ORDER BY number DESC
 
 -- name: newest_price

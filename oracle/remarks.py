@@ -1,0 +1,37 @@
+"""What a person should know about a run that did not fail: a line of the log each, kept with the
+row of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from oracle.logs import get_logger
+
+# The log's message for each kind; the remark's own sentence is the reason. docs/operations.md says
+# what to do.
+MESSAGES = {
+    "clock": "this machine's clock cannot be right; nothing is recorded",
+    "gap": "blocks are left out; the record goes on behind the gap",
+    "less_work": "the record follows a branch that holds less work",
+    "source_behind": "the source is behind the record",
+    "source_differs": "the source differs from the record, which stays as it is",
+    "tip_not_yet": "the newest block cannot be had yet",
+}
+ORDINARY = {"tip_not_yet"}  # nothing is wrong: it happens within seconds of a new block
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One such thing; `code` is a key of `MESSAGES`."""
+
+    code: str
+    message: str
+
+
+def log_remarks(remarks: Iterable[Remark]) -> None:
+    """Log each remark as a warning, or as information where nothing is wrong."""
+    for remark in remarks:
+        tell = log.info if remark.code in ORDINARY else log.warning
+        tell(MESSAGES[remark.code], reason=remark.message)
