@@ -7,27 +7,19 @@ an error shows. A setting that nothing reads does not exist.
 
 from __future__ import annotations
 
-import os
-import re
+import difflib
 import tempfile
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from dotenv import dotenv_values
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
-
+from oracle import fields
 from oracle.errors import SettingsError
 from oracle.estimate.limits import DEFAULT_LIMITS
+from oracle.fields import Secret, readers_of, setting
 from oracle.masking import LONGEST_TEXT, clean, keys_in, mask
 
 Texts = Mapping[str, str | None]
@@ -46,33 +38,19 @@ RETIRED = dict.fromkeys(
 RETIRED["MEMPOOL_WS_URL"] = "the timer asks for new blocks every ANALYSIS_INTERVAL_MINUTES"
 
 
-def _split(value: Any) -> Any:
-    return (
-        tuple(part.strip() for part in value.split(",") if part.strip())
-        if isinstance(value, str)
-        else value
-    )
+ADDRESS = fields.matching(r"[^@\s,<>]+@[^@\s,<>]+", "should be a mail address")
+HOST = fields.matching(r"\S+", "should be the name of a host")
+CALCULATOR = fields.matching(
+    r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "should be a class, as package.module:Class"
+)
+NETWORK = fields.one_of("main", "test", "testnet4", "signet", "regtest")
+SOURCE = fields.one_of(*SOURCES, SIMULATED)
+LEVEL = fields.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+DELAYS = fields.many(fields.number(least=0, most=3600))
 
 
-def _url(value: str) -> str:
-    if not re.fullmatch(r"https?://(\S+@)?(\[[0-9a-fA-F:.]+\]|[^\s/:@?#]+)(:\d+)?(/\S*)?", value):
-        raise ValueError("should be an address that starts with http:// or https://")
-    return value
-
-
-Url = Annotated[str, AfterValidator(lambda text: _url(text).rstrip("/"))]
-SecretUrl = Annotated[
-    SecretStr, AfterValidator(lambda text: SecretStr(_url(text.get_secret_value())))
-]
-Folder = Annotated[Path, BeforeValidator(os.path.expanduser)]
-Address = Annotated[str, Field(pattern=r"^[^@\s,<>]+@[^@\s,<>]+$")]
-SourceName = Literal["core", "electrs", "mempool", "blkfiles", "simulated"]
-NetworkName = Literal["main", "test", "testnet4", "signet", "regtest"]
-SourceNames = Annotated[tuple[SourceName, ...], BeforeValidator(_split)]
-Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=3600)], ...], BeforeValidator(_split)]
-Level = Annotated[
-    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)
-]
+def _level(value: str) -> str:
+    return LEVEL(value.upper())
 
 
 class Setting(NamedTuple):
@@ -83,128 +61,126 @@ class Setting(NamedTuple):
     origin: str  # command line, environment, .env or default
 
 
-class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_default=True):
+@dataclass(frozen=True, kw_only=True)
+class Settings:
     """All settings, checked and frozen. Make it with `load_settings`."""
 
-    bitcoin_rpc_url: Url | None = None
+    bitcoin_rpc_url: str | None = setting(None, fields.url)
     """Bitcoin Core's JSON-RPC address; with BITCOIN_DATADIR alone it is taken from bitcoin.conf.
     Example: http://127.0.0.1:8332"""
-    bitcoin_rpc_user: str | None = None
+    bitcoin_rpc_user: str | None = setting(None, fields.text)
     """User of Bitcoin Core's JSON-RPC; unset: the cookie under BITCOIN_DATADIR. Example: oracle"""
-    bitcoin_rpc_password: SecretStr | None = None
+    bitcoin_rpc_password: Secret | None = setting(None, fields.secret)
     """Password of that user. Example: a-long-random-password"""
-    bitcoin_datadir: Folder | None = None
+    bitcoin_datadir: Path | None = setting(None, fields.folder)
     """Bitcoin Core's data folder: its cookie, bitcoin.conf and blk files (read only). Example:
     /var/lib/bitcoind"""
-    electrs_url: Url | None = None
+    electrs_url: str | None = setting(None, fields.url)
     """Address of electrs or esplora, asked for raw blocks. Example: http://127.0.0.1:3000"""
-    mempool_api_url: Url | None = None
+    mempool_api_url: str | None = setting(None, fields.url)
     """Address of a mempool backend or frontend: raw blocks, and the exchange price. Example:
     http://127.0.0.1:8999"""
-    oracle_sources: SourceNames = ()
+    oracle_sources: tuple[str, ...] = setting((), fields.many(SOURCE))
     """Which sources of blocks are asked, in this order: core, electrs, mempool, blkfiles, or
     simulated alone; unset: those configured. Example: core,electrs"""
-    oracle_network: NetworkName | None = None
+    oracle_network: str | None = setting(None, NETWORK)
     """The network that blocks must be of: main, test, testnet4, signet or regtest; unset: whatever
     the source is on. Example: main"""
-    oracle_source_timeout_seconds: float = Field(30.0, gt=0, le=600)
+    oracle_source_timeout_seconds: float = setting(30.0, fields.number(above=0, most=600))
     """How long one request to a source may take. Example: 30"""
-    oracle_mempool_retry_delays_seconds: Delays = (5.0, 15.0, 45.0)
+    oracle_mempool_retry_delays_seconds: tuple[float, ...] = setting((5.0, 15.0, 45.0), DELAYS)
     """Waits between the tries when mempool or electrs does not answer. Example: 5,15,45"""
-    oracle_rpc_retry_delays_seconds: Delays = (10.0, 10.0)
+    oracle_rpc_retry_delays_seconds: tuple[float, ...] = setting((10.0, 10.0), DELAYS)
     """Waits between the tries when Bitcoin Core does not answer. Example: 10,10"""
-    oracle_quote_max_age_seconds: int = Field(DEFAULT_LIMITS.quote_max_age_seconds, gt=0)
+    oracle_quote_max_age_seconds: int = setting(
+        DEFAULT_LIMITS.quote_max_age_seconds, fields.integer(1)
+    )
     """An exchange price older than this is marked stale and warns of nothing; mempool updates
     hourly.
     Example: 7200"""
 
-    duckdb_path: Folder = Path("state/oracle.duckdb")
+    duckdb_path: Path = setting(Path("state/oracle.duckdb"), fields.folder)
     """The database; unset with the simulated chain: state/simulated.duckdb.
     Example: /var/lib/onchain-oracle/oracle.duckdb"""
-    duckdb_backup_path: Folder = Path(tempfile.gettempdir(), "oracle-backup.duckdb")
+    duckdb_backup_path: Path = setting(
+        Path(tempfile.gettempdir(), "oracle-backup.duckdb"), fields.folder
+    )
     """Where a run's rows go when the database cannot be written; unset: in the temporary folder.
     Example: /var/backups/oracle-backup.duckdb"""
-    oracle_first_run_blocks: int = Field(290, ge=145, le=10000)
+    oracle_first_run_blocks: int = setting(290, fields.integer(145, 10000))
     """How many blocks the first run reads: two windows, so that the same-window rule knows the
     parents.
     Example: 290"""
-    oracle_max_catch_up_days: int = Field(7, ge=1, le=36500)
+    oracle_max_catch_up_days: int = setting(7, fields.integer(1, 36_500))
     """A record that is further behind than so many days starts anew behind a gap instead of
     catching up block by block. Example: 7"""
-    analysis_interval_minutes: int = Field(10, ge=1, le=1440)
+    analysis_interval_minutes: int = setting(10, fields.integer(1, 1440))
     """How often the timer runs a build; pages say by it when the next one is due. Example: 10"""
 
-    utxoracle_confidence_threshold: float = Field(DEFAULT_LIMITS.confidence_threshold, ge=0, le=1)
+    utxoracle_confidence_threshold: float = setting(
+        DEFAULT_LIMITS.confidence_threshold, fields.number(least=0, most=1)
+    )
     """Prices with less confidence than this, from 0 to 1, are not valid and show as Low confidence.
     Example: 0.3"""
-    utxoracle_min_price_usd: float = Field(DEFAULT_LIMITS.min_price_usd, gt=0)
+    utxoracle_min_price_usd: float = setting(DEFAULT_LIMITS.min_price_usd, fields.number(above=0))
     """Prices below this are not valid. Example: 10000"""
-    utxoracle_max_price_usd: float = Field(DEFAULT_LIMITS.max_price_usd, gt=0)
+    utxoracle_max_price_usd: float = setting(DEFAULT_LIMITS.max_price_usd, fields.number(above=0))
     """Prices above this are not valid. Example: 500000"""
-    oracle_divergence_threshold_percent: float = Field(
-        DEFAULT_LIMITS.divergence_threshold_percent, gt=0, le=100
+    oracle_divergence_threshold_percent: float = setting(
+        DEFAULT_LIMITS.divergence_threshold_percent, fields.number(above=0, most=100)
     )
     """From this distance to the exchange price on, either way, a divergence is large. Example:
     2.0"""
-    oracle_calculator: str = Field(
-        "oracle.calculator:UTXOracleCalculator", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
-    )
+    oracle_calculator: str = setting("oracle.calculator:UTXOracleCalculator", CALCULATOR)
     """The class that computes prices, as package.module:Class. Example:
     oracle.calculator:UTXOracleCalculator"""
 
-    oracle_site_dir: Folder = Path("site")
+    oracle_site_dir: Path = setting(Path("site"), fields.folder)
     """Where releases of the site are written; nginx serves its folder named public. Example:
     /var/lib/onchain-oracle/site"""
-    oracle_public_url: Url | None = None
+    oracle_public_url: str | None = setting(None, fields.url)
     """The site's address as readers see it, for feeds and the sitemap. Example: https://price.example.org"""
-    oracle_keep_releases: int = Field(5, ge=2, le=1000)
+    oracle_keep_releases: int = setting(5, fields.integer(2, 1000))
     """How many releases stay on disk; one can go back to any of them. Example: 5"""
-    oracle_publish_outputs: bool = False
+    oracle_publish_outputs: bool = setting(False, fields.boolean)
     """Publish the eligible outputs by month as Parquet files, too (large). Example: true"""
 
-    log_level: Level = "INFO"
+    log_level: str = setting("INFO", _level)
     """The least level that is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL. Example: INFO"""
-    log_file: Folder | None = None
+    log_file: Path | None = setting(None, fields.folder)
     """A file for the log, one JSON object a line, a new one each UTC day; standard error gets the
     log in any case. Example: /var/log/onchain-oracle/oracle.log"""
-    log_retention_days: int = Field(30, ge=1, le=3650)
+    log_retention_days: int = setting(30, fields.integer(1, 3650))
     """How many days of LOG_FILE are kept. Example: 30"""
 
-    alert_webhook_url: SecretUrl | None = None
+    alert_webhook_url: Secret | None = setting(None, fields.secret_url)
     """Where notifications are posted as JSON that Slack understands, too. Example:
     https://hooks.slack.com/services/T000/B000/XXXX"""
-    alert_webhook_secret: SecretStr | None = None
+    alert_webhook_secret: Secret | None = setting(None, fields.secret)
     """Signs each post with HMAC-SHA256 in the header X-Oracle-Signature. Example:
     a-long-random-text"""
-    alert_email: Annotated[tuple[Address, ...], BeforeValidator(_split)] = ()
+    alert_email: tuple[str, ...] = setting((), fields.many(ADDRESS))
     """Who gets notifications by e-mail, with commas between them; needs SMTP_HOST. Example:
     ops@example.org"""
-    smtp_host: str | None = Field(None, pattern=r"^\S+$")
+    smtp_host: str | None = setting(None, HOST)
     """The mail server. Example: smtp.example.org"""
-    smtp_port: int = Field(587, ge=1, le=65535)
+    smtp_port: int = setting(587, fields.integer(1, 65535))
     """The mail server's port. Example: 587"""
-    smtp_starttls: bool = True
+    smtp_starttls: bool = setting(True, fields.boolean)
     """Encrypt the connection with STARTTLS; false only for a mail server on this machine. Example:
     true"""
-    smtp_user: str | None = None
+    smtp_user: str | None = setting(None, fields.text)
     """User at the mail server; unset: no login. Example: oracle@example.org"""
-    smtp_password: SecretStr | None = None
+    smtp_password: Secret | None = setting(None, fields.secret)
     """Password of that user. Example: a-long-random-password"""
-    smtp_from: Address | None = None
+    smtp_from: str | None = setting(None, ADDRESS)
     """The sender of our mail; unset: the first address of ALERT_EMAIL. Example:
     oracle@example.org"""
 
     # Fields without a text are no settings, but say where those came from and which names only look
     # like one.
-    origins: dict[str, str] = {}
+    origins: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-
-    @field_validator("*")
-    @classmethod
-    def _agrees_with_the_fields_before_it(cls, value: Any, info: Any) -> Any:
-        # One field at a time, so that all problems come out together; defaults are checked, too.
-        _compare(info.field_name, value, info.data)
-        return value
 
     @property
     def is_simulated(self) -> bool:
@@ -222,7 +198,8 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
     @property
     def secrets(self) -> frozenset[str]:
         """Return every value that must not be shown: secret settings, and keys of addresses."""
-        found = {value.get_secret_value() for _, value in self if isinstance(value, SecretStr)}
+        values = vars(self).values()
+        found = {value.get_secret_value() for value in values if isinstance(value, Secret)}
         for url in (self.bitcoin_rpc_url, self.electrs_url, self.mempool_api_url):
             found.update(keys_in(url or ""))
         return frozenset(found - {""})
@@ -236,14 +213,32 @@ class Settings(BaseModel, frozen=True, use_attribute_docstrings=True, validate_d
         return clean(value, self.secrets)
 
 
-NAMES = tuple(name.upper() for name, field in Settings.model_fields.items() if field.description)
+READERS = readers_of(Settings)
+NAMES = tuple(name.upper() for name in READERS)
 
 
 def help_of(name: str) -> tuple[str, str]:
     """Return what a setting is for, and an example of its value."""
-    text = " ".join((Settings.model_fields[name.lower()].description or "").split())
+    text = " ".join(_texts_under_fields()[name.lower()].split())
     purpose, _, example = text.partition(" Example: ")
     return purpose, example
+
+
+@cache
+def _texts_under_fields() -> dict[str, str]:
+    """Return the text under each field that has one. Read from the source when it is asked for:
+    Python itself forgets these texts, and few commands need them."""
+    import ast
+    import inspect
+
+    [declared] = ast.parse(inspect.getsource(Settings)).body
+    assert isinstance(declared, ast.ClassDef)  # noqa: S101 - it is a class
+    texts = {}
+    for above, below in pairwise(declared.body):
+        match above, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=text)):
+                texts[name] = str(text)
+    return texts
 
 
 def load_settings(
@@ -253,10 +248,7 @@ def load_settings(
 
     `overrides` are values by setting name that win over the environment (a command's options).
     """
-    try:  # literally: `$` is a character, as in systemd's files
-        from_file = dotenv_values(dotenv, interpolate=False, encoding="utf-8-sig") if dotenv else {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{dotenv} cannot be read: {error}"]) from None
+    from_file = _read_file(dotenv)
     layers = {".env": from_file, "environment": environ, "command line": overrides or {}}
     # A later layer wins over an earlier one; an empty value counts as unset.
     origins = {
@@ -268,11 +260,41 @@ def load_settings(
     values = {
         name.lower(): (layers[origin][name] or "").strip() for name, origin in origins.items()
     }
-    about = {"origins": origins, "warnings": tuple(_strange_names({*environ, *from_file}))}
-    try:
-        return Settings.model_validate(_computed_defaults(values) | values | about)
-    except ValidationError as error:
-        raise SettingsError(_sentences(error)) from None  # its own text may hold a secret
+    found, wrong = _read_values(_computed_defaults(values) | values)
+    if wrong:
+        raise SettingsError(
+            [f"{name}: {why}, for example {name}={help_of(name)[1]}" for name, why in wrong.items()]
+        )
+    warnings = tuple(_strange_names({*environ, *from_file}))
+    return Settings(**found, origins=origins, warnings=warnings)
+
+
+def _read_file(dotenv: Path | None) -> Texts:
+    """Return the settings of a .env file; none when there is no such file."""
+    if dotenv is None or not dotenv.exists():
+        return {}
+    from dotenv import dotenv_values
+
+    try:  # literally: `$` is a character, as in systemd's files
+        return dotenv_values(dotenv, interpolate=False, encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{dotenv} cannot be read: {error}"]) from None
+
+
+def _read_values(texts: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of all fields, and what is wrong by setting name; a wrong value is told
+    by what it should be, never by itself, for it may hold a secret."""
+    values: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for name, reader in READERS.items():
+        try:
+            value = reader(texts[name]) if name in texts else getattr(Settings, name)
+            _compare(name, value, values)
+        except ValueError as error:
+            wrong[name.upper()] = str(error)
+        else:
+            values[name] = value
+    return values, wrong
 
 
 def _computed_defaults(values: Mapping[str, str]) -> dict[str, str]:
@@ -305,24 +327,12 @@ def _compare(name: str, value: Any, earlier: Mapping[str, Any]) -> None:
             )
 
 
-def _sentences(error: ValidationError) -> list[str]:
-    """Return one sentence a setting: its name, what is wrong, an example; never the value."""
-    wrong = {
-        str(detail["loc"][0]).upper(): detail["msg"].removeprefix("Value error, ")
-        for detail in error.errors()
-    }
-    return [
-        f"{name}: {problem}, for example {name}={help_of(name)[1]}"
-        for name, problem in wrong.items()
-    ]
-
-
 def _strange_names(names: set[str]) -> Iterator[str]:
     """Yield a sentence for each name that was or almost is ours."""
     for name in sorted(names - set(NAMES)):
         if name in RETIRED:
             yield f"{name} is no longer read: {RETIRED[name]}"
-        elif near := get_close_matches(name.upper(), NAMES, n=1, cutoff=0.85):
+        elif near := difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=0.85):
             yield f"{name} is not a setting; did you mean {near[0]}?"
 
 

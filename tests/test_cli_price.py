@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from oracle.cli import main
-from oracle.config import Settings
+from oracle.config import NAMES
 from oracle.core.block import Rule
 from tests.helpers import plain_blocks as plain
 from tests.helpers.clock import NOW_UNIX, environ_at
@@ -47,8 +47,8 @@ Oracle = Callable[..., Said]
 def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Run in an empty folder, with no setting set."""
     monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def main() -> NoReturn:
 
 
 def _die(sentence: str, exit_code: int) -> NoReturn:
-    from oracle.cli.common import complain  # noqa: PLC0415 - knows the settings, slow to import
+    from oracle.cli.common import complain
 
     complain(sentence)
     sys.exit(exit_code)
