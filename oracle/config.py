@@ -35,6 +35,7 @@ SOURCES = {
 RETIRED = dict.fromkeys(
     ("FASTAPI_HOST", "FASTAPI_PORT", "FASTAPI_WORKERS"), "nginx serves the site"
 )
+RETIRED["SMTP_STARTTLS"] = "SMTP_SECURITY says starttls, tls or none"
 RETIRED["MEMPOOL_WS_URL"] = "the timer asks for new blocks every ANALYSIS_INTERVAL_MINUTES"
 
 
@@ -156,6 +157,9 @@ class Settings:
     alert_webhook_url: Secret | None = setting(None, fields.secret_url)
     """Where notifications are posted as JSON that Slack understands, too. Example:
     https://hooks.slack.com/services/T000/B000/XXXX"""
+    alert_webhook_format: str = setting("auto", fields.one_of("auto", "json", "ntfy"))
+    """What the webhook gets: json, for Slack, Discord and programs; ntfy, the message as it is;
+    auto tells by the address. Example: ntfy"""
     alert_webhook_secret: Secret | None = setting(None, fields.secret)
     """Signs each post with HMAC-SHA256 in the header X-Oracle-Signature. Example:
     a-long-random-text"""
@@ -166,9 +170,9 @@ class Settings:
     """The mail server. Example: smtp.example.org"""
     smtp_port: int = setting(587, fields.integer(1, 65535))
     """The mail server's port. Example: 587"""
-    smtp_starttls: bool = setting(True, fields.boolean)
-    """Encrypt the connection with STARTTLS; false only for a mail server on this machine. Example:
-    true"""
+    smtp_security: str = setting("starttls", fields.one_of("starttls", "tls", "none"))
+    """How the mail server is spoken to: starttls, tls (from the first byte; what port 465 means),
+    or none, for a mail server on this machine only. Example: tls"""
     smtp_user: str | None = setting(None, fields.text)
     """User at the mail server; unset: no login. Example: oracle@example.org"""
     smtp_password: Secret | None = setting(None, fields.secret)

@@ -19,6 +19,7 @@ from oracle import cli
 from oracle.config import load_settings
 from oracle.run import only_run
 from tests.helpers.fakes import FakeChain, FakeElectrs
+from tests.helpers.fakes.mail import FakeMailServer
 from tests.helpers.ticking import (
     FIRST,
     current,
@@ -312,3 +313,26 @@ def test_preview_serves_the_finished_files(built):
         server.terminate()
         watchdog.cancel()
     assert answer.json()["tip"]["height"] == TIP
+
+
+# --- doctor --notify ----------------------------------------
+
+
+def test_doctor_sends_a_test_by_every_way_that_is_set(oracle, built):
+    with FakeMailServer() as server:
+        mail = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(server.port), "SMTP_SECURITY": "none"}
+        said = oracle(built, "doctor", "--notify", ALERT_EMAIL="ops@example.org", **mail)
+    assert "ok    notify: a test message was taken" in said.out
+    assert [str(mail["Subject"]) for mail in server.messages] == [
+        "[on-chain price] test: This is a test of oracle doctor --notify; nothing is wrong."
+    ]
+
+
+def test_doctor_says_which_notification_was_not_taken(oracle, built):
+    said = oracle(built, "doctor", "--notify", ALERT_WEBHOOK_URL="http://127.0.0.1:1/")
+    assert "bad   notify: ALERT_WEBHOOK_URL did not take a notification" in said.out
+    assert said.exit_code == 1
+
+
+def test_doctor_says_that_no_notification_is_set(oracle, built):
+    assert "warn  notify: no notification is set" in oracle(built, "doctor", "--notify").out

@@ -148,7 +148,7 @@ def test_all_problems_are_told_at_once() -> None:
         ("ANALYSIS_INTERVAL_MINUTES", "0"),
         ("ALERT_EMAIL", "ops at example.org"),
         ("ALERT_EMAIL", "a@b\nBcc: c@d"),
-        ("SMTP_STARTTLS", "perhaps"),
+        ("SMTP_SECURITY", "perhaps"),
         ("ORACLE_RPC_RETRY_DELAYS_SECONDS", "10,soon"),
         ("ORACLE_RPC_RETRY_DELAYS_SECONDS", "-1"),
         ("ORACLE_CALCULATOR", "oracle.calculator"),

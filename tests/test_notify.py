@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import io
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -40,7 +41,7 @@ def hooked(server: Hook, **more: str) -> Settings:
 def mailing(server: FakeMailServer, **more: str) -> Settings:
     environ = {"ALERT_EMAIL": "ops@example.org,boss@example.org", "SMTP_HOST": "127.0.0.1"}
     return load_settings(
-        {**environ, "SMTP_PORT": str(server.port), "SMTP_STARTTLS": "false", **more}
+        {**environ, "SMTP_PORT": str(server.port), "SMTP_SECURITY": "none", **more}
     )
 
 
@@ -57,6 +58,8 @@ def test_the_webhook_gets_one_json_object() -> None:
     assert request.headers["content-type"] == "application/json"
     assert body == {
         "text": "[on-chain price] divergence started: Large divergence detected: +3.2%",
+        "content": "[on-chain price] divergence started: Large divergence detected: +3.2%",
+        "allowed_mentions": {"parse": []},
         "kind": "divergence_started",
         "message": "Large divergence detected: +3.2%",
         "time": "2025-01-01T00:00:00Z",
@@ -207,7 +210,7 @@ def test_a_mail_server_that_refuses_everybody_is_a_failure() -> None:
 
 def test_a_mail_server_without_encryption_gets_nothing_unless_allowed() -> None:
     with FakeMailServer() as server:
-        [failure] = deliver([EVENT], mailing(server, SMTP_STARTTLS="true"))
+        [failure] = deliver([EVENT], mailing(server, SMTP_SECURITY="starttls"))
     assert "STARTTLS" in failure
     assert server.messages == []
 
@@ -236,15 +239,107 @@ def test_a_mail_is_encrypted_to_a_server_whose_certificate_is_right(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with FakeMailServer(certificate) as server:
-        assert deliver([EVENT], mailing(server, SMTP_STARTTLS="true")) == []
+        assert deliver([EVENT], mailing(server, SMTP_SECURITY="starttls")) == []
     assert (server.was_encrypted, len(server.messages)) == (True, 1)
 
 
 def test_a_mail_server_with_an_unknown_certificate_gets_nothing(certificate: Path) -> None:
     with FakeMailServer(certificate) as server:
-        [failure] = deliver([EVENT], mailing(server, SMTP_STARTTLS="true"))
+        [failure] = deliver([EVENT], mailing(server, SMTP_SECURITY="starttls"))
     assert "certificate" in failure
     assert server.messages == []
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_a_mail_goes_to_a_server_that_speaks_tls_from_the_first_byte(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, security: str
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr(notify, "TIMEOUT_SECONDS", 1.0)
+    with FakeMailServer(certificate, is_tls_at_once=True) as server:
+        assert deliver([EVENT], mailing(server, SMTP_SECURITY=security)) == []
+    assert (server.was_encrypted, len(server.messages)) == (True, 1)
+
+
+def test_a_server_that_wants_tls_gets_no_mail_in_the_open(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify, "TIMEOUT_SECONDS", 0.2)
+    with FakeMailServer(certificate, is_tls_at_once=True) as server:
+        assert len(deliver([EVENT], mailing(server, SMTP_SECURITY="none"))) == 1
+    assert server.messages == []
+
+
+INJECTIONS = [
+    "down\r\nBcc: everybody@example.org",
+    "down =?utf-8?q?=0D=0ABcc:_everybody=40example.org?=",
+    "down =?utf-8?b?DQpCY2M6IGV2ZXJ5Ym9keUBleGFtcGxlLm9yZw==?=",
+    "down\u2028Bcc: everybody@example.org",
+    "\x00\x1b[2J",
+    "x" * 100_000,
+]
+
+
+@pytest.mark.parametrize("text", INJECTIONS)
+def test_an_error_text_cannot_add_headers_to_a_mail(text: str) -> None:
+    with FakeMailServer() as server:
+        assert deliver([Event("failure", text, 0)], mailing(server)) == []
+    [mail] = server.messages
+    assert mail["Bcc"] is None
+    assert set(mail.keys()) == {
+        *("Subject", "From", "To", "Date", "Message-ID", "MIME-Version"),
+        *("Content-Type", "Content-Transfer-Encoding"),
+    }
+
+
+def test_every_mail_has_an_id_of_its_own_that_does_not_name_the_machine() -> None:
+    with FakeMailServer() as server:
+        deliver([EVENT, EVENT], mailing(server))
+    ids = [str(mail["Message-ID"]) for mail in server.messages]
+    assert len(set(ids)) == 2
+    assert all(one.endswith("@example.org>") for one in ids)
+
+
+@pytest.mark.parametrize(
+    "text", ["@everyone", "@here look", "<!channel>", "<@U123>", "<@&42>", "@channel: fire"]
+)
+def test_an_error_text_calls_nobody(text: str) -> None:
+    body, _ = posted(Event("failure", f"it said {text}", 0))
+    for shown in (body["text"], body["content"]):
+        assert not re.search(r"@\w|<", shown)
+    assert body["allowed_mentions"] == {"parse": []}
+
+
+@pytest.mark.parametrize("settings", [{"ALERT_WEBHOOK_FORMAT": "ntfy"}])
+def test_ntfy_gets_the_sentence_as_it_is(settings: dict[str, str]) -> None:
+    with Hook() as server:
+        assert deliver([EVENT], hooked(server, **settings)) == []
+    [request] = server.requests
+    assert request.body.decode() == "Large divergence detected: +3.2%"
+    assert request.headers["title"] == "On-chain price: divergence started"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_ntfy"),
+    [
+        ("https://ntfy.sh/topic", True),
+        ("https://ntfy.example.org/topic", True),
+        ("https://hooks.slack.com/services/x", False),
+        ("https://discord.com/api/webhooks/ntfy", False),
+    ],
+)
+def test_an_ntfy_server_is_known_by_its_name(url: str, is_ntfy: bool) -> None:
+    assert notify._is_ntfy(load_settings({"ALERT_WEBHOOK_URL": url}), url) is is_ntfy
+
+
+def test_a_webhook_that_sends_a_byte_now_and_then_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notify, "DEADLINE_SECONDS", 0.2)
+    with Hook() as server:
+        server.hang()
+        [failure] = deliver([EVENT], hooked(server))
+    assert "took longer than" in failure
 
 
 def test_details_that_json_does_not_know_become_text() -> None:

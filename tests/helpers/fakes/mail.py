@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 
 class FakeMailServer(socketserver.ThreadingTCPServer):
@@ -22,7 +22,11 @@ class FakeMailServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
     def __init__(
-        self, certificate: Path | None = None, login: tuple[str, str] | None = None
+        self,
+        certificate: Path | None = None,
+        login: tuple[str, str] | None = None,
+        *,
+        is_tls_at_once: bool = False,
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Talk)
         self.port = self.server_address[1]
@@ -31,6 +35,7 @@ class FakeMailServer(socketserver.ThreadingTCPServer):
         self.was_encrypted = False
         self.refuses = False
         self.login = login
+        self.is_tls_at_once = is_tls_at_once
         self.tls: ssl.SSLContext | None = None
         if certificate:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -43,6 +48,13 @@ class FakeMailServer(socketserver.ThreadingTCPServer):
     def __exit__(self, *_error: object) -> None:
         self.shutdown()
         self.server_close()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Encrypt the connection first where the server speaks TLS from the first byte."""
+        if self.is_tls_at_once and self.tls:
+            request = self.tls.wrap_socket(request, server_side=True)
+            self.was_encrypted = True
+        super().finish_request(request, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: clients that hang up are part of the tests."""
