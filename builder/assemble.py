@@ -10,8 +10,8 @@ from pathlib import Path
 from builder import pages
 from builder.api.contract import contract
 from builder.api.notices import STALE_RUNS
+from builder.api.types import Latest, ManifestHead, Status
 from builder.draft import Draft, Objects, fingerprint
-from builder.gather import HEAD_FIELDS, Row, Snapshot, times
 from builder.pages import charts
 from builder.pages.feeds import feeds
 from builder.publish import HEALTH, publish
@@ -49,7 +49,7 @@ def render_and_publish(
     draft: Draft, objects: Objects, dates: list[str], output: Output
 ) -> BuildReport:
     """Render everything that follows from the JSON objects, and publish."""
-    latest = objects["api/latest.json"]
+    latest = objects.latest
     assets = pages_assets()
     names = {name: f"assets/{_fingerprinted(name, data)}" for name, data in assets.items()}
     look, url = (
@@ -77,7 +77,7 @@ def render_and_publish(
     }
     for path, data in files.items():
         draft.add(path, data)
-    draft.marks = _health_marks(objects["api/status.json"])
+    draft.marks = _health_marks(objects.status)
     _keep_earlier_assets(draft)
     sums = [
         f"{draft.entries[path]['sha256']}  {path[5:]}\n"
@@ -103,7 +103,7 @@ def _keep_earlier_assets(draft: Draft) -> None:
             draft.entries.setdefault(path, {**entry, "made_from": "the release before"})
 
 
-def _health_marks(status: Row) -> list[str]:
+def _health_marks(status: Status) -> list[str]:
     """Return the empty files by which nginx answers `/health`; see deploy/README.md.
 
     One for each hundred seconds until the site counts as stale: when builds stop, they run out.
@@ -119,16 +119,23 @@ def _health_marks(status: Row) -> list[str]:
     return [*marks, *([f"{HEALTH}/failing"] if status["status"] in SICK else [])]
 
 
-def _manifest(latest: Row) -> Snapshot:
+def _manifest(latest: Latest) -> ManifestHead:
     tip = latest["tip"]
     name = f"{tip['height']}-{tip['hash'][:8]}" if tip else "empty"
     moment = latest["generated_at"].replace("-", "").replace(":", "")
     return {
-        **{key: latest[key] for key in HEAD_FIELDS},
+        "schema_version": latest["schema_version"],
+        "generated_at": latest["generated_at"],
+        "generated_at_unix": latest["generated_at_unix"],
+        "network": latest["network"],
+        "is_demo": latest["is_demo"],
+        "algorithm_version": latest["algorithm_version"],
         "build_id": f"{moment}-{name}",
-        **times("built_at", latest["generated_at_unix"]),
-        **{key: latest[key] for key in ("next_due_at", "next_due_at_unix")},
-        "tip": tip and {key: tip[key] for key in ("height", "hash")},
+        "built_at": latest["generated_at"],
+        "built_at_unix": latest["generated_at_unix"],
+        "next_due_at": latest["next_due_at"],
+        "next_due_at_unix": latest["next_due_at_unix"],
+        "tip": {"height": tip["height"], "hash": tip["hash"]} if tip else None,
     }
 
 

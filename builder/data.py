@@ -3,74 +3,78 @@ each build."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
-from importlib.resources import files
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from builder.api.history import Settled
-from builder.draft import Draft, fingerprint
-from oracle.core.params import ALGORITHM_VERSION
+from builder.api.types.columns import COLUMNS, Column, Table
+from builder.draft import Draft
+from builder.gather import Context
+from builder.rows import MonthRow, rows
 from oracle.record.reader import Reader
 
-FORMAT = "2"  # goes into the fingerprints: raise it when a column changes
-CSV_WITHOUT = ("hash", "algorithm_version")  # a third of the bytes; the Parquet file has them
+CSV_WITHOUT = ("hash", "algorithm_version")
+"""A third of the bytes; the Parquet file has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a file of all history reaches, and what it is made from; None: all there is."""
+
+    key: str
+    last_height: int | None = None
+    end_unix: int | None = None
 
 
 @cache
-def schema_of(name: str) -> pa.Schema:
+def schema_of(name: Table) -> pa.Schema:
     """Return the Arrow schema of price, day, exchange or output rows; each field with its
     `comment` and `unit`."""
-    columns = json.loads(files("builder.api.schema").joinpath("columns.json").read_bytes())[name]
-    return pa.schema([_field(column) for column in columns])
+    return pa.schema([_field(column) for column in COLUMNS[name]])
 
 
-def _field(column: Mapping[str, str]) -> pa.Field:
-    kind = (
-        pa.timestamp("ms", "UTC")
-        if column["type"] == "timestamp"
-        else pa.type_for_alias(column["type"])
-    )
-    return pa.field(
-        column["name"], kind, metadata={key: column[key] for key in ("comment", "unit")}
-    )
+def _field(column: Column) -> pa.Field:
+    is_moment = column.kind == "timestamp"
+    kind = pa.timestamp("ms", "UTC") if is_moment else pa.type_for_alias(column.kind)
+    return pa.field(column.name, kind, metadata={"comment": column.comment, "unit": column.unit})
 
 
 def export_all(
-    draft: Draft, reader: Reader, settled: Settled, newest: Settled, *, with_outputs: bool = False
+    draft: Draft, reader: Reader, *, parquet: Extent, csv: Extent, days_key: str
 ) -> None:
-    """Add all files below `data/` to the draft: Parquet up to what is `newest`, CSV up to what is
-    settled."""
+    """Add the files below `data/` to the draft, those of outputs aside.
+
+    Args:
+        draft: gets the files.
+        reader: the record.
+        parquet: how far the Parquet files of prices and quotes reach.
+        csv: how far the CSV file of prices reaches.
+        days_key: what the files of days are made from.
+    """
     days = cache(partial(read_table, reader, "days"))
-    prices, quotes = partial(read_table, reader, "prices"), partial(read_table, reader, "exchange")
-    _export(
-        draft,
-        "data/prices.parquet",
-        newest.key,
-        to_parquet,
-        partial(prices, last=newest.last_height),
-    )
-    _export(
-        draft,
-        "data/exchange.parquet",
-        newest.key,
-        to_parquet,
-        partial(quotes, end=newest.hour_unix),
-    )
-    _export(
-        draft, "data/prices.csv", settled.key, to_csv, partial(prices, last=settled.last_height)
-    )
-    _export(draft, "data/days.parquet", settled.days_key, to_parquet, days)
-    _export(draft, "data/days.csv", settled.days_key, to_csv, days)
-    for month in reader.rows("months") if with_outputs else ():
-        rows = partial(read_table, reader, "outputs", first=month["first"], end=month["end"])
-        _export(draft, f"data/outputs/{month['month']}.parquet", make_key(month), to_parquet, rows)
+    prices = partial(read_table, reader, "prices")
+    quotes = partial(read_table, reader, "exchange")
+    newest_prices = partial(prices, last=parquet.last_height)
+    newest_quotes = partial(quotes, end=parquet.end_unix)
+    earlier_prices = partial(prices, last=csv.last_height)
+    _export(draft, "data/prices.parquet", parquet.key, to_parquet, newest_prices)
+    _export(draft, "data/exchange.parquet", parquet.key, to_parquet, newest_quotes)
+    _export(draft, "data/prices.csv", csv.key, to_csv, earlier_prices)
+    _export(draft, "data/days.parquet", days_key, to_parquet, days)
+    _export(draft, "data/days.csv", days_key, to_csv, days)
+
+
+def export_outputs(draft: Draft, reader: Reader, context: Context) -> None:
+    """Add a Parquet file of eligible outputs a calendar month."""
+    for month in rows(reader, MonthRow, "months"):
+        outputs = partial(read_table, reader, "outputs", first=month["first"], end=month["end"])
+        path = f"data/outputs/{month['month']}.parquet"
+        _export(draft, path, context.key(month), to_parquet, outputs)
 
 
 def _export(
@@ -83,18 +87,10 @@ def _export(
     draft.once(path, key, lambda: written(make()))
 
 
-def make_key(*facts: object) -> str:
-    """Return a text that changes with facts, with the algorithm and with the form of the files."""
-    return fingerprint((FORMAT, ALGORITHM_VERSION, *facts))
-
-
-def read_table(reader: Reader, name: str, **parameters: Any) -> pa.Table:
+def read_table(reader: Reader, name: Table, **parameters: int | None) -> pa.Table:
     """Return the published columns of prices, days, exchange samples or outputs, in their types."""
-    return (
-        reader.table(f"table_of_{name}", **parameters)
-        .select(schema_of(name).names)
-        .cast(schema_of(name))
-    )
+    schema = schema_of(name)
+    return reader.table(f"table_of_{name}", **parameters).select(schema.names).cast(schema)
 
 
 def to_parquet(table: pa.Table) -> bytes:

@@ -7,8 +7,20 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from builder.api.types import (
+    Day,
+    Days,
+    Episodes,
+    History,
+    Latest,
+    PriceEntry,
+    Range,
+    Scorecard,
+    Status,
+    Window,
+)
 from builder.releases import Entry, whole_files
 
 
@@ -91,6 +103,50 @@ class Objects(dict[str, Any]):
 
     def __missing__(self, path: str) -> Any:
         return json.loads(self._draft.read(path))
+
+    # What each path holds
+
+    @property
+    def latest(self) -> Latest:
+        """`/api/latest.json`."""
+        return cast("Latest", self["api/latest.json"])
+
+    @property
+    def status(self) -> Status:
+        """`/api/status.json`."""
+        return cast("Status", self["api/status.json"])
+
+    @property
+    def days(self) -> Days:
+        """`/api/days.json`."""
+        return cast("Days", self["api/days.json"])
+
+    @property
+    def episodes(self) -> Episodes:
+        """`/api/episodes.json`."""
+        return cast("Episodes", self["api/episodes.json"])
+
+    @property
+    def scorecard(self) -> Scorecard:
+        """`/api/scorecard.json`."""
+        return cast("Scorecard", self["api/scorecard.json"])
+
+    @property
+    def window(self) -> Window | None:
+        """`/api/window.json`, if the record has its blocks."""
+        return cast("Window | None", self.get("api/window.json"))
+
+    def history(self, name: Range) -> History:
+        """`/api/history/<range>.json`."""
+        return cast("History", self[f"api/history/{name}.json"])
+
+    def day(self, date: str) -> Day:
+        """`/api/days/<date>.json`."""
+        return cast("Day", self[f"api/days/{date}.json"])
+
+    def entries(self, span_days: int) -> list[PriceEntry]:
+        """`/api/prices/historical?days=<span_days>`."""
+        return cast("list[PriceEntry]", self[f"api/compat/historical-{span_days}.json"])
 
 
 def dump(value: Any) -> bytes:

@@ -1,31 +1,38 @@
-"""What a build starts from: the newest rows of the record, the circumstances, and how every file
-starts."""
+"""What a build starts from: the circumstances, and the newest rows of the record."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
-from oracle.calculator import PriceCalculator
-from oracle.core.params import ALGORITHM_VERSION
-from oracle.estimate.limits import Limits
-
-Row = Mapping[str, Any]
-Snapshot = dict[str, Any]
-
-SCHEMA_VERSION = 1
-HEAD_FIELDS = (
-    "schema_version",
-    "generated_at",
-    "generated_at_unix",
-    "network",
-    "is_demo",
-    "algorithm_version",
+from builder.api.types import Machine
+from builder.draft import fingerprint
+from builder.rows import (
+    CountsRow,
+    DayRow,
+    DivergenceRow,
+    EpisodeRow,
+    ExchangeRow,
+    FactRow,
+    GapRow,
+    MomentRow,
+    RunRow,
+    SpotRow,
+    TipRow,
+    WindowRow,
+    row,
+    rows,
 )
+from oracle.calculator import PriceCalculator
+from oracle.estimate.limits import Limits
+from oracle.record.reader import Reader
+
+FORMAT = "2"
+"""Of all files that are carried over from build to build: raise it when a key or column changes."""
+
 DAY_SECONDS = 86_400
 TICKS_SECONDS = 7 * DAY_SECONDS
+"""As far back as the longest history that has every tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,59 +43,58 @@ class Context:
     interval_seconds: int
     limits: Limits
     calculator: PriceCalculator  # draws the pictures beside the prices
-    machine: Row
+    machine: Machine
+
+    def key(self, *facts: object) -> str:
+        """Return a text that changes with facts, with the calculator and with the form of files."""
+        return fingerprint((FORMAT, self.calculator.algorithm_version, *facts))
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """The newest rows of the database, as `oracle.record.reader` gives them."""
+class Gathered:
+    """The newest rows of the record."""
 
     facts: Mapping[str, str]
-    tip: Row | None
-    spot: Row | None
-    window: Row | None
-    exchange: Row | None
-    divergence: Row | None
-    days: Sequence[Row]
-    ticks: Sequence[Row]  # a week of them
-    episodes: Sequence[Row]
-    runs: Sequence[Row]
-    last_good_run: Row | None
-    last_failed_run: Row | None
-    gaps: Sequence[Row]
-    counts: Row
+    tip: TipRow | None
+    spot: SpotRow | None
+    window: WindowRow | None
+    exchange: ExchangeRow | None
+    divergence: DivergenceRow | None
+    days: Sequence[DayRow]
+    ticks: Sequence[MomentRow]  # a week of them
+    episodes: Sequence[EpisodeRow]
+    runs: Sequence[RunRow]
+    last_good_run: RunRow | None
+    last_failed_run: RunRow | None
+    gaps: Sequence[GapRow]
+    counts: CountsRow
+
+    @property
+    def network(self) -> str:
+        """The network whose blocks these are."""
+        return self.facts.get("network", "unknown")
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the blocks are simulated."""
+        return self.facts.get("is_demo", "false").lower() == "true"
 
 
-def iso(time_unix: int) -> str:
-    """Return a time as ISO 8601 UTC, to the second, with Z."""
-    return datetime.fromtimestamp(time_unix, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def midnight_unix(date: str) -> int:
-    """Return the first second of a UTC date, YYYY-MM-DD."""
-    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp())
-
-
-def times(name: str, time_unix: int | None) -> Snapshot:
-    """Return one moment under two names: `name` in ISO 8601 and `name_unix` in seconds."""
-    return {name: None if time_unix is None else iso(time_unix), f"{name}_unix": time_unix}
-
-
-def stamped(row: Row) -> Snapshot:
-    """Return a row with each moment under two names: before `x_unix` comes `x` in ISO 8601."""
-    pairs = (
-        times(key[:-5], value) if key.endswith("_unix") else {key: value}
-        for key, value in row.items()
+def gather(reader: Reader, now_unix: int) -> Gathered:
+    """Read what every build reads, whatever has changed."""
+    return Gathered(
+        facts={fact["name"]: fact["value"] for fact in rows(reader, FactRow, "facts")},
+        tip=row(reader, TipRow, "tip", now=now_unix),
+        spot=row(reader, SpotRow, "spot"),
+        window=row(reader, WindowRow, "window"),
+        exchange=row(reader, ExchangeRow, "exchange", now=now_unix),
+        divergence=row(reader, DivergenceRow, "divergence"),
+        days=rows(reader, DayRow, "days"),
+        ticks=rows(reader, MomentRow, "ticks", first=now_unix - TICKS_SECONDS),
+        episodes=rows(reader, EpisodeRow, "episodes", now=now_unix),
+        runs=rows(reader, RunRow, "runs"),
+        last_good_run=row(reader, RunRow, "last_good_run"),
+        last_failed_run=row(reader, RunRow, "last_failed_run"),
+        gaps=rows(reader, GapRow, "gaps"),
+        counts=rows(reader, CountsRow, "counts")[0],
     )
-    return {key: value for pair in pairs for key, value in pair.items()}
-
-
-def head(facts: Mapping[str, str], generated_at_unix: int) -> Snapshot:
-    """Return what every file starts with."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        **times("generated_at", generated_at_unix),
-        "network": facts.get("network", "unknown"),
-        "is_demo": facts.get("is_demo", "false").lower() == "true",
-        "algorithm_version": ALGORITHM_VERSION,
-    }

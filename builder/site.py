@@ -13,39 +13,60 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from builder.api import snapshots
 from builder.api.compat import make_compatible
+from builder.api.days import make_days
+from builder.api.episodes import make_episodes
 from builder.api.history import (
     LONG_RANGES,
     SHORT_RANGES,
-    Settled,
+    FullHour,
+    last_full_hour,
     long_history,
-    settle,
     short_history,
 )
+from builder.api.latest import make_latest
 from builder.api.notices import mark_failed
-from builder.api.picture import pictured, points_csv
-from builder.api.scorecard import scorecard
+from builder.api.picture import has_first_block, make_day, make_window, points_csv
+from builder.api.scorecard import make_scorecard
+from builder.api.status import make_status
+from builder.api.types import Day, ErrorObject, Machine
 from builder.assemble import BuildReport, Output, look_fingerprint, render_and_publish
-from builder.data import export_all, make_key
+from builder.data import Extent, export_all, export_outputs
 from builder.draft import Draft, Objects, dump
-from builder.gather import TICKS_SECONDS, Context, Record, Row, Snapshot
+from builder.gather import Context, Gathered, gather
 from builder.releases import current_release
 from oracle.record.reader import Reader, empty_reader
 
 NO_OBJECTS = ("api/days/", "api/schema/", "api/openapi.json")  # of the JSON below api/
-SMALL_RECORD_BLOCKS = (
-    10_000  # up to here the Parquet files are written whole at each build, then each full hour
-)
-NO_LIMIT = 2**31 - 1  # above every height and every time that a row can have
+SMALL_RECORD_BLOCKS = 10_000
+"""Up to here the Parquet files are written whole at each build, then each full hour."""
+
 Progress = Callable[[int, int], None]
-__all__ = ["BuildReport", "Output", "build_site", "describe_machine", "gather", "publish_failure"]
+__all__ = ["BuildReport", "Output", "build_site", "describe_machine", "publish_failure"]
+
+
+@dataclass(frozen=True)
+class Build:
+    """One build: what it is made from, and the draft that it fills."""
+
+    reader: Reader
+    context: Context
+    gathered: Gathered
+    draft: Draft
+    objects: Objects
+
+    @cached_property
+    def days_key(self) -> str:
+        """What the list of days is made from."""
+        limits = self.context.limits
+        return self.context.key(
+            self.gathered.facts, limits.divergence_threshold_percent, self.gathered.days
+        )
 
 
 def build_site(
@@ -60,21 +81,23 @@ def build_site(
         progress: called with done and all of the days, for a progress bar.
     """
     draft = Draft(current_release(output.site_dir))
-    objects, record = Objects(draft), gather(reader, context.now_unix)
-    settled = _make_objects(objects, reader, record, context)
-    newest = settled
-    if record.counts["blocks"] < SMALL_RECORD_BLOCKS:
-        key = make_key(record.tip, record.spot, record.window, record.exchange, record.divergence)
-        newest = replace(settled, key=key, last_height=NO_LIMIT, hour_unix=NO_LIMIT)
-    export_all(draft, reader, settled, newest, with_outputs=output.with_outputs)
-    dates = []
-    for done, date in enumerate(_make_days(draft, objects, reader, record, output.public_url), 1):
-        dates += [date] if date else []
-        progress(done, len(record.days))
-    return render_and_publish(draft, objects, dates, output)
+    build = Build(reader, context, gather(reader, context.now_unix), draft, Objects(draft))
+    hour = last_full_hour(build.gathered, context, build.days_key)
+    _make_objects(build, hour)
+    hourly = Extent(hour.key, hour.last_height, hour.time_unix)
+    newest = hourly if _is_long(build.gathered) else Extent(_newest_key(build))
+    export_all(draft, reader, parquet=newest, csv=hourly, days_key=build.days_key)
+    if output.with_outputs:
+        export_outputs(draft, reader, context)
+    to_render = []
+    for done, (date, is_new) in enumerate(_make_days(build, output.public_url), 1):
+        if is_new:
+            to_render.append(date)
+        progress(done, len(build.gathered.days))
+    return render_and_publish(draft, build.objects, to_render, output)
 
 
-def publish_failure(output: Output, error: Row, context: Context) -> BuildReport:
+def publish_failure(output: Output, error: ErrorObject, context: Context) -> BuildReport:
     """Publish the current release again with the status failing; without one, a site that has no
     data yet.
 
@@ -91,80 +114,83 @@ def publish_failure(output: Output, error: Row, context: Context) -> BuildReport
             objects.load(path)
     if not objects:
         with empty_reader() as reader:
-            _make_objects(objects, reader, gather(reader, context.now_unix), context)
-    latest, status = mark_failed(
-        objects["api/latest.json"], objects["api/status.json"], error, context
-    )
+            build = Build(reader, context, gather(reader, context.now_unix), draft, objects)
+            _make_objects(build, last_full_hour(build.gathered, context, build.days_key))
+    latest, status = mark_failed(objects.latest, objects.status, error, context)
     objects.make("api/latest.json", None, lambda: latest)
     objects.make("api/status.json", None, lambda: status)
     return render_and_publish(draft, objects, [], output)
 
 
-def gather(reader: Reader, now_unix: int) -> Record:
-    """Read what every build reads, whatever has changed."""
-    moments: dict[str, Snapshot] = {"tip": {"now": now_unix}, "exchange": {"now": now_unix}}
-    one = ("tip", "spot", "window", "exchange", "divergence", "last_good_run", "last_failed_run")
-    newest: dict[str, Any] = {name: reader.row(name, **moments.get(name, {})) for name in one}
-    lists: dict[str, Any] = {name: reader.rows(name) for name in ("days", "runs", "gaps")}
-    return Record(
-        facts={row["name"]: row["value"] for row in reader.rows("facts")},
-        ticks=reader.rows("ticks", first=now_unix - TICKS_SECONDS),
-        episodes=reader.rows("episodes", now=now_unix),
-        counts=reader.rows("counts")[0],
-        **newest,
-        **lists,
+def _is_long(gathered: Gathered) -> bool:
+    return gathered.counts["blocks"] >= SMALL_RECORD_BLOCKS
+
+
+def _newest_key(build: Build) -> str:
+    """Return what the files are made from that hold all there is."""
+    gathered = build.gathered
+    return build.context.key(
+        gathered.tip, gathered.spot, gathered.window, gathered.exchange, gathered.divergence
     )
 
 
-def _make_objects(objects: Objects, reader: Reader, record: Record, context: Context) -> Settled:
-    """Make the JSON files but for those of single days; return what the longest of them are made
-    from."""
-    days_key = make_key(record.facts, context.limits.divergence_threshold_percent, record.days)
-    settled = settle(record, context.now_unix, days_key)
-    latest = snapshots.latest(record, context)
-    made: dict[str, tuple[str | None, Callable[[], Snapshot]]] = {
-        "latest": (None, lambda: latest),
-        "status": (None, lambda: snapshots.status(record, latest, context)),
-        "episodes": (None, lambda: snapshots.episodes(record, context)),
-        "days": (days_key, lambda: snapshots.days(record, context)),
-        **{
-            f"history/{name}": (None, partial(short_history, name, record, context))
-            for name in SHORT_RANGES
-        },
-        **{
-            f"history/{name}": (settled.key, partial(long_history, name, record, reader, settled))
-            for name in LONG_RANGES
-        },
-        "scorecard": (settled.key, lambda: scorecard(record, reader, settled)),
-    }
-    for name, (key, make) in made.items():
-        objects.make(f"api/{name}.json", key, make)
-    make_compatible(objects, settled.key)
-    if record.window and reader.row("block", height=record.window["first_height"]):
-        row = {name: record.window[name] for name in snapshots.WINDOW_FIELDS}
-        objects.make(
-            "api/window.json", make_key(latest["tip"]["hash"], row), lambda: pictured(reader, row)
+def _make_objects(build: Build, hour: FullHour) -> None:
+    """Make the JSON files but for those of single days."""
+    gathered, context, objects = build.gathered, build.context, build.objects
+    latest = make_latest(gathered, context)
+    objects.make("api/latest.json", None, lambda: latest)
+    objects.make("api/status.json", None, lambda: make_status(gathered, latest, context))
+    objects.make("api/episodes.json", None, lambda: make_episodes(gathered, context))
+    objects.make("api/days.json", build.days_key, lambda: make_days(gathered, context))
+    for short in SHORT_RANGES:
+        path = f"api/history/{short}.json"
+        objects.make(path, None, partial(short_history, short, gathered, context))
+    for long in LONG_RANGES:
+        path = f"api/history/{long}.json"
+        objects.make(path, hour.key, partial(long_history, long, gathered, build.reader, hour))
+    objects.make(
+        "api/scorecard.json", hour.key, lambda: make_scorecard(gathered, build.reader, hour)
+    )
+    make_compatible(objects, hour.key)
+    _make_window(build)
+
+
+def _make_window(build: Build) -> None:
+    """Make `/api/window.json` once all blocks of the newest window are known."""
+    row, tip = build.gathered.window, build.gathered.tip
+    if row is None or tip is None or not has_first_block(build.reader, row):
+        return
+    key = build.context.key(tip["hash"], row)
+    calculator = build.context.calculator
+    build.objects.make(
+        "api/window.json", key, lambda: make_window(build.gathered, build.reader, row, calculator)
+    )
+
+
+def _make_days(build: Build, public_url: str | None) -> Iterator[tuple[str, bool]]:
+    """Make each day's files; yield its date, and whether its page is to be made."""
+    days, look = build.gathered.days, look_fingerprint(public_url)
+    for place, row in enumerate(days):
+        path, key = f"api/days/{row['date']}.json", build.context.key(row)
+        earlier = days[place - 1]["date"] if place else None
+        later = days[place + 1]["date"] if place + 1 < len(days) else None
+        make = partial(make_day, build.gathered, build.reader, row, build.context.calculator)
+        _make_day(build, path, key, make)
+        has_page = build.draft.carry(
+            f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}"
         )
-    return settled
-
-
-def _make_days(
-    draft: Draft, objects: Objects, reader: Reader, record: Record, public_url: str | None
-) -> Iterator[str | None]:
-    """Make each day's files; yield its date when its page is to be made, else None."""
-    rows, look = objects["api/days.json"]["days"], look_fingerprint(public_url)
-    names = [None, *(row["date"] for row in rows), None]
-    for stored, earlier, row, later in zip(record.days, names, rows, names[2:], strict=False):
-        path, key = f"api/days/{row['date']}.json", make_key(stored)
-        draft.once(path, key, lambda row=row: dump(pictured(reader, row)))  # type: ignore[misc]
-        draft.once(f"{path[:-5]}.csv", key, lambda path=path: points_csv(objects[path]))  # type: ignore[misc]
-        has_page = draft.carry(f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}")
         if later is None:
-            objects.load(path)
-        yield None if has_page else row["date"]
+            build.objects.load(path)
+        yield row["date"], not has_page
 
 
-def describe_machine(site_dir: Path, database_path: Path) -> Snapshot:
+def _make_day(build: Build, path: str, key: str, make: Callable[[], Day]) -> None:
+    build.draft.once(path, key, lambda: dump(make()))
+    csv_path = f"{path.removesuffix('.json')}.csv"
+    build.draft.once(csv_path, key, lambda: points_csv(build.objects[path]))
+
+
+def describe_machine(site_dir: Path, database_path: Path) -> Machine:
     """Return disk and versions for `status.json`; not part of what makes two builds the same."""
     site_dir.mkdir(parents=True, exist_ok=True)
     disk = shutil.disk_usage(site_dir)

@@ -1,6 +1,6 @@
 """The on-chain price of bitcoin, from the blocks of your own node.
 
-`block bytes -> eligible outputs -> window -> price -> store -> snapshots -> pages -> release`
+`block bytes -> eligible outputs -> window -> price -> store -> JSON -> pages -> release`
 
 The first four steps are pure and live in `oracle.core`; `oracle.tick` runs them for every new block
 and records the result in `oracle.record.store`; the package `builder` makes the site from there.

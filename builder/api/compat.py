@@ -5,110 +5,145 @@ nginx maps the old paths to these files; see docs/api.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
 
+from builder.api.head import iso, midnight_unix
 from builder.api.history import LONG_RANGES
+from builder.api.types import (
+    Days,
+    History,
+    Latest,
+    MempoolHistory,
+    MempoolPrice,
+    PriceEntry,
+    PricesComparison,
+    Range,
+)
 from builder.draft import Objects
-from builder.gather import DAY_SECONDS, Row, Snapshot, iso, midnight_unix
+from builder.gather import DAY_SECONDS
 
-NOTHING = dict.fromkeys(("time_unix", "spot_usd", "window_usd", "exchange_usd")) | {
+NO_ENTRY: PriceEntry = {
+    "timestamp": None,
+    "utxoracle_price": None,
+    "mempool_price": None,
     "confidence": 0.0,
-    "points": 0,
+    "tx_count": 0,
+    "diff_amount": None,
+    "diff_percent": None,
     "is_valid": False,
 }
-SPANS = {1: "24h", 7: "7d", 30: "30d", 90: "1y", 365: "1y"}  # days: the history that has them
+"""The newest entry before there is any."""
+
+SPANS: dict[int, Range] = {1: "24h", 7: "7d", 30: "30d", 90: "1y", 365: "1y"}
+"""Days: the history that has them."""
 
 
-def make_compatible(objects: Objects, settled: str) -> None:
+def make_compatible(objects: Objects, hourly_key: str) -> None:
     """Put the objects of `api/compat/` beside the others, from which they are made.
 
     Args:
         objects: the other files of the build.
-        settled: what the long histories are made from.
+        hourly_key: what the long histories are made from.
     """
-    for span, name in SPANS.items():
-        key = settled if name in LONG_RANGES else None
-        historical = f"api/compat/historical-{span}.json"
-        objects.make(historical, key, partial(_entries, objects, name, span))
-        objects.make(
-            f"api/compat/comparison-{span}.json",
-            key,
-            partial(_comparison, objects, historical, span),
-        )
-    entries = objects["api/compat/historical-7.json"]
+    for span_days, name in SPANS.items():
+        key = hourly_key if name in LONG_RANGES else None
+        path = f"api/compat/historical-{span_days}.json"
+        objects.make(path, key, partial(_historical, objects, span_days))
+        path = f"api/compat/comparison-{span_days}.json"
+        objects.make(path, key, partial(_comparison, objects, span_days))
+    newest = objects.entries(7)[-1:] or [NO_ENTRY]
+    objects.make("api/compat/prices-latest.json", None, lambda: newest[0])
+    objects.make("api/compat/mempool-prices.json", None, lambda: mempool_price(objects.latest))
     objects.make(
-        "api/compat/prices-latest.json", None, lambda: entries[-1] if entries else _entry(NOTHING)
-    )
-    objects.make(
-        "api/compat/mempool-prices.json", None, lambda: _mempool_price(objects["api/latest.json"])
-    )
-    objects.make(
-        "api/compat/mempool-historical-price.json", None, lambda: _mempool_history(objects)
+        "api/compat/mempool-historical-price.json",
+        None,
+        lambda: mempool_history(objects.days, objects.latest),
     )
 
 
-def _entries(objects: Objects, name: str, span: int) -> list[Snapshot]:
-    history = objects[f"api/history/{name}.json"]
-    first_unix = history["generated_at_unix"] - span * DAY_SECONDS
-    rows = (
-        dict(zip(NOTHING, row, strict=True))
-        for row in zip(*(history[name] for name in NOTHING), strict=True)
-    )
-    return [_entry(row) for row in rows if row["time_unix"] >= first_unix]
+def _historical(objects: Objects, span_days: int) -> list[PriceEntry]:
+    return entries_of(objects.history(SPANS[span_days]), span_days)
 
 
-def _entry(row: Row) -> Snapshot:
-    price = row["window_usd"] if row["spot_usd"] is None else row["spot_usd"]
-    exchange = row["exchange_usd"]
-    is_known = price is not None and exchange is not None
+def _comparison(objects: Objects, span_days: int) -> PricesComparison:
+    return comparison_of(objects.entries(span_days), span_days)
+
+
+def entries_of(history: History, span_days: int) -> list[PriceEntry]:
+    """Return the moments of the last so many days, oldest first."""
+    first_unix = history["generated_at_unix"] - span_days * DAY_SECONDS
+    times_unix = history["time_unix"]
+    return [
+        _entry(history, place)
+        for place, time_unix in enumerate(times_unix)
+        if time_unix >= first_unix
+    ]
+
+
+def _entry(history: History, place: int) -> PriceEntry:
+    price_usd = history["spot_usd"][place]
+    if price_usd is None:
+        price_usd = history["window_usd"][place]
+    exchange_usd = history["exchange_usd"][place]
+    amount = percent = None
+    if price_usd is not None and exchange_usd is not None:
+        amount = round(price_usd - exchange_usd, 2)
+        percent = round((price_usd / exchange_usd - 1) * 100, 4)
     return {
-        "timestamp": None if row["time_unix"] is None else iso(row["time_unix"]),
-        "utxoracle_price": price,
-        "mempool_price": exchange,
-        "confidence": row["confidence"],
-        "tx_count": row["points"],
-        "diff_amount": round(price - exchange, 2) if is_known else None,
-        "diff_percent": round((price / exchange - 1) * 100, 4) if is_known else None,
-        "is_valid": row["is_valid"],
+        "timestamp": iso(history["time_unix"][place]),
+        "utxoracle_price": price_usd,
+        "mempool_price": exchange_usd,
+        "confidence": history["confidence"][place],
+        "tx_count": history["points"][place],
+        "diff_amount": amount,
+        "diff_percent": percent,
+        "is_valid": history["is_valid"][place],
     }
 
 
-def _comparison(objects: Objects, path: str, span: int) -> Snapshot:
-    entries = objects[path]
-    valid = [e for e in entries if e["is_valid"] and e["diff_amount"] is not None]
-    amounts = [e["diff_amount"] for e in valid]
+def comparison_of(entries: Sequence[PriceEntry], span_days: int) -> PricesComparison:
+    """Return the differences over valid entries."""
+    valid = [entry for entry in entries if entry["is_valid"]]
+    amounts = [entry["diff_amount"] for entry in valid if entry["diff_amount"] is not None]
+    percents = [entry["diff_percent"] for entry in valid if entry["diff_percent"] is not None]
     return {
-        "avg_diff": round(fmean(amounts), 2) if valid else None,
+        "avg_diff": round(fmean(amounts), 2) if amounts else None,
         "max_diff": max(amounts, default=None),
         "min_diff": min(amounts, default=None),
-        "avg_diff_percent": round(fmean(e["diff_percent"] for e in valid), 4) if valid else None,
+        "avg_diff_percent": round(fmean(percents), 4) if percents else None,
         "total_entries": len(entries),
-        "valid_entries": len(valid),
-        "timeframe_days": span,
+        "valid_entries": len(amounts),
+        "timeframe_days": span_days,
     }
 
 
-def _mempool_price(latest: Row) -> Snapshot:
-    # As mempool itself says "no price": time 0 and -1, for its readers expect numbers here.
-    spot, tip = latest["spot"], latest["tip"]
-    if not (spot and tip and spot["is_valid"]):
+def mempool_price(latest: Latest) -> MempoolPrice:
+    """Return the spot price, or time 0 and -1 where there is none.
+
+    So mempool itself says it, for its readers expect numbers here.
+    """
+    spot = latest["spot"]
+    tip = latest["tip"]
+    if not spot or not tip or not spot["is_valid"] or spot["price_usd"] is None:
         return {"time": 0, "USD": -1}
     return {"time": tip["time_unix"], "USD": round(spot["price_usd"], 2)}
 
 
-def _mempool_history(objects: Objects) -> Snapshot:
-    days, exchange = objects["api/days.json"]["days"], objects["api/latest.json"]["exchange"]
-    rows = [
-        {"time": midnight_unix(row["date"]), "USD": round(row["price_usd"], 2)}
-        for row in days
-        if row["is_valid"]
+def mempool_history(days: Days, latest: Latest) -> MempoolHistory:
+    """Return the valid days, newest first, and what a dollar is in other currencies."""
+    prices: list[MempoolPrice] = [
+        {"time": midnight_unix(day["date"]), "USD": round(day["price_usd"], 2)}
+        for day in reversed(days["days"])
+        if day["is_valid"] and day["price_usd"] is not None
     ]
-    rates = exchange["currencies"].items() if exchange else ()
-    usd = exchange["price_usd"] if exchange else 1.0
-    return {
-        "prices": rows[::-1],
-        "exchangeRates": {
-            f"USD{code}": round(price / usd, 2) for code, price in rates if price > 0
-        },
-    }
+    exchange = latest["exchange"]
+    rates: dict[str, float] = {}
+    if exchange:
+        rates = {
+            f"USD{code}": round(price / exchange["price_usd"], 2)
+            for code, price in exchange["currencies"].items()
+            if price > 0
+        }
+    return {"prices": prices, "exchangeRates": rates}

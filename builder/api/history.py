@@ -5,82 +5,119 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from builder.api.head import head, newest_version
+from builder.api.types import Columns, History, LongRange, ShortRange
 from builder.draft import fingerprint
-from builder.gather import DAY_SECONDS, Context, Record, Row, Snapshot, head
+from builder.gather import DAY_SECONDS, Context, Gathered
+from builder.rows import MomentRow, rows
 from oracle.record.reader import Reader
 
 HOUR_SECONDS = 3600
-RECENT_TICKS = 300  # two days of them at least: a deeper reorg changes the days too
-SHORT_RANGES = {"24h": DAY_SECONDS, "7d": 7 * DAY_SECONDS}
-LONG_RANGES = {
-    "30d": (30, 3600),
-    "1y": (365, 6 * 3600),
-    "all": (None, DAY_SECONDS),
-}  # days, thinning step
-COLUMNS = (
-    *(
-        "time_unix",
-        "height",
-        "spot_usd",
-        "spot_low_usd",
-        "spot_high_usd",
-        "window_usd",
-        "exchange_usd",
-    ),
-    *("divergence_percent", "leg", "confidence", "is_valid", "points"),
-)
+RECENT_TICKS = 300
+"""Two days of them at least: a deeper reorg changes the days too."""
+
+SHORT_RANGES: dict[ShortRange, int] = {"24h": DAY_SECONDS, "7d": 7 * DAY_SECONDS}
+"""How many seconds each covers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Thinning:
+    """How a long range is thinned: so many days (None: all), one step after the other."""
+
+    days: int | None
+    step_seconds: int
+
+
+LONG_RANGES: dict[LongRange, Thinning] = {
+    "30d": Thinning(30, HOUR_SECONDS),
+    "1y": Thinning(365, 6 * HOUR_SECONDS),
+    "all": Thinning(None, DAY_SECONDS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FullHour:
     """What the files that cover all history are made from: the blocks known at the last full hour.
 
     So they are made anew once an hour, not at each block, and stay the same in between.
     """
 
     key: str
-    days_key: str  # changes when a final day does
-    hour_unix: int
+    time_unix: int
     last_height: int
+    algorithm_version: str
 
 
-def settle(record: Record, now_unix: int, days_key: str) -> Settled:
-    """Find the newest block that was known at the last full hour."""
-    hour_unix = now_unix // HOUR_SECONDS * HOUR_SECONDS
-    ticks = [row for row in record.ticks if row["time_unix"] < hour_unix]
-    newest = ticks[-1] if ticks else record.tip or {"height": -1}
-    key = fingerprint((days_key, hour_unix, newest["height"], ticks[-RECENT_TICKS:]))
-    return Settled(key, days_key, hour_unix, newest["height"])
+def last_full_hour(gathered: Gathered, context: Context, days_key: str) -> FullHour:
+    """Find the newest block that was known at the last full hour.
+
+    Args:
+        gathered: has the ticks of a week.
+        context: the time.
+        days_key: changes when a final day does.
+    """
+    time_unix = context.now_unix // HOUR_SECONDS * HOUR_SECONDS
+    ticks = [tick for tick in gathered.ticks if tick["time_unix"] < time_unix]
+    last_height = gathered.tip["height"] if gathered.tip else -1
+    version = newest_version(gathered, context)
+    if ticks:
+        last_height = ticks[-1]["height"]
+        version = ticks[-1]["algorithm_version"]
+    key = fingerprint((days_key, time_unix, last_height, version, ticks[-RECENT_TICKS:]))
+    return FullHour(key, time_unix, last_height, version)
 
 
-def short_history(name: str, record: Record, context: Context) -> Snapshot:
+def short_history(name: ShortRange, gathered: Gathered, context: Context) -> History:
     """Return `/api/history/24h.json` or `7d`: every tick."""
     first_unix = context.now_unix - SHORT_RANGES[name]
-    rows = [row for row in record.ticks if row["time_unix"] >= first_unix]
-    rule = "every tick, and every block that was caught up"
-    return {**head(record.facts, context.now_unix), **_history(name, first_unix, None, rule, rows)}
-
-
-def long_history(name: str, record: Record, reader: Reader, settled: Settled) -> Snapshot:
-    """Return `/api/history/30d.json`, `1y` or `all`: blocks up to a full hour, thinned."""
-    days, step = LONG_RANGES[name]
-    first_unix = None if days is None else settled.hour_unix - days * DAY_SECONDS
-    rule = (
-        f"of each {step // 3600} h: the last block with a valid price, and the last "
-        f"without; up to a full hour"
-    )
-    rows = reader.rows("thinned", first=first_unix or 0, step=step, last=settled.last_height)
-    return {**head(record.facts, settled.hour_unix), **_history(name, first_unix, step, rule, rows)}
-
-
-def _history(
-    name: str, first: int | None, step: int | None, rule: str, rows: Sequence[Row]
-) -> Snapshot:
-    about = {
+    return {
+        **head(gathered, context.now_unix, newest_version(gathered, context)),
         "range": name,
-        "first_unix": first,
-        "step_seconds": step,
-        "thinning": rule,
-        "rows": len(rows),
+        "first_unix": first_unix,
+        "step_seconds": None,
+        "thinning": "every tick, and every block that was caught up",
+        **_columns([tick for tick in gathered.ticks if tick["time_unix"] >= first_unix]),
     }
-    return about | {column: [row[column] for row in rows] for column in COLUMNS}
+
+
+def long_history(name: LongRange, gathered: Gathered, reader: Reader, hour: FullHour) -> History:
+    """Return `/api/history/30d.json`, `1y` or `all`: blocks up to a full hour, thinned."""
+    thinning = LONG_RANGES[name]
+    first_unix = None
+    if thinning.days is not None:
+        first_unix = hour.time_unix - thinning.days * DAY_SECONDS
+    moments = rows(
+        reader,
+        MomentRow,
+        "thinned",
+        first=first_unix or 0,
+        step=thinning.step_seconds,
+        last=hour.last_height,
+    )
+    return {
+        **head(gathered, hour.time_unix, hour.algorithm_version),
+        "range": name,
+        "first_unix": first_unix,
+        "step_seconds": thinning.step_seconds,
+        "thinning": f"of each {thinning.step_seconds // HOUR_SECONDS} h: the last block with a "
+        f"valid price, and the last without; up to a full hour",
+        **_columns(moments),
+    }
+
+
+def _columns(moments: Sequence[MomentRow]) -> Columns:
+    return {
+        "rows": len(moments),
+        "time_unix": [moment["time_unix"] for moment in moments],
+        "height": [moment["height"] for moment in moments],
+        "spot_usd": [moment["spot_usd"] for moment in moments],
+        "spot_low_usd": [moment["spot_low_usd"] for moment in moments],
+        "spot_high_usd": [moment["spot_high_usd"] for moment in moments],
+        "window_usd": [moment["window_usd"] for moment in moments],
+        "exchange_usd": [moment["exchange_usd"] for moment in moments],
+        "divergence_percent": [moment["divergence_percent"] for moment in moments],
+        "leg": [moment["leg"] for moment in moments],
+        "confidence": [moment["confidence"] for moment in moments],
+        "is_valid": [moment["is_valid"] for moment in moments],
+        "points": [moment["points"] for moment in moments],
+    }

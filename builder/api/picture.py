@@ -2,75 +2,103 @@
 
 from __future__ import annotations
 
-from builder.gather import Row, Snapshot, head, stamped
+from builder.api.days import day_price, priced
+from builder.api.head import block, head
+from builder.api.types import Day, Explained, Picture, PricePoints, Spike, Stencil, Window
+from builder.gather import Gathered
+from builder.rows import BlockRow, DayRow, LeftOutRow, SpanRow, SpotLineRow, WindowRow, rows
+from oracle.calculator import PriceCalculator
+from oracle.core import window as core
 from oracle.core.histogram import EDGES, clean_histogram, count_amounts
 from oracle.core.params import PARAMETERS, SPIKES
-from oracle.core.price import WindowPrice, price_window
-from oracle.core.window import Window
+from oracle.core.price import WindowPrice
 from oracle.record.reader import Reader
 
-MAX_POINTS = 2000  # of a day's tens of thousands: what a screen can show
+MAX_POINTS = 2000
+"""Of a day's tens of thousands: what a screen can show."""
 
 
-def pictured(reader: Reader, row: Row) -> Snapshot:
-    """Return `/api/days/<date>.json` or `/api/window.json`: a price of the record, and how it came
-    about.
+def make_day(gathered: Gathered, reader: Reader, row: DayRow, calculator: PriceCalculator) -> Day:
+    """Return `/api/days/<date>.json`: a day's price, and how it came about.
 
     The file depends on its blocks alone, so it counts as generated at the time of the last of them.
-
-    Args:
-        reader: gives the blocks and their outputs.
-        row: first and last height, and the fields to show.
     """
-    heights = {"first": row["first_height"], "last": row["last_height"]}
-    window = reader.window(row["first_height"], row["last_height"])
-    first, last = (reader.rows("block", height=height)[0] for height in heights.values())
-    line = reader.rows("spot_line", **heights)
+    explained = _explained(reader, row, calculator)
+    last_unix = explained["last_block"]["time_unix"]
+    return {**head(gathered, last_unix, row["algorithm_version"]), **day_price(row), **explained}
+
+
+def make_window(
+    gathered: Gathered, reader: Reader, row: WindowRow, calculator: PriceCalculator
+) -> Window:
+    """Return `/api/window.json`: the same of the newest window."""
+    explained = _explained(reader, row, calculator)
+    last_unix = explained["last_block"]["time_unix"]
+    return {**head(gathered, last_unix, row["algorithm_version"]), **priced(row), **explained}
+
+
+def has_first_block(reader: Reader, row: SpanRow) -> bool:
+    """Tell whether the blocks of a price are all there; those of a young record are not."""
+    return bool(rows(reader, BlockRow, "block", height=row["first_height"]))
+
+
+def _explained(reader: Reader, row: SpanRow, calculator: PriceCalculator) -> Explained:
+    first_height = row["first_height"]
+    last_height = row["last_height"]
+    line = rows(reader, SpotLineRow, "spot_line", first=first_height, last=last_height)
+    left_out = rows(reader, LeftOutRow, "left_out", first=first_height, last=last_height)
+    window = reader.window(first_height, last_height)
+    made = picture(window, calculator.price_window(window))
+    if row["algorithm_version"] != calculator.algorithm_version:
+        made["price_points"]["thinning"] += f"; found by {calculator.algorithm_version}"
     return {
-        **head({fact["name"]: fact["value"] for fact in reader.rows("facts")}, last["time_unix"]),
-        **row,
-        "first_block": stamped(first),
-        "last_block": stamped(last),
-        "left_out": {
-            count["rule"]: count["transactions"] for count in reader.rows("left_out", **heights)
-        },
+        "first_block": block(rows(reader, BlockRow, "block", height=first_height)[0]),
+        "last_block": block(rows(reader, BlockRow, "block", height=last_height)[0]),
+        "left_out": {count["rule"]: count["transactions"] for count in left_out},
         "spot": {
-            k: [block[k] for block in line] for k in ("time_unix", "height", "spot_usd", "is_valid")
+            "time_unix": [moment["time_unix"] for moment in line],
+            "height": [moment["height"] for moment in line],
+            "spot_usd": [moment["spot_usd"] for moment in line],
+            "is_valid": [moment["is_valid"] for moment in line],
         },
-        **picture(window, price_window(window)),
+        **made,
     }
 
 
-def picture(window: Window, priced: WindowPrice) -> Snapshot:
+def picture(window: core.Window, price: WindowPrice) -> Picture:
     """Return rough price, price points, histogram and the stencil as placed."""
-    shares = clean_histogram(count_amounts(window.value_sats))
-    kept = slice(PARAMETERS.first_kept_bin, PARAMETERS.last_kept_bin + 1)
     return {
-        "rough_price_usd": priced.rough_price_usd,
-        "price_points": _points(window, priced),
+        "rough_price_usd": price.rough_price_usd,
+        "price_points": _points(window, price),
         "histogram": {
             "first_bin": PARAMETERS.first_kept_bin,
             "bins_per_decade": PARAMETERS.bins_per_decade,
             "first_decade": PARAMETERS.first_decade,
-            "weights": []
-            if shares is None
-            else [float(f"{share:.4g}") for share in shares[kept].tolist()],
+            "weights": _weights(window),
         },
-        "stencil": priced.rough and _stencil(priced.rough.best_slide),
+        "stencil": _stencil(price.rough.best_slide) if price.rough else None,
     }
 
 
-def _points(window: Window, priced: WindowPrice) -> Snapshot:
-    middle, reach = priced.price_usd or 0.0, priced.chart_half_height or 0.0
-    points = priced.points.between(middle * (1 - reach), middle * (1 + reach))
+def _weights(window: core.Window) -> list[float]:
+    """Return the share of each kept bin, to four digits; none where there is no output."""
+    shares = clean_histogram(count_amounts(window.value_sats))
+    if shares is None:
+        return []
+    kept = shares[PARAMETERS.first_kept_bin : PARAMETERS.last_kept_bin + 1]
+    return [float(f"{share:.4g}") for share in kept.tolist()]
+
+
+def _points(window: core.Window, price: WindowPrice) -> PricePoints:
+    middle_usd = price.price_usd or 0.0
+    reach = price.chart_half_height or 0.0
+    points = price.points.between(middle_usd * (1 - reach), middle_usd * (1 + reach))
     total = len(points.prices_usd)
     stride = max(1, -(-total // MAX_POINTS))
     at = points.block_index[::stride]
-    rule = (
-        f"points within {reach:.0%} of the price, every {stride}. of them"
-        if stride > 1
-        else "all points"
-    )
+    rule = "all points"
+    if stride > 1:
+        rule = f"points within {reach:.0%} of the price, every {stride}. of them"
     return {
         "thinning": rule,
         "total": total,
@@ -81,18 +109,23 @@ def _points(window: Window, priced: WindowPrice) -> Snapshot:
     }
 
 
-def _stencil(slide: int) -> Snapshot:
-    first = PARAMETERS.slide_origin_bin + slide
-    amounts = [
-        {"usd": usd, "bin": first + i, "value_btc": float(EDGES[first + i]), "weight": weight}
-        for i, (weight, usd) in SPIKES.items()
+def _stencil(slide: int) -> Stencil:
+    first_bin = PARAMETERS.slide_origin_bin + slide
+    amounts: list[Spike] = [
+        {
+            "usd": usd,
+            "bin": first_bin + offset,
+            "value_btc": float(EDGES[first_bin + offset]),
+            "weight": weight,
+        }
+        for offset, (weight, usd) in SPIKES.items()
     ]
-    return {"slide": slide, "first_bin": first, "amounts": amounts}
+    return {"slide": slide, "first_bin": first_bin, "amounts": amounts}
 
 
-def points_csv(day: Snapshot) -> bytes:
+def points_csv(day: Day | Window) -> bytes:
     """Return the price points of a day or window as CSV."""
     points = day["price_points"]
-    rows = zip(points["time_unix"], points["height"], points["price_usd"], strict=True)
-    lines = ["time_unix,height,price_usd", *(",".join(map(str, row)) for row in rows)]
+    moments = zip(points["time_unix"], points["height"], points["price_usd"], strict=True)
+    lines = ["time_unix,height,price_usd", *(",".join(map(str, moment)) for moment in moments)]
     return "\n".join([*lines, ""]).encode()

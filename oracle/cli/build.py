@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import cast
 
 import click
 
 from builder import releases
+from builder.api.types import ErrorObject
 from builder.site import Output, build_site, publish_failure
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.context import context_of
@@ -47,7 +49,7 @@ def _publish(settings: Settings, result: Run) -> str | None:
         return _build_site(settings)
     if isinstance(result.error, StoreError) or result.error is None:
         return None
-    error = error_object(result.error, settings)
+    error = cast("ErrorObject", error_object(result.error, settings))
     with _site_errors(settings):
         return publish_failure(_output(settings), error, context_of(settings)).folder.name
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from builder.site import gather
+from builder.gather import gather
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.config import Settings
 from oracle.doctor import Finding, examine

@@ -6,8 +6,9 @@ import sys
 
 import click
 
-from builder.api import snapshots
-from builder.site import gather
+from builder.api.latest import make_latest
+from builder.api.status import make_status
+from builder.gather import gather
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.context import context_of
 from oracle.record.reader import open_reader
@@ -20,8 +21,8 @@ def status(*, as_json: bool) -> None:
     settings = read_settings()
     with open_reader(settings.duckdb_path) as reader:
         context = context_of(settings)
-        rows = gather(reader, context.now_unix)
-        found = snapshots.status(rows, snapshots.latest(rows, context), context)
+        gathered = gather(reader, context.now_unix)
+        found = make_status(gathered, make_latest(gathered, context), context)
     tip, error = found["tip"], found["last_error"]
     reasons = "; ".join(reason["message"] for reason in found["reasons"]) or "all is well"
     lines = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -14,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from builder.api.history import settle
-from builder.data import export_all, schema_of, to_csv
+from builder.api.history import last_full_hour
+from builder.data import Extent, export_all, export_outputs, schema_of, to_csv
 from builder.draft import Draft
-from builder.site import NO_LIMIT, gather
+from builder.gather import gather
 from oracle.record.reader import Reader
+from tests.helpers.circumstances import context
 from tests.helpers.made_history import END_UNIX, add_block, make_history
 
 DAYS_MADE = 40  # in three months
@@ -36,9 +36,11 @@ def exported(
 ) -> Draft:
     reader, draft = Reader(connection), draft or Draft()
     record = gather(reader, now_unix)
-    settled = settle(record, now_unix, "days")
-    newest = replace(settled, key="newest", last_height=NO_LIMIT, hour_unix=NO_LIMIT)
-    export_all(draft, reader, settled, newest, with_outputs=True)
+    now = context(now_unix)
+    hour = last_full_hour(record, now, "days")
+    hourly = Extent(hour.key, hour.last_height, hour.time_unix)
+    export_all(draft, reader, parquet=Extent("newest"), csv=hourly, days_key="days")
+    export_outputs(draft, reader, now)
     return draft
 
 

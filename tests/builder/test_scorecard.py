@@ -10,10 +10,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from builder.api.history import settle
-from builder.api.scorecard import EDGES_PERCENT, scorecard
-from builder.site import gather
+from builder.api.history import last_full_hour
+from builder.api.scorecard import EDGES_PERCENT, make_scorecard
+from builder.gather import gather
 from oracle.record.reader import Reader
+from tests.helpers.circumstances import context
 from tests.helpers.made_history import END_UNIX, make_history
 
 
@@ -27,7 +28,7 @@ def record() -> Iterator[duckdb.DuckDBPyConnection]:
 def card(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     reader = Reader(connection)
     record = gather(reader, END_UNIX)
-    return scorecard(record, reader, settle(record, END_UNIX, ""))["legs"]
+    return make_scorecard(record, reader, last_full_hour(record, context(END_UNIX), ""))["legs"]
 
 
 def compared(connection: duckdb.DuckDBPyConnection, since_unix: int = 0) -> list[tuple[float, ...]]:

@@ -8,18 +8,28 @@ import math
 import random
 from typing import Any
 
-from builder.gather import head, times
+from builder.api.head import iso
 from oracle.core.params import SPIKES
 
 NOW = 1_760_011_200  # 2025-10-09 12:00:00 UTC
 DAY = 86_400
 HASH = "00000000000000000001" + "3f" * 22
-FACTS = {"network": "simulated", "is_demo": "true"}
+
+
+def times(name: str, time_unix: int | None) -> dict[str, Any]:
+    """Return one moment under its two names."""
+    return {name: None if time_unix is None else iso(time_unix), f"{name}_unix": time_unix}
 
 
 def snapshots(*, days: int = 40, seed: int = 7, is_demo: bool = True) -> dict[str, Any]:
     """Return every snapshot that the pages read, of a record that is this many days long."""
-    start = head({**FACTS, "is_demo": str(is_demo).lower()}, NOW)
+    start = {
+        "schema_version": 1,
+        **times("generated_at", NOW),
+        "network": "simulated",
+        "is_demo": is_demo,
+        "algorithm_version": "9.1+1",
+    }
     rows = _rows(days, seed)
     newest = rows[-1]
     made: dict[str, Any] = {

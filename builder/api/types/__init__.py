@@ -17,15 +17,17 @@ from builder.api.types.days import (
     Day,
     DayPrice,
     Days,
+    Explained,
     Histogram,
     Picture,
+    Priced,
     PricePoints,
     Spike,
     SpotLine,
     Stencil,
     Window,
 )
-from builder.api.types.history import History, LongRange, Range, ShortRange
+from builder.api.types.history import Columns, History, LongRange, Range, ShortRange
 from builder.api.types.latest import (
     Divergence,
     Exchange,
@@ -36,6 +38,7 @@ from builder.api.types.latest import (
     NoticeCode,
     Price,
     Severity,
+    Shown,
     Spot,
 )
 from builder.api.types.scorecard import (
@@ -64,6 +67,7 @@ from builder.api.types.status import (
 
 __all__ = [
     "Block",
+    "Columns",
     "Day",
     "DayPrice",
     "Days",
@@ -75,6 +79,7 @@ __all__ = [
     "ErrorObject",
     "Errors",
     "Exchange",
+    "Explained",
     "FileEntry",
     "Gap",
     "Head",
@@ -100,6 +105,7 @@ __all__ = [
     "Price",
     "PriceEntry",
     "PricePoints",
+    "Priced",
     "PricesComparison",
     "PricesHistorical",
     "PricesLatest",
@@ -109,6 +115,7 @@ __all__ = [
     "Scorecard",
     "Severity",
     "ShortRange",
+    "Shown",
     "SourceState",
     "Spike",
     "Spot",

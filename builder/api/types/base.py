@@ -5,40 +5,54 @@ A name that carries a unit is checked by its unit: prices are above zero, times 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
 from typing_extensions import TypedDict
 
 
-def about(description: str) -> Any:
+class Says:
+    """What a type alone does not say of a value, in the words of JSON Schema.
+
+    pydantic asks for it when it makes a schema; a build does without pydantic, whose import costs
+    more than most builds.
+    """
+
+    def __init__(self, **keywords: object) -> None:
+        self.keywords = keywords
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: Any, handler: Callable[[Any], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return the schema of the type with the words beside it."""
+        return {**handler(core_schema), **self.keywords}
+
+
+def about(description: str) -> Says:
     """Say what a field means; the words go into the JSON Schema and docs/api.md."""
-    return Field(description=description)
+    return Says(description=description)
 
 
-Time = Annotated[
-    str,
-    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", json_schema_extra={"format": "date-time"}),
-]
+Time = Annotated[str, Says(format="date-time", pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 """A moment in ISO 8601, UTC, to the second."""
 
-Date = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$", json_schema_extra={"format": "date"})]
+Date = Annotated[str, Says(format="date", pattern=r"^\d{4}-\d\d-\d\d$")]
 """A UTC day."""
 
-Unix = Annotated[int, Field(ge=0)]
+Unix = Annotated[int, Says(minimum=0)]
 """A moment in seconds since 1970 UTC."""
 
-Seconds = Annotated[int, Field(ge=0)]
-Height = Annotated[int, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
-Usd = Annotated[float, Field(gt=0)]
+Seconds = Annotated[int, Says(minimum=0)]
+Height = Annotated[int, Says(minimum=0)]
+Count = Annotated[int, Says(minimum=0)]
+Usd = Annotated[float, Says(exclusiveMinimum=0)]
 """USD per BTC."""
 
 Percent = float
 """3.2 means 3.2 %."""
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Says(minimum=0, maximum=1)]
+Hash = Annotated[str, Says(pattern=r"^[0-9a-f]{64}$")]
 """A block's hash in display order, or a SHA-256: 64 hexadecimal digits."""
 
 Leg = Literal["spot", "window"]

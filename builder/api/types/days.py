@@ -3,11 +3,22 @@ about."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from typing_extensions import TypedDict
 
-from builder.api.types.base import Block, Count, Date, Head, Height, Percent, Share, Usd, about
+from builder.api.types.base import (
+    Block,
+    Count,
+    Date,
+    Head,
+    Height,
+    Percent,
+    Says,
+    Share,
+    Usd,
+    about,
+)
 
 
 class Priced(TypedDict):
@@ -63,8 +74,8 @@ class Histogram(TypedDict):
     10^(-6 + i/200)."""
 
     first_bin: Annotated[int, about("number of the first value's bin")]
-    bins_per_decade: Literal[200]
-    first_decade: Literal[-6]
+    bins_per_decade: Annotated[int, Says(const=200)]
+    first_decade: Annotated[int, Says(const=-6)]
     weights: list[float]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from typing_extensions import TypedDict
+
 from builder.api.types.base import Count, Head, Leg, Unix, about
 
 ShortRange = Literal["24h", "7d"]
@@ -11,13 +13,9 @@ LongRange = Literal["30d", "1y", "all"]
 Range = Literal["24h", "7d", "30d", "1y", "all"]
 
 
-class History(Head):
-    """The record over a range of time, as columns of equal length, oldest first."""
+class Columns(TypedDict):
+    """The moments of a history as columns of equal length, oldest first."""
 
-    range: Range
-    first_unix: Annotated[Unix | None, about("start of the range; null: everything")]
-    step_seconds: Annotated[int | None, about("thinning step; null: every row")]
-    thinning: Annotated[str, about("the rule, in words")]
     rows: Annotated[Count, about("length of each column")]
     time_unix: Annotated[list[int], about("time of the tick (of the block, when caught up)")]
     height: Annotated[list[int], about("tip at that time")]
@@ -33,3 +31,12 @@ class History(Head):
     ]
     is_valid: Annotated[list[bool], about("of the same price")]
     points: Annotated[list[int], about("price points of the same price")]
+
+
+class History(Head, Columns):
+    """The record over a range of time, as columns of equal length, oldest first."""
+
+    range: Range
+    first_unix: Annotated[Unix | None, about("start of the range; null: everything")]
+    step_seconds: Annotated[int | None, about("thinning step; null: every row")]
+    thinning: Annotated[str, about("the rule, in words")]

@@ -60,23 +60,26 @@ class Price(TypedDict):
     reason: Annotated[str | None, about("why not valid, in words")]
     first_height: Annotated[int | None, about("first block used")]
     last_height: Annotated[int | None, about("last block used")]
-    points: Annotated[Count, about("price points")]
 
 
 class Spot(Price):
     """Spot price: from the last few blocks."""
+
+    points: Annotated[Count, about("price points")]
 
 
 class NewestWindow(Price):
     """Window price: the last 144 confirmed blocks."""
 
     outputs: Annotated[Count, about("eligible outputs")]
+    points: Annotated[Count, about("price points")]
 
 
 class NewestDay(Price):
     """Price of the newest final UTC day."""
 
     outputs: Annotated[Count, about("eligible outputs")]
+    points: Annotated[Count, about("price points")]
     date: Annotated[Date, about("UTC date")]
 
 
@@ -131,7 +134,18 @@ class Divergence(TypedDict):
     message: Annotated[str | None, about("for example: Large divergence detected: +3.2%")]
 
 
-class Latest(Head):
+class Shown(TypedDict):
+    """The newest block, the newest prices, and the comparison."""
+
+    tip: Tip | None
+    spot: Spot | None
+    window: NewestWindow | None
+    day: NewestDay | None
+    exchange: Exchange | None
+    divergence: Divergence
+
+
+class Latest(Head, Shown):
     """The newest prices, the comparison, and what to watch out for."""
 
     status: Annotated[
@@ -142,11 +156,5 @@ class Latest(Head):
         ),
     ]
     notices: Annotated[list[Notice], about("most severe first")]
-    tip: Tip | None
-    spot: Spot | None
-    window: NewestWindow | None
-    day: NewestDay | None
-    exchange: Exchange | None
-    divergence: Divergence
     next_due_at: Annotated[Time, about("when the next build is due (ISO 8601 UTC)")]
     next_due_at_unix: Annotated[Unix, about("when the next build is due (seconds since 1970 UTC)")]

@@ -28,7 +28,9 @@ class SourceState(TypedDict):
     """What the last probe of one source said."""
 
     source: str
-    url: str
+    state: NotRequired[
+        Annotated[str, about("ok, prices_only, syncing, refused, bad_answer or unreachable")]
+    ]
     is_reachable: bool
     latency_ms: float | None
     version: str | None

@@ -123,14 +123,15 @@ SELECT height, hash, time_unix FROM now_blocks WHERE height = $height
 -- name: site_spot
 SELECT spot_points AS points, spot_usd AS price_usd, spot_low_usd AS low_usd, spot_high_usd AS high_usd,
     spot_confidence AS confidence, spot_is_valid AS is_valid, spot_reason AS reason,
-    spot_first_height AS first_height, spot_last_height AS last_height
+    spot_first_height AS first_height, spot_last_height AS last_height, algorithm_version
 FROM now_prices ORDER BY height DESC LIMIT 1
 
 -- name: site_window
 SELECT window_usd AS price_usd, window_low_usd AS low_usd, window_high_usd AS high_usd,
     window_confidence AS confidence, window_is_valid AS is_valid, window_reason AS reason,
     window_first_height AS first_height, window_last_height AS last_height,
-    window_last_height - window_first_height + 1 AS blocks, window_outputs AS outputs, window_points AS points
+    window_last_height - window_first_height + 1 AS blocks, window_outputs AS outputs, window_points AS points,
+    algorithm_version
 FROM now_prices ORDER BY height DESC LIMIT 1
 
 -- name: site_exchange
@@ -157,7 +158,7 @@ SELECT d.time_unix, d.height, round(p.spot_usd, 2) AS spot_usd, round(p.spot_low
     round(d.exchange_usd, 2) AS exchange_usd, round(d.headline_percent, 4) AS divergence_percent, d.leg,
     round(if(p.spot_usd IS NULL, p.window_confidence, p.spot_confidence), 4) AS confidence,
     if(p.spot_usd IS NULL, p.window_is_valid, p.spot_is_valid) AS is_valid,
-    if(p.spot_usd IS NULL, p.window_points, p.spot_points) AS points
+    if(p.spot_usd IS NULL, p.window_points, p.spot_points) AS points, p.algorithm_version
 FROM now_divergences AS d JOIN now_prices AS p USING (height)
 WHERE d.time_unix >= $first ORDER BY d.time_unix, d.height
 
@@ -169,7 +170,7 @@ SELECT time_unix, height, round(spot_usd, 2) AS spot_usd, round(spot_low_usd, 2)
     round(exchange_usd, 2) AS exchange_usd, round(headline_percent, 4) AS divergence_percent, leg,
     round(if(spot_usd IS NULL, window_confidence, spot_confidence), 4) AS confidence,
     if(spot_usd IS NULL, window_is_valid, spot_is_valid) AS is_valid,
-    if(spot_usd IS NULL, window_points, spot_points) AS points
+    if(spot_usd IS NULL, window_points, spot_points) AS points, algorithm_version
 FROM (SELECT *, max(time_unix) OVER (ORDER BY height) // $step AS step FROM compared WHERE height <= $last)
 WHERE time_unix >= $first
 QUALIFY row_number() OVER (PARTITION BY is_valid, step ORDER BY height DESC) = 1
@@ -217,9 +218,11 @@ SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, t
 FROM runs ORDER BY started_at_unix DESC, ended_at_unix DESC LIMIT 30
 
 -- name: site_last_good_run
+SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources
 FROM runs WHERE outcome <> 'failed' ORDER BY started_at_unix DESC LIMIT 1
 
 -- name: site_last_failed_run
+SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources
 FROM runs WHERE outcome = 'failed' ORDER BY started_at_unix DESC LIMIT 1
 
 -- name: site_counts
@@ -256,10 +259,11 @@ SELECT strftime(month, '%Y-%m') AS month, epoch(month)::BIGINT AS first,
 FROM (SELECT *, date_trunc('month', make_timestamp(time_unix * 1000000)) AS month FROM now_blocks)
 GROUP BY ALL ORDER BY month
 
--- The tables that are published as Parquet and CSV: builder/schema/columns.json has their columns; times in ms.
+-- The tables that are published as Parquet and CSV: builder/api/types/columns.py has their columns; times in ms. A
+-- limit that is null limits nothing.
 
 -- name: site_table_of_prices
-SELECT *, time_unix * 1000 AS time FROM compared WHERE height <= $last ORDER BY height
+SELECT *, time_unix * 1000 AS time FROM compared WHERE $last IS NULL OR height <= $last ORDER BY height
 
 -- name: site_table_of_days
 SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM now_days ORDER BY date
@@ -267,7 +271,7 @@ SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM n
 -- name: site_table_of_exchange
 SELECT sampled_at_unix * 1000 AS sampled_at, quoted_at_unix * 1000 AS quoted_at, price_usd, is_stale, source,
     currencies::VARCHAR AS currencies
-FROM exchange_samples WHERE sampled_at_unix < $end
+FROM exchange_samples WHERE $end IS NULL OR sampled_at_unix < $end
 ORDER BY sampled_at_unix, quoted_at_unix, source, price_usd
 
 -- name: site_table_of_outputs

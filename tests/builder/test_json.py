@@ -8,12 +8,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from builder.api import snapshots
-from builder.api.history import long_history, settle, short_history
+from builder.api.head import iso
+from builder.api.history import FullHour, last_full_hour, long_history, short_history
+from builder.api.latest import make_latest
 from builder.api.notices import mark_failed
-from builder.api.picture import pictured, points_csv
-from builder.gather import Context, Record, iso
-from builder.site import gather
+from builder.api.picture import make_day, points_csv
+from builder.api.status import make_status
+from builder.gather import Context, Gathered, gather
 from oracle.core.price import price_window
 from oracle.estimate.limits import Limits
 from oracle.record.reader import Reader
@@ -31,12 +32,16 @@ def quiet() -> Iterator[Connection]:
         yield connection
 
 
-def read(connection: Connection, now_unix: int = END_UNIX) -> Record:
+def read(connection: Connection, now_unix: int = END_UNIX) -> Gathered:
     return gather(Reader(connection), now_unix)
 
 
 def latest_of(connection: Connection, context: Context = NOW) -> dict[str, Any]:
-    return snapshots.latest(read(connection, context.now_unix), context)
+    return make_latest(read(connection, context.now_unix), context)
+
+
+def hour_of(connection: Connection, now_unix: int) -> FullHour:
+    return last_full_hour(read(connection, now_unix), context(now_unix), "")
 
 
 def codes(latest: dict[str, Any]) -> set[str]:
@@ -169,14 +174,15 @@ def test_a_tip_of_many_hours_ago_makes_the_site_stale(quiet: Connection) -> None
 
 
 def test_a_failed_last_run_is_failing_with_its_message(quiet: Connection) -> None:
+    error = '{"code": "SOURCE_UNAVAILABLE", "message": "nobody answers", "retry_after": 300, '
     quiet.execute(
-        f"INSERT INTO runs VALUES ({END_UNIX - 10}, {END_UNIX - 5}, 'failed', 0, 0, NULL, NULL, "
-        """'{"code": "SOURCE_UNAVAILABLE", "message": "nobody answers", "retry_after": 300,
-        "details": {}}', '[]')"""
+        "INSERT INTO runs SELECT * REPLACE (? AS started_at_unix, ? AS ended_at_unix, "
+        "'failed' AS outcome, ? AS error, '[]' AS sources) FROM runs LIMIT 1",
+        [END_UNIX - 10, END_UNIX - 5, error + '"details": {}}'],
     )
     record = read(quiet)
-    latest = snapshots.latest(record, NOW)
-    status = snapshots.status(record, latest, NOW)
+    latest = make_latest(record, NOW)
+    status = make_status(record, latest, NOW)
     assert (latest["status"], status["error"]["code"]) == ("failing", "SOURCE_UNAVAILABLE")
     assert any("nobody answers" in notice["message"] for notice in latest["notices"])
     assert status["last_error"] == status["error"]
@@ -186,16 +192,16 @@ def test_a_source_out_of_reach_and_a_gap_degrade(quiet: Connection) -> None:
     quiet.execute("UPDATE runs SET sources = replace(sources::VARCHAR, 'true', 'false')::JSON")
     quiet.execute("DELETE FROM blocks WHERE height = 900100")
     record = read(quiet)
-    latest = snapshots.latest(record, NOW)
+    latest = make_latest(record, NOW)
     assert {"source_unreachable", "gaps"} <= codes(latest)
-    assert snapshots.status(record, latest, NOW)["gaps"] == [
+    assert make_status(record, latest, NOW)["gaps"] == [
         {"first_height": 900100, "last_height": 900100}
     ]
 
 
 def test_status_tells_when_each_source_last_answered(quiet: Connection) -> None:
     record = read(quiet)
-    source = snapshots.status(record, snapshots.latest(record, NOW), NOW)["sources"][0]
+    source = make_status(record, make_latest(record, NOW), NOW)["sources"][0]
     assert (source["source"], source["last_success_at_unix"]) == ("simulated", END_UNIX - 55)
 
 
@@ -205,7 +211,7 @@ def test_the_next_build_is_due_one_interval_after_the_last_run_began(quiet: Conn
 
 def test_a_failure_keeps_the_numbers_and_turns_the_status(quiet: Connection) -> None:
     record = read(quiet)
-    before = snapshots.latest(record, NOW)
+    before = make_latest(record, NOW)
     error = {
         "code": "SOURCE_UNAVAILABLE",
         "message": "nobody answers",
@@ -213,7 +219,7 @@ def test_a_failure_keeps_the_numbers_and_turns_the_status(quiet: Connection) -> 
         "details": {},
     }
     later = context(END_UNIX + 600)
-    latest, status = mark_failed(before, snapshots.status(record, before, NOW), error, later)
+    latest, status = mark_failed(before, make_status(record, before, NOW), error, later)
     assert latest["spot"] == before["spot"]
     assert (latest["status"], status["status"], status["error"]) == ("failing", "failing", error)
     assert latest["tip"]["age_seconds"] == before["tip"]["age_seconds"] + 600
@@ -281,9 +287,9 @@ def test_an_absent_number_in_a_long_history_is_null() -> None:
 
 def test_long_histories_end_with_what_was_known_at_the_last_full_hour(quiet: Connection) -> None:
     record = read(quiet, END_UNIX + 1500)
-    settled = settle(record, END_UNIX + 1500, "")
+    settled = hour_of(quiet, END_UNIX + 1500)
     history = long_history("30d", record, Reader(quiet), settled)
-    assert settled.hour_unix == END_UNIX
+    assert settled.time_unix == END_UNIX
     assert history["generated_at"] == iso(END_UNIX)
     assert (
         history["height"][-1]
@@ -293,24 +299,24 @@ def test_long_histories_end_with_what_was_known_at_the_last_full_hour(quiet: Con
 
 
 def test_a_new_block_within_the_hour_settles_nothing_new(quiet: Connection) -> None:
-    before = settle(read(quiet, END_UNIX + 1), END_UNIX + 1, "")
+    before = hour_of(quiet, END_UNIX + 1)
     now_unix = add_block(quiet)
     assert now_unix < END_UNIX + 3600
-    assert settle(read(quiet, now_unix), now_unix, "") == before
+    assert hour_of(quiet, now_unix) == before
 
 
 def test_a_reorg_of_settled_blocks_settles_anew(quiet: Connection) -> None:
-    before = settle(read(quiet, END_UNIX + 1), END_UNIX + 1, "")
+    before = hour_of(quiet, END_UNIX + 1)
     quiet.execute(
         "UPDATE divergences SET headline_percent = 9 WHERE height = (SELECT max(height) FROM "
         "blocks)"
     )
-    assert settle(read(quiet, END_UNIX + 1), END_UNIX + 1, "").key != before.key
+    assert hour_of(quiet, END_UNIX + 1).key != before.key
 
 
 def day_file(connection: Connection) -> dict[str, Any]:
     record = read(connection)
-    return pictured(Reader(connection), snapshots.days(record, NOW)["days"][0])
+    return make_day(record, Reader(connection), record.days[0], NOW.calculator)
 
 
 def test_a_day_file_prices_the_stored_outputs_again(quiet: Connection) -> None:

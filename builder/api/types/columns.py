@@ -1,0 +1,107 @@
+"""The columns of the Parquet and CSV files: name, type, unit and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["int32", "int64", "float64", "bool", "string", "timestamp", "date32"]
+Table = Literal["prices", "days", "exchange", "outputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column; `timestamp` is in milliseconds, UTC."""
+
+    name: str
+    kind: Kind
+    comment: str
+    unit: str = ""
+
+
+USD = "USD per BTC"
+SHARE = "0 to 1"
+PERCENT = "percent"
+SATS = "sats"
+
+PRICES = (
+    Column("height", "int32", "the tip these prices are as of"),
+    Column("hash", "string", "block hash, display order"),
+    Column("time", "timestamp", "header time of that block"),
+    Column("algorithm_version", "string", "changes whenever a published price would"),
+    Column("spot_usd", "float64", "price from the last few blocks", USD),
+    Column("spot_low_usd", "float64", "low end of the 95% interval of the spot price", USD),
+    Column("spot_high_usd", "float64", "high end of the 95% interval of the spot price", USD),
+    Column("spot_confidence", "float64", "how likely the price is within 5% of the market", SHARE),
+    Column("spot_is_valid", "bool", "false: do not rely on the price"),
+    Column("spot_reason", "string", "why not valid"),
+    Column("spot_points", "int32", "price points used"),
+    Column("window_usd", "float64", "price of the 144 blocks below the tip", USD),
+    Column("window_low_usd", "float64", "low end of the 95% interval of the window price", USD),
+    Column("window_high_usd", "float64", "high end of the 95% interval of the window price", USD),
+    Column(
+        "window_confidence", "float64", "how likely the price is within 5% of the market", SHARE
+    ),
+    Column("window_is_valid", "bool", "false: do not rely on the price"),
+    Column("window_reason", "string", "why not valid"),
+    Column("window_outputs", "int32", "eligible outputs"),
+    Column("window_points", "int32", "price points"),
+    Column("exchange_usd", "float64", "exchange price at the first tick with this tip", USD),
+    Column(
+        "exchange_mean_usd",
+        "float64",
+        "mean of the exchange samples during the window's blocks",
+        USD,
+    ),
+    Column("spot_percent", "float64", "(spot_usd - exchange_usd) / exchange_usd", PERCENT),
+    Column(
+        "window_percent", "float64", "(window_usd - exchange_mean_usd) / exchange_mean_usd", PERCENT
+    ),
+    Column("headline_percent", "float64", "the one that was shown", PERCENT),
+    Column("leg", "string", "which one that was: spot or window"),
+)
+DAYS = (
+    Column("date", "date32", "UTC day"),
+    Column("price_usd", "float64", "price of the day", USD),
+    Column("low_usd", "float64", "low end of the 95% interval of the day's price", USD),
+    Column("high_usd", "float64", "high end of the 95% interval of the day's price", USD),
+    Column("confidence", "float64", "how likely the price is within 5% of the market", SHARE),
+    Column("is_valid", "bool", "false: do not rely on the price"),
+    Column("reason", "string", "why not valid"),
+    Column("first_height", "int32", "first block"),
+    Column("last_height", "int32", "last block"),
+    Column("blocks", "int32", "number of blocks"),
+    Column("outputs", "int32", "eligible outputs"),
+    Column("points", "int32", "price points"),
+    Column("exchange_mean_usd", "float64", "mean of the exchange samples of the day", USD),
+    Column("exchange_close_usd", "float64", "last exchange sample of the day", USD),
+    Column(
+        "divergence_percent",
+        "float64",
+        "(price_usd - exchange_mean_usd) / exchange_mean_usd",
+        PERCENT,
+    ),
+)
+EXCHANGE = (
+    Column("sampled_at", "timestamp", "the moment this quote stands for"),
+    Column("quoted_at", "timestamp", "the time the exchange side gave"),
+    Column("price_usd", "float64", "exchange price", USD),
+    Column("is_stale", "bool", "older than the setting allowed"),
+    Column("source", "string", "who said so"),
+    Column("currencies", "string", "the same price in other currencies, as JSON"),
+)
+OUTPUTS = (
+    Column("height", "int32", "block"),
+    Column("time", "timestamp", "header time of that block"),
+    Column("value_sats", "int64", "value of one eligible output", SATS),
+    Column("is_round", "bool", "a round BTC amount"),
+    Column(
+        "parent_height", "int32", "newest block that made an input of the transaction; -1 unknown"
+    ),
+)
+COLUMNS: dict[Table, tuple[Column, ...]] = {
+    "prices": PRICES,
+    "days": DAYS,
+    "exchange": EXCHANGE,
+    "outputs": OUTPUTS,
+}

@@ -1,0 +1,234 @@
+"""What the record answers: the columns of each statement `site_...` of `queries.sql`.
+
+The statements decide; a test asks each of them and compares. `rows` and `row` are the one place
+where answers without types become typed ones.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypeVar, cast
+
+from typing_extensions import TypedDict
+
+from builder.api.types import ErrorObject, Errors, Leg
+from oracle.record.reader import Reader
+
+
+class FactRow(TypedDict):
+    """One fact of the database."""
+
+    name: str
+    value: str
+
+
+class BlockRow(TypedDict):
+    """A block."""
+
+    height: int
+    hash: str
+    time_unix: int
+
+
+class TipRow(BlockRow):
+    """The newest block."""
+
+    age_seconds: int
+
+
+class PriceRow(TypedDict):
+    """A price and how sure it is; `algorithm_version` is that of the calculator that made it."""
+
+    price_usd: float | None
+    low_usd: float | None
+    high_usd: float | None
+    confidence: float
+    is_valid: bool
+    reason: str | None
+    points: int
+    algorithm_version: str
+
+
+class SpotRow(PriceRow):
+    """The newest spot price."""
+
+    first_height: int | None
+    last_height: int | None
+
+
+class SpanRow(PriceRow):
+    """A price of a span of blocks."""
+
+    first_height: int
+    last_height: int
+    blocks: int
+    outputs: int
+
+
+class WindowRow(SpanRow):
+    """The newest window price."""
+
+
+class DayRow(SpanRow):
+    """A final UTC day."""
+
+    date: str
+    rough_usd: int | None
+    first_hash: str
+    last_hash: str
+    exchange_mean_usd: float | None
+    exchange_close_usd: float | None
+    divergence_percent: float | None
+
+
+class ExchangeRow(TypedDict):
+    """The newest exchange sample."""
+
+    price_usd: float
+    quoted_at_unix: int
+    sampled_at_unix: int
+    age_seconds: int
+    is_stale: bool
+    source: str
+    currencies: dict[str, float]
+
+
+class DivergenceRow(TypedDict):
+    """The newest comparison, and since when an episode goes on; all null before the first."""
+
+    spot_percent: float | None
+    window_percent: float | None
+    headline_percent: float | None
+    headline_usd: float | None
+    leg: Leg | None
+    is_large: bool | None
+    exchange_mean_usd: float | None
+    since_unix: int | None
+
+
+class MomentRow(TypedDict):
+    """One moment of a history: a tick, or the last block of a step."""
+
+    time_unix: int
+    height: int
+    spot_usd: float | None
+    spot_low_usd: float | None
+    spot_high_usd: float | None
+    window_usd: float | None
+    exchange_usd: float | None
+    divergence_percent: float | None
+    leg: Leg | None
+    confidence: float
+    is_valid: bool
+    points: int
+    algorithm_version: str
+
+
+class ScoreRow(TypedDict):
+    """One leg over one period; `bins` counts differences by quarters of a percent from -3."""
+
+    leg: str
+    period: str
+    errors: Errors
+    inside_interval_share: float | None
+    baseline: Errors
+    bins: dict[int, int] | None
+
+
+class EpisodeRow(TypedDict):
+    """An episode."""
+
+    kind: Literal["divergence", "low_confidence"]
+    leg: Leg | None
+    started_at_unix: int
+    ended_at_unix: int | None
+    duration_seconds: int
+    is_ongoing: bool
+    start_height: int
+    end_height: int | None
+    peak_percent: float | None
+
+
+class ProbeRow(TypedDict):
+    """What a probe said of a source; older records lack the state."""
+
+    source: str
+    is_reachable: bool
+    latency_ms: float | None
+    version: str | None
+    network: str | None
+    is_synced: bool | None
+    tip_height: int | None
+    advice: list[str]
+    state: NotRequired[str]
+
+
+class RunRow(TypedDict):
+    """A run."""
+
+    started_at_unix: int
+    ended_at_unix: int
+    outcome: str
+    blocks_added: int
+    blocks_replaced: int
+    tip_height: int | None
+    source: str | None
+    error: ErrorObject | None
+    sources: list[ProbeRow]
+
+
+class CountsRow(TypedDict):
+    """How much there is."""
+
+    blocks: int
+    first_height: int | None
+    last_height: int | None
+    prices: int
+    days: int
+    exchange_samples: int
+    episodes: int
+
+
+class GapRow(TypedDict):
+    """Heights that are missing."""
+
+    first_height: int
+    last_height: int
+
+
+class LeftOutRow(TypedDict):
+    """How many transactions a rule left out."""
+
+    rule: str
+    transactions: int
+
+
+class SpotLineRow(TypedDict):
+    """The spot price at a block."""
+
+    time_unix: int
+    height: int
+    spot_usd: float | None
+    is_valid: bool
+
+
+class MonthRow(TypedDict):
+    """A calendar month of blocks; `first` and `end` are its bounds in Unix seconds."""
+
+    month: str
+    first: int
+    end: int
+    blocks: int
+    last_hash: str
+
+
+T = TypeVar("T")
+
+
+def rows(reader: Reader, _kind: type[T], name: str, **parameters: int | str | None) -> list[T]:
+    """Return all rows of an answer; `_kind` is the class of what the statement gives."""
+    return cast("list[T]", reader.rows(name, **parameters))
+
+
+def row(reader: Reader, _kind: type[T], name: str, **parameters: int | str | None) -> T | None:
+    """Return the first row of an answer, if any."""
+    return cast("T | None", reader.row(name, **parameters))

@@ -1,0 +1,67 @@
+"""The typed rows: each statement of the record answers with exactly the columns of its class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from builder import rows
+from oracle.record.reader import Reader
+from oracle.record.sql import statements
+from tests.helpers.made_history import END_UNIX, make_history
+
+HEIGHTS = {"first": 900_144, "last": 900_200}
+ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
+    "facts": (rows.FactRow, {}),
+    "tip": (rows.TipRow, {"now": END_UNIX}),
+    "block": (rows.BlockRow, {"height": 900_144}),
+    "spot": (rows.SpotRow, {}),
+    "window": (rows.WindowRow, {}),
+    "exchange": (rows.ExchangeRow, {"now": END_UNIX}),
+    "divergence": (rows.DivergenceRow, {}),
+    "days": (rows.DayRow, {}),
+    "ticks": (rows.MomentRow, {"first": 0}),
+    "thinned": (rows.MomentRow, {"first": 0, "step": 3600, "last": 10**6}),
+    "scorecard": (rows.ScoreRow, {"hour": END_UNIX, "last": 10**6}),
+    "episodes": (rows.EpisodeRow, {"now": END_UNIX}),
+    "runs": (rows.RunRow, {}),
+    "last_good_run": (rows.RunRow, {}),
+    "last_failed_run": (rows.RunRow, {}),
+    "counts": (rows.CountsRow, {}),
+    "gaps": (rows.GapRow, {}),
+    "left_out": (rows.LeftOutRow, HEIGHTS),
+    "spot_line": (rows.SpotLineRow, HEIGHTS),
+    "months": (rows.MonthRow, {}),
+}
+NOT_ROWS = {"views", "window_blocks", "window_outputs"}  # arrays, and what other statements use
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    """Three days with a gap, a failed run and an episode that goes on."""
+    with make_history(days=3, outputs_per_block=0, percent_off=3.2) as connection:
+        connection.execute("DELETE FROM blocks WHERE height = 900010")
+        connection.execute(
+            "INSERT INTO runs SELECT * REPLACE ('failed' AS outcome, ? AS error) FROM runs LIMIT 1",
+            ['{"code": "A", "message": "b", "retry_after": null, "details": {}}'],
+        )
+        yield Reader(connection)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_statement_answers_with_the_columns_and_types_of_its_class(
+    reader: Reader, name: str
+) -> None:
+    kind, parameters = ANSWERS[name]
+    found = reader.rows(name, **parameters)
+    assert found
+    assert TypeAdapter(list[kind]).validate_python(found, strict=True) == found
+
+
+def test_every_statement_of_the_site_has_a_class() -> None:
+    names = {name.removeprefix("site_") for name in statements() if name.startswith("site_")}
+    tables = {name for name in names if name.startswith("table_of_")}
+    assert names - tables - NOT_ROWS == set(ANSWERS)
