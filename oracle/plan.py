@@ -7,15 +7,14 @@ the row of the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import zip_longest
 
+from oracle.branches import header_at, headers_of, holds_no_less_work, rules_from
 from oracle.core.params import PARAMETERS
-from oracle.core.wire import Header, parse_header, target_of
 from oracle.errors import BlockNotFoundError, ChainMovedError, ReorgTooDeepError, SyncingError
-from oracle.record.store import Store, StoredHeader
+from oracle.headers import MAX_AHEAD_SECONDS, SIMULATED, UNKNOWN, is_known
+from oracle.record.store import Store
 from oracle.remarks import Remark
 from oracle.sources import BlockSource, ChainTip
 
@@ -24,14 +23,8 @@ WINDOW_AND_TIP = PARAMETERS.window_blocks + 1
 DAY_SECONDS = 86_400
 # Of a node that has everything, the newest block is older than this a few times in a century.
 YOUNG_TIP_SECONDS = DAY_SECONDS
-AHEAD_SECONDS = 2 * 3600  # nodes accept a header that is so far ahead of their clock
 # How many of the newest blocks a server may announce before it can hand them over.
 NOT_YET_BLOCKS = 3
-HEADERS_AT_ONCE = 144  # when two branches are weighed
-SIMULATED = "simulated"
-# Chains of these networks grow when their owner wants: an old tip says nothing. One without a name
-# is treated alike.
-FREE_NETWORKS = {"regtest", "unknown", SIMULATED, None}
 VALIDATING_SOURCES = {"bitcoin-core"}  # what they follow obeys all rules; others know headers only
 
 
@@ -105,7 +98,7 @@ class Planner:
         if known.get(tip.height) == tip.hash and (stored := self.store.header(tip.height)):
             return tip, stored.time_unix
         for height in range(tip.height, max(-1, tip.height - NOT_YET_BLOCKS), -1):
-            header = self._header_at(height)
+            header = header_at(self.source, height)
             if header is None:
                 continue
             if height == tip.height and header.hash != tip.hash:
@@ -169,7 +162,7 @@ class Planner:
         age_seconds = self.now_unix - tip_time_unix
         if tip.height == 0:
             seen = "only the first block of the chain"
-        elif network not in FREE_NETWORKS and age_seconds > YOUNG_TIP_SECONDS:
+        elif is_known(network or UNKNOWN) and age_seconds > YOUNG_TIP_SECONDS:
             seen = (
                 f"{tip.height} as its newest block, from {_utc(tip_time_unix)}, "
                 f"{age_seconds / DAY_SECONDS:.1f} days ago"
@@ -186,8 +179,7 @@ class Planner:
     def _weighed(self, plan: Plan) -> Plan:
         """Return the plan, or one that leaves the record as it is when the source's branch holds
         less work and the source does not validate."""
-        ours = self.store.headers(plan.first, plan.first + plan.replaced - 1)
-        if self._holds_no_less_work(plan, ours) or self.store.network == SIMULATED:
+        if self.store.network == SIMULATED or self._holds_no_less_work(plan):
             return plan
         told = (
             f"{self.source.name} is on another branch from block {plan.first} on, "
@@ -199,31 +191,24 @@ class Planner:
         stays = Plan(plan.tip, newest, max(newest, plan.tip.height) + 1)
         return stays.noting("source_differs", f"{told}; the record stays as it is")
 
-    def _holds_no_less_work(self, plan: Plan, ours: list[StoredHeader]) -> bool:
+    def _holds_no_less_work(self, plan: Plan) -> bool:
         """Tell whether the source's branch above the fork holds as much work as the stored one."""
-        theirs = self._headers(plan.first, plan.tip.height)
-        lead = bits = 0
-        for stored, header in zip_longest(ours, theirs):
-            if header is not None:
-                bits = header.bits
-                lead += _work(header.bits)
-            if stored is not None:  # blocks recorded before bits were: as hard as theirs
-                lead -= _work(stored.bits or bits)
-            elif lead >= 0:
-                return True
-        return lead >= 0
+        first, last = plan.first, plan.tip.height
+        ours = self.store.headers(first, first + plan.replaced - 1)
+        rules = rules_from(self.store, self.source, first, last, self.now_unix)
+        return holds_no_less_work(ours, headers_of(self.source, first, last), rules)
 
     def _clock_problem(self, tip_time_unix: int, newest_time_unix: int) -> str | None:
         """Say what speaks against this machine's clock, if anything does."""
         says = f"this machine's clock says {_utc(self.now_unix)}"
         asks = "set the clock (timedatectl); nothing is recorded until then"
-        if newest_time_unix - self.now_unix > AHEAD_SECONDS:
+        if newest_time_unix - self.now_unix > MAX_AHEAD_SECONDS:
             return f"{says}, but the newest block is of {_utc(newest_time_unix)}: {asks}"
         last = self.store.last_run()
         before_last_run = last is not None and self.now_unix < last["started_at_unix"]
         # A fresh tip vouches for this clock: then it was the last run's that was ahead.
         age_seconds = self.now_unix - tip_time_unix
-        if last is None or not before_last_run or 0 <= age_seconds <= AHEAD_SECONDS:
+        if last is None or not before_last_run or 0 <= age_seconds <= MAX_AHEAD_SECONDS:
             return None
         return f"{says}, but the last run was at {_utc(last['started_at_unix'])}: {asks}"
 
@@ -291,27 +276,6 @@ class Planner:
             return False
         return True
 
-    # Headers
-
-    def _header_at(self, height: int) -> Header | None:
-        try:
-            (data,) = self.source.headers(height, height)
-        except BlockNotFoundError:
-            return None
-        return parse_header(data, block=height)
-
-    def _headers(self, first: int, last: int) -> Iterator[Header]:
-        for low in range(first, last + 1, HEADERS_AT_ONCE):
-            high = min(low + HEADERS_AT_ONCE - 1, last)
-            for height, data in enumerate(self.source.headers(low, high), low):
-                yield parse_header(data, block=height)
-
 
 def _utc(time_unix: int) -> str:
     return datetime.fromtimestamp(time_unix, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _work(bits: int) -> int:
-    """Return how many hashes a header with these bits stands for on average."""
-    target = target_of(bits)
-    return (1 << 256) // (target + 1) if target else 0

@@ -8,29 +8,27 @@ the chunks it wrote, and the next run goes on as if nothing had been.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
 from oracle.calculator import PriceCalculator
-from oracle.chain import day_range, utc_date, verify_continuity
-from oracle.core.eligible import BlockFacts, RecentTxids
+from oracle.chain import day_range, utc_date
+from oracle.core.eligible import BlockFacts
 from oracle.core.window import form_window
-from oracle.core.wire import Header
 from oracle.errors import (
     BlockNotFoundError,
     ChainMovedError,
     NoDataError,
     NotFinalError,
     SourceError,
-    VerificationError,
 )
 from oracle.estimate.limits import DEFAULT_LIMITS, Limits
 from oracle.estimate.window import estimate_spot, estimate_window
 from oracle.exchange.compare import Comparison
 from oracle.exchange.episodes import Episode
 from oracle.exchange.market import DAY_SECONDS, Market
-from oracle.fetch import Progress, read_block, read_blocks
+from oracle.fetch import Progress
+from oracle.incoming import Incoming, NewBlock
 from oracle.plan import KEPT_BLOCKS, WINDOW_AND_TIP, Plan, Planner
 from oracle.record.store import Batch, Row, Store
 from oracle.remarks import Remark
@@ -151,7 +149,7 @@ class _Tick:
             try:
                 self._read()
             except BlockNotFoundError as error:
-                missing = self._chunk.next_height
+                missing = self._chunk.incoming.next_height
                 self._plan = planner.without(self._plan, missing, error)
                 if self._plan.tip.height < missing:
                     return  # all blocks below it are read
@@ -168,7 +166,7 @@ class _Tick:
                 self._write()
                 self._plan = self._plan.after(first - 1)
                 self._chunk = _Chunk(self, self._plan)
-            for height in self._chunk.read(first, min(first + CHUNK_BLOCKS - 1, tip.height), tip):
+            for height in self._chunk.read(min(first + CHUNK_BLOCKS - 1, tip.height)):
                 if self.progress:
                     self.progress(total - (tip.height - height), total)
 
@@ -225,12 +223,11 @@ class _Chunk:
 
     def __init__(self, tick: _Tick, plan: Plan) -> None:
         self._tick = tick
-        self._source = tick.source
-        self.next_height = plan.first
+        self._tip = plan.tip
         self.added = 0
         self.batch = Batch(tick.now_unix)
         self.batch.rewind_to = plan.fork if plan.replaced else None
-        self._chain = self._stored_chain(plan)
+        self.incoming = Incoming(tick.store, tick.source, plan, tick.now_unix)
         known_up_to = plan.fork if plan.fork is not None else -1
         self.price, self.window_span_unix = tick.store.newest_price(known_up_to)
         if self.price and (plan.starts_anew or self.price["height"] != known_up_to):
@@ -246,14 +243,9 @@ class _Chunk:
         self.market.quote_problem = tick.quote_problem
         self._pending_day = tick.store.day_after(known_up_to)
 
-    def _stored_chain(self, plan: Plan) -> list[BlockFacts]:
-        """Return the stored blocks on which the first new one stands, without what is behind a
-        gap; none when there is nothing to read."""
-        if plan.starts_anew or plan.is_done:
-            return []
-        chain = self._tick.store.facts(plan.first - KEPT_BLOCKS, plan.first - 1)
-        last = len(chain) - 1
-        return [facts for i, facts in enumerate(chain) if facts.height == plan.first - 1 - last + i]
+    @property
+    def _chain(self) -> list[BlockFacts]:
+        return self.incoming.chain
 
     def _samples_since_unix(self) -> int:
         """Return from when on quotes count: those of the newest window, and of a day to finish."""
@@ -263,73 +255,30 @@ class _Chunk:
             return min(since_unix, self._chain[0].time_unix - DAY_SECONDS)
         return since_unix
 
-    def read(self, first: int, last: int, tip: ChainTip) -> Iterator[int]:
-        """Read, price and compare the blocks of a range of heights; yield each height when done.
+    def read(self, last: int) -> Iterator[int]:
+        """Read, price and compare the blocks up to a height; yield each height when done.
 
-        Raises:
-            BlockNotFoundError: `next_height` cannot be had.
-            ChainMovedError: the source's chain is no longer the one it was.
+        Raises as `Incoming.read` does.
         """
-        recent = self._recent_txids()
-        hashes = self._source.hashes(first, last)
-        if last == tip.height and hashes[-1] != tip.hash:
-            raise ChainMovedError.between_questions(last)
-        blocks = read_blocks(self._source, hashes, first, recent, self._follow)
-        for block_hash in hashes:
-            with self._noticing_a_move(block_hash):
-                facts, served_by = next(blocks)
-                self._add(facts, served_by, recent)
+        for block in self.incoming.read(last):
+            self._add(block)
             self._price()
-            self._compare(tip)
+            self._compare()
             self._finish_days()
-            yield self.next_height - 1
+            yield block.facts.height
 
-    @contextmanager
-    def _noticing_a_move(self, block_hash: str) -> Iterator[None]:
-        """Tell a chain that changed while it was read from a source with a wrong or missing
-        block."""
-        try:
-            yield
-        except (BlockNotFoundError, VerificationError) as error:
-            if self._is_next(block_hash):
-                raise
-            raise ChainMovedError.between_questions(self.next_height) from error
+    def _add(self, block: NewBlock) -> None:
+        self.batch.txids |= self.incoming.read_again
+        forgotten = block.facts.height - KEPT_BLOCKS + 1 - SPARE_BLOCKS
+        self.batch.add_block(block.facts, block.txids, forget_below=forgotten)
+        self.batch.add("blocks", block_row(self._chain, block.served_by, block.bits))
+        self.added += 1
 
-    def _follow(self, _height: int, header: Header) -> None:
-        self._bits = header.bits
-
-    def _is_next(self, block_hash: str) -> bool:
-        try:
-            return self._source.hashes(self.next_height, self.next_height) == [block_hash]
-        except BlockNotFoundError:
-            return False
-
-    def _compare(self, tip: ChainTip) -> None:
+    def _compare(self) -> None:
         facts = self._chain[-1]
         age_seconds = self._tick.now_unix - facts.time_unix
-        if facts.height < tip.height or age_seconds >= self._tick.rules.live_seconds:
+        if facts.height < self._tip.height or age_seconds >= self._tick.rules.live_seconds:
             self.market.compare(facts.time_unix, self.price, self.window_span_unix, is_now=False)
-
-    def _recent_txids(self) -> RecentTxids:
-        if not self._chain:
-            return RecentTxids()
-        recent = self._tick.store.recent_txids(self._chain[0].height, self._chain[-1].height)
-        for facts in self._chain:
-            if facts.height not in recent:  # a reorg went back behind what is kept: read it again
-                block, _ = read_block(self._source, facts.height, facts.hash)
-                recent.add(facts.height, block.txids)
-                self.batch.txids[facts.height] = block.txids
-        return recent
-
-    def _add(self, facts: BlockFacts, served_by: str, recent: RecentTxids) -> None:
-        verify_continuity([*self._chain[-1:], facts])
-        self._chain = [*self._chain[-KEPT_BLOCKS + 1 :], facts]
-        oldest = facts.height - KEPT_BLOCKS + 1
-        recent.forget_below(oldest)
-        self.batch.add_block(facts, recent.at(facts.height), forget_below=oldest - SPARE_BLOCKS)
-        self.batch.add("blocks", block_row(self._chain, served_by, self._bits))
-        self.next_height = facts.height + 1
-        self.added += 1
 
     def _price(self) -> None:
         blocks = self._chain[-WINDOW_AND_TIP:]
