@@ -12,9 +12,11 @@ from builder.api.contract import contract
 from builder.api.notices import STALE_RUNS
 from builder.api.types import Latest, ManifestHead, Status
 from builder.draft import Draft, Objects, fingerprint
-from builder.pages import charts
-from builder.pages.feeds import feeds
+from builder.pages.assets import asset_files
+from builder.pages.environment import sources
+from builder.pages.site import Site
 from builder.publish import HEALTH, publish
+from oracle.estimate.limits import Limits
 
 SUMS = "data/SHA256SUMS"
 SICK = ("stale", "failing")
@@ -46,34 +48,32 @@ class BuildReport:
 
 
 def render_and_publish(
-    draft: Draft, objects: Objects, dates: list[str], output: Output
+    draft: Draft, objects: Objects, dates: list[str], output: Output, limits: Limits
 ) -> BuildReport:
     """Render everything that follows from the JSON objects, and publish."""
     latest = objects.latest
     assets = pages_assets()
     names = {name: f"assets/{_fingerprinted(name, data)}" for name, data in assets.items()}
-    look, url = (
-        look_fingerprint(output.public_url),
-        (output.public_url or pages.DEFAULT_ORIGIN).rstrip("/"),
-    )
+    look = look_fingerprint(output.public_url)
     settled = {
         f"{page}/index.html": f"{look} {draft.entries[path]['made_from']}"
         for page, path in SETTLED_PAGES.items()
     }
-    rendered = pages.render_pages(
-        objects,
+    site = Site(
+        objects=objects,
         assets={name: f"/{path}" for name, path in names.items()},
         now_unix=latest["generated_at_unix"],
+        limits=limits,
         public_url=output.public_url,
-        days_to_render=dates,
-        carried=[page for page, key in settled.items() if draft.carry(page, key)],
     )
+    carried = [page for page, key in settled.items() if draft.carry(page, key)]
+    rendered = pages.render_pages(site, days_to_render=dates, carried=carried)
     files = {
         **rendered,
-        **feeds(objects, url),
+        **pages.render_others(site),
         **{names[name]: data for name, data in assets.items()},
         "favicon.svg": assets["favicon.svg"],
-        **contract(url),
+        **contract(site.base or "/"),
     }
     for path, data in files.items():
         draft.add(path, data)
@@ -147,18 +147,12 @@ def _fingerprinted(name: str, data: bytes) -> str:
 @cache
 def pages_assets() -> dict[str, bytes]:
     """Return the files that pages load, read once."""
-    return pages.asset_files()
+    return asset_files()
 
 
 @cache
 def look_fingerprint(public_url: str | None) -> str:
     """Return a text that changes whenever a page would look different with the same numbers in
     it."""
-    loader = pages.environment().loader
-    assert loader is not None  # noqa: S101 - the pages have one
-    templates = [
-        loader.get_source(pages.environment(), name)[0] for name in loader.list_templates()
-    ]
-    code = [Path(str(module.__file__)).read_bytes() for module in (pages, charts)]
     assets = [_fingerprinted(name, data) for name, data in pages_assets().items()]
-    return fingerprint((public_url, templates, code, assets))
+    return fingerprint((public_url, sources(), assets))

@@ -94,7 +94,7 @@ def build_site(
         if is_new:
             to_render.append(date)
         progress(done, len(build.gathered.days))
-    return render_and_publish(draft, build.objects, to_render, output)
+    return render_and_publish(draft, build.objects, to_render, output, context.limits)
 
 
 def publish_failure(output: Output, error: ErrorObject, context: Context) -> BuildReport:
@@ -119,7 +119,7 @@ def publish_failure(output: Output, error: ErrorObject, context: Context) -> Bui
     latest, status = mark_failed(objects.latest, objects.status, error, context)
     objects.make("api/latest.json", None, lambda: latest)
     objects.make("api/status.json", None, lambda: status)
-    return render_and_publish(draft, objects, [], output)
+    return render_and_publish(draft, objects, [], output, context.limits)
 
 
 def _is_long(gathered: Gathered) -> bool:

@@ -3,7 +3,7 @@
 
 (() => {
   const POLL_SECONDS = 60;
-  const GAP_SECONDS = 3 * 3600; // as in builder/charts.py
+  const GAP_SECONDS = 3 * 3600; // as in builder/pages/charts/moments.py
   const plot = document.getElementById("history-plot"); // absent until something is recorded
   const drawn = plot?.querySelector(".drawn");
   const live = plot?.querySelector(".live");
@@ -72,6 +72,8 @@
     const start = Math.max(history.first_unix ?? 0, history.time_unix[0] ?? end - 86400);
     const about = columns.height.map((height, i) => [height, columns.confidence[i],
       columns.is_valid[i] === false ? ", low" : ""]);
+    // The difference of a window is not that of the spot and exchange price beside it.
+    const leg = columns.leg.map((name) => (name === "window" ? " (of the window)" : ""));
     const invalid = columns.spot_usd.map((price, i) => (columns.is_valid[i] === false ? price : null));
     const tickfont = { color: colour.soft };
     const percent = (p) => `${p > 0 ? "+" : "−"}${Math.abs(p)}%`;
@@ -85,8 +87,8 @@
           hovertemplate: "%{y:$,.0f}<extra>Exchange</extra>" },
         { x: time, y: invalid, mode: "markers", hoverinfo: "skip",
           marker: { size: history.step_seconds ? 5 : 7, color: colour.paper, line: { color: colour.onchain, width: 1.5 } } },
-        { x: time, y: columns.divergence_percent, yaxis: "y2", name: "Difference", line: { color: colour.ink, width: 1.4 },
-          hovertemplate: "%{y:+.2f}%<extra>Difference</extra>" },
+        { x: time, y: columns.divergence_percent, yaxis: "y2", name: "Difference", customdata: leg, line: { color: colour.ink, width: 1.4 },
+          hovertemplate: "%{y:+.2f}%%{customdata}<extra>Difference</extra>" },
       ].map((trace) => ({ mode: "lines", connectgaps: false, showlegend: false, ...trace })),
       layout: {
         height: 474, margin: { l: 0, r: 0, t: 14, b: 24 }, paper_bgcolor: colour.paper, plot_bgcolor: "rgba(0,0,0,0)",

@@ -2,7 +2,7 @@
 "use strict";
 
 const oracle = {
-  // The same words as the filters of builder/pages.py.
+  // The same words as the filters of builder/pages/filters.py.
   duration(seconds) {
     const whole = Math.max(0, Math.floor(seconds));
     if (whole < 60) return `${whole} s`;

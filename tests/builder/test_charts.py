@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import pytest
 
-from builder.pages import charts, environment
-from builder.pages.charts import Chart, Scale
+from builder.api.types import DayPrice, Episode, History, Picture
+from builder.pages.charts.chart import Chart, draw
+from builder.pages.charts.errors import error_chart, spread_chart
+from builder.pages.charts.histogram import histogram_chart
+from builder.pages.charts.moments import (
+    GAP_SECONDS,
+    MAX_COLUMNS,
+    Moment,
+    drawn_moments,
+    history_moments,
+)
+from builder.pages.charts.prices import days_chart, history_chart
+from builder.pages.charts.scale import DAY_SECONDS, Scale, ticks, time_ticks
+from builder.pages.charts.shapes import band, line
+from builder.pages.environment import environment
 from tests.helpers.page_samples import NOW, snapshots
 
-DAY = charts.DAY_SECONDS
+DAY = DAY_SECONDS
 UP = Scale(0, 10, 100, flip=True)
 
 
-def history_rows(**changes: list[object]) -> list[dict[str, object]]:
-    columns = {
+def history_rows(**changes: list[object]) -> list[Moment]:
+    columns: dict[str, list[object]] = {
         "time_unix": [NOW - 1800, NOW - 1200, NOW - 600, NOW],
         "spot_usd": [100.0, 101.0, 102.0, 103.0],
         "spot_low_usd": [99.0, 100.0, 101.0, 102.0],
@@ -25,21 +40,27 @@ def history_rows(**changes: list[object]) -> list[dict[str, object]]:
         "divergence_percent": [0.0, 0.5, 1.0, 1.5],
         "is_valid": [True] * 4,
     }
-    return charts.rows_of({**columns, **changes})
+    return history_moments(cast(History, {**columns, **changes}))
 
 
-def drawn(rows: list[dict[str, object]], episodes: list[dict[str, object]] | None = None) -> str:
-    return svg(
-        charts.history_chart(rows, episodes or [], start_unix=NOW - 1800, end_unix=NOW, limit=2.0)
-    )
+def moments(*times_unix: float) -> list[Moment]:
+    return [Moment(time_unix) for time_unix in times_unix]
+
+
+def episode(started_unix: int, ended_unix: int | None) -> Episode:
+    return cast(Episode, {"started_at_unix": started_unix, "ended_at_unix": ended_unix})
+
+
+def drawn(rows: list[Moment], episodes: Sequence[Episode] = ()) -> str:
+    return svg(history_chart(rows, episodes, start_unix=NOW - 1800, end_unix=NOW, limit=2.0))
 
 
 def svg(chart: Chart) -> str:
     source = '{% import "chart.html" as drawing %}{{ drawing.draw(chart) }}'
-    return environment().from_string(source).render(chart=chart)
+    return environment().from_string(source).render(chart=draw(chart))
 
 
-def week() -> list[dict[str, object]]:
+def week() -> list[DayPrice]:
     return list(snapshots(days=8)["api/days.json"]["days"])
 
 
@@ -65,16 +86,16 @@ def test_a_scale_without_extent_does_not_divide_by_zero() -> None:
     ],
 )
 def test_ticks_are_round_numbers(low: float, high: float, expected: list[float]) -> None:
-    assert charts.ticks(Scale(low, high)) == pytest.approx(expected)
+    assert ticks(Scale(low, high)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("days", [0.5, 1, 3, 7, 14, 30, 90, 119, 121, 400, 800, 4000])
 def test_a_time_axis_has_at_most_nine_marks_of_any_length(days: float) -> None:
-    assert 1 <= len(charts.time_ticks(Scale(NOW - days * DAY, NOW))) <= 9
+    assert 1 <= len(time_ticks(Scale(NOW - days * DAY, NOW))) <= 9
 
 
 def test_a_week_is_marked_at_midnights() -> None:
-    marks = charts.time_ticks(Scale(NOW - 7 * DAY, NOW))
+    marks = time_ticks(Scale(NOW - 7 * DAY, NOW))
     assert [label for _, label in marks] == [
         "Oct 3",
         "Oct 4",
@@ -88,52 +109,55 @@ def test_a_week_is_marked_at_midnights() -> None:
 
 
 def test_two_years_are_marked_at_firsts_of_months() -> None:
-    labels = [label for _, label in charts.time_ticks(Scale(NOW - 730 * DAY, NOW))]
+    labels = [label for _, label in time_ticks(Scale(NOW - 730 * DAY, NOW))]
     assert labels[0] == "Jan 2024"
     assert labels[-1] == "Sep 2025"
 
 
 def test_a_missing_value_lifts_the_pen() -> None:
-    path = charts.line(UP, [(0, 1), (10, 2), (20, None), (30, 3), (40, 4)])
+    path = line(UP, [(0, 1), (10, 2), (20, None), (30, 3), (40, 4)])
     assert re.sub(r"[^ML]", "", path) == "MLML"
 
 
 def test_a_lone_value_between_gaps_is_a_dot() -> None:
-    assert charts.line(UP, [(0, None), (10, 5), (20, None)]) == "M10 50h0"
+    assert line(UP, [(0, None), (10, 5), (20, None)]) == "M10 50h0"
 
 
 def test_no_values_draw_no_path() -> None:
-    assert charts.line(UP, [(0, None)]) == ""
+    assert line(UP, [(0, None)]) == ""
 
 
 def test_a_band_is_one_closed_shape_for_each_run() -> None:
-    band = charts.band(UP, [(0, 1, 2), (10, 1, 2), (20, None, 2), (30, 1, 2), (40, 1, 2)])
-    assert band.count("M") == band.count("Z") == 2
+    shape = band(UP, [(0, 1, 2), (10, 1, 2), (20, None, 2), (30, 1, 2), (40, 1, 2)])
+    assert shape.count("M") == shape.count("Z") == 2
 
 
-def test_rows_of_columns_leave_out_what_is_not_a_column() -> None:
-    assert charts.rows_of({"range": "7d", "height": [1, 2]}) == [{"height": 1}, {"height": 2}]
+def test_a_history_gives_one_moment_for_each_row() -> None:
+    history = snapshots()["api/history/7d.json"]
+    found = history_moments(history)
+    assert [moment.time_unix for moment in found] == history["time_unix"]
+    assert [moment.percent for moment in found] == history["divergence_percent"]
 
 
 def test_a_silence_of_hours_is_a_gap() -> None:
-    rows = [{"time_unix": t} for t in (0, 600, 600 + charts.GAP_SECONDS + 1)]
-    kept = [row for _, row in charts.drawn_rows(rows, Scale(0, 20_000))]
-    assert kept.index({}) == len(kept) - 2
+    rows = moments(0, 600, 600 + GAP_SECONDS + 1)
+    kept = [row for _, row in drawn_moments(rows, Scale(0, 20_000))]
+    assert kept.index(None) == len(kept) - 2
 
 
 def test_many_rows_are_thinned_to_what_a_screen_shows() -> None:
-    rows = [{"time_unix": t} for t in range(20_000)]
-    assert len(list(charts.drawn_rows(rows, Scale(0, 20_000)))) <= charts.MAX_COLUMNS + 1
+    rows = moments(*range(20_000))
+    assert len(list(drawn_moments(rows, Scale(0, 20_000)))) <= MAX_COLUMNS + 1
 
 
 def test_thinning_keeps_the_last_row() -> None:
-    rows = [{"time_unix": t} for t in range(20_000)]
-    assert list(charts.drawn_rows(rows, Scale(0, 20_000)))[-1][1] == rows[-1]
+    rows = moments(*range(20_000))
+    assert list(drawn_moments(rows, Scale(0, 20_000)))[-1][1] == rows[-1]
 
 
 def test_places_never_go_backwards() -> None:
-    rows = [{"time_unix": t} for t in range(0, 90_000, 600)]
-    places = [x for x, _ in charts.drawn_rows(rows, Scale(0, 90_000))]
+    rows = moments(*range(0, 90_000, 600))
+    places = [x for x, _ in drawn_moments(rows, Scale(0, 90_000))]
     assert all(a <= b for a, b in pairwise(places))
 
 
@@ -156,23 +180,24 @@ def test_without_an_exchange_there_is_no_second_line() -> None:
 
 
 def test_an_episode_is_shaded_where_it_was() -> None:
-    chart = drawn(history_rows(), [{"started_at_unix": NOW - 900, "ended_at_unix": NOW - 450}])
+    chart = drawn(history_rows(), [episode(NOW - 900, NOW - 450)])
     assert '<path class="episode" d="M500 0V110H750V0Z"/>' in chart
 
 
 def test_an_episode_that_goes_on_is_shaded_to_the_edge() -> None:
-    chart = drawn(history_rows(), [{"started_at_unix": NOW - 900, "ended_at_unix": None}])
+    chart = drawn(history_rows(), [episode(NOW - 900, None)])
     assert '<path class="episode" d="M500 0V110H1000V0Z"/>' in chart
 
 
 def test_an_episode_before_the_range_is_not_drawn() -> None:
-    chart = drawn(history_rows(), [{"started_at_unix": NOW - 9000, "ended_at_unix": NOW - 8000}])
+    chart = drawn(history_rows(), [episode(NOW - 9000, NOW - 8000)])
     assert "episode" not in chart
 
 
 def test_a_day_without_a_price_breaks_the_lines() -> None:
-    days = [{**day, "price_usd": None} if day["date"] == "2025-10-07" else day for day in week()]
-    onchain = re.search(r'class="line onchain" d="([^"]+)"', svg(charts.days_chart(days)))
+    days = week()
+    days[-2]["price_usd"] = None
+    onchain = re.search(r'class="line onchain" d="([^"]+)"', svg(days_chart(days)))
     assert onchain is not None
     assert onchain[1].count("M") == 2
 
@@ -186,18 +211,18 @@ def test_the_difference_always_shows_both_limits() -> None:
 def test_the_histogram_names_every_dollar_amount_once() -> None:
     window = snapshots()["api/window.json"]
     amounts = window["stencil"]["amounts"]
-    chart = svg(charts.histogram_chart(window))
+    chart = svg(histogram_chart(window))
     named = re.findall(r">(\$[\d,]+)<", chart)
     assert sorted(named) == sorted({f"${a['usd']:,}" for a in amounts})
 
 
 def test_a_histogram_without_bins_is_empty_but_stands() -> None:
     day = {"histogram": {"first_bin": 201, "weights": []}, "stencil": None}
-    assert svg(charts.histogram_chart(day)).startswith("<svg")
+    assert svg(histogram_chart(cast(Picture, day))).startswith("<svg")
 
 
 def test_bars_count_only_bins_that_hold_something() -> None:
-    chart = svg(charts.spread_chart([-1.0, -0.5, 0.0, 0.5, 1.0], [0, 3, 2, 0], 2.0))
+    chart = svg(spread_chart([-1.0, -0.5, 0.0, 0.5, 1.0], [0, 3, 2, 0], 2.0))
     bars = re.search(r'class="bars" d="([^"]+)"', chart)
     assert bars is not None
     assert bars[1].count("M") == 2
@@ -207,7 +232,7 @@ def test_accuracy_shows_valid_comparisons_only() -> None:
     rows = history_rows(
         is_valid=[True, False, True, True], divergence_percent=[0.1, 9.0, None, -0.2]
     )
-    points = re.search(r'class="points" d="([^"]+)"', svg(charts.error_chart(rows, 2.0)))
+    points = re.search(r'class="points" d="([^"]+)"', svg(error_chart(rows, 2.0)))
     assert points is not None
     assert points[1].count("M") == 2
 

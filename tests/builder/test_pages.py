@@ -11,22 +11,28 @@ from typing import Any
 
 import jsonschema
 import pytest
-from jinja2 import UndefinedError
 
 from builder import pages
+from builder.pages import filters
+from builder.pages.assets import asset_files
+from builder.pages.site import PLACEHOLDER, Site
+from builder.pages.views.api import short
+from oracle.estimate.limits import Limits
 from tests.helpers.page_samples import NOW, diverging, empty, snapshots
 
-ASSETS = {name: f"/assets/{name}" for name in pages.asset_files()}
+ASSETS = {name: f"/assets/{name}" for name in asset_files()}
 NAMES = ["", "comparison/", "history/", "accuracy/", "method/", "api/", "status/"]
+
+
+def site_of(made: Mapping[str, Any], public_url: str | None = None, now: int = NOW) -> Site:
+    return Site(made, ASSETS, now, Limits(), public_url)
 
 
 def rendered(
     made: Mapping[str, Any], *, public_url: str | None = None, now: int = NOW
 ) -> dict[str, str]:
     days = [path[9:19] for path in made if path.startswith("api/days/")]
-    out = pages.render_pages(
-        made, assets=ASSETS, now_unix=now, public_url=public_url, days_to_render=days
-    )
+    out = pages.render_pages(site_of(made, public_url, now), days_to_render=days)
     return {path: page.decode() for path, page in out.items()}
 
 
@@ -65,21 +71,13 @@ def test_a_day_has_its_permanent_page(usual: dict[str, str]) -> None:
 
 
 def test_only_the_days_asked_for_are_rendered() -> None:
-    out = pages.render_pages(
-        snapshots(), assets=ASSETS, now_unix=NOW, public_url=None, days_to_render=[]
-    )
+    out = pages.render_pages(site_of(snapshots()), days_to_render=[])
     assert not [path for path in out if path.startswith("days/")]
 
 
 def test_carried_pages_are_not_rendered_again() -> None:
-    out = pages.render_pages(
-        snapshots(),
-        assets=ASSETS,
-        now_unix=NOW,
-        public_url=None,
-        days_to_render=[],
-        carried=["api/index.html"],
-    )
+    made = site_of(snapshots())
+    out = pages.render_pages(made, days_to_render=[], carried=["api/index.html"])
     assert "api/index.html" not in out
 
 
@@ -123,7 +121,7 @@ def test_no_page_has_inline_script_or_style(usual: dict[str, str]) -> None:
 
 def test_no_page_names_another_host_but_its_own(usual: dict[str, str]) -> None:
     hosts = set(re.findall(r"https?://([\w.:-]+)", " ".join(usual.values())))
-    assert hosts <= {"127.0.0.1:8000", "127.0.0.1:8332", "www.w3.org"}
+    assert hosts <= {"this-site.example", "127.0.0.1:8332", "www.w3.org"}  # the node's too
 
 
 def test_every_page_that_shows_simulated_numbers_says_so(usual: dict[str, str]) -> None:
@@ -176,7 +174,7 @@ def test_hostile_words_in_the_data_are_escaped() -> None:
 def test_a_missing_field_is_an_error_not_a_blank() -> None:
     made = snapshots()
     del made["api/latest.json"]["divergence"]["leg"]
-    with pytest.raises(UndefinedError):
+    with pytest.raises(KeyError, match="leg"):
         rendered(made)
 
 
@@ -198,9 +196,12 @@ def test_downloads_stand_under_the_charts(usual: dict[str, str], path: str) -> N
 
 
 def test_a_line_for_duckdb_reads_the_file_over_http(usual: dict[str, str]) -> None:
-    assert (
-        "read_parquet(&#39;http://127.0.0.1:8000/data/prices.parquet&#39;)" in usual["index.html"]
-    )
+    assert f"read_parquet('{PLACEHOLDER}/data/prices.parquet')" in usual["index.html"]
+
+
+def test_a_line_for_duckdb_names_the_public_address() -> None:
+    html = rendered(snapshots(), public_url="https://price.example/")["index.html"]
+    assert "read_parquet('https://price.example/data/prices.parquet')" in html
 
 
 # The dashboard
@@ -334,7 +335,7 @@ def test_the_api_page_shows_live_examples(usual: dict[str, str]) -> None:
 
 
 def test_examples_are_cut_to_two_entries() -> None:
-    assert pages.short({"a": [1, 2, 3], "b": {"c": [[1, 2, 3], 2, 3]}}) == {
+    assert short({"a": [1, 2, 3], "b": {"c": [[1, 2, 3], 2, 3]}}) == {
         "a": [1, 2],
         "b": {"c": [[1, 2], 2]},
     }
@@ -358,7 +359,7 @@ def test_an_unreachable_source_is_named() -> None:
     [(111_652.4, "$111,652"), (68_150.84, "$68,151"), (5, "$5"), (99.5, "$99.50"), (None, "–")],  # noqa: RUF001
 )
 def test_dollars(value: float | None, text: str) -> None:
-    assert pages.usd(value) == text
+    assert filters.usd(value) == text
 
 
 @pytest.mark.parametrize(
@@ -372,7 +373,7 @@ def test_dollars(value: float | None, text: str) -> None:
     ],
 )
 def test_percents(value: float | None, text: str) -> None:
-    assert pages.percent(value) == text
+    assert filters.percent(value) == text
 
 
 @pytest.mark.parametrize(
@@ -380,7 +381,7 @@ def test_percents(value: float | None, text: str) -> None:
     [(130.4, "+$130"), (-12, "\N{MINUS SIGN}$12"), (0.5, "+$0.50"), (44.7, "+$45")],
 )
 def test_differences_in_dollars(value: float, text: str) -> None:
-    assert pages.signed_usd(value) == text
+    assert filters.signed_usd(value) == text
 
 
 @pytest.mark.parametrize(
@@ -396,12 +397,12 @@ def test_differences_in_dollars(value: float, text: str) -> None:
     ],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert pages.duration(seconds) == text
+    assert filters.duration(seconds) == text
 
 
 def test_bitcoin_amounts_have_the_digits_that_count() -> None:
-    assert pages.btc(0.00146734) == "0.00146734"
-    assert pages.btc(0.1) == "0.1"
+    assert filters.btc(0.00146734) == "0.00146734"
+    assert filters.btc(0.1) == "0.1"
 
 
 # Files beside the pages
@@ -418,17 +419,17 @@ def test_the_assets_hold_plotly_and_the_hand_written_files() -> None:
         "favicon.svg",
         "social.png",
     }
-    assert names <= set(pages.asset_files())
+    assert names <= set(asset_files())
 
 
 def test_the_social_picture_is_a_real_png_of_the_stated_size() -> None:
-    data = pages.asset_files()["social.png"]
+    data = asset_files()["social.png"]
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (1200, 630)
 
 
 def test_the_hand_written_scripts_and_styles_stay_small() -> None:
-    assets = pages.asset_files()
+    assets = asset_files()
     scripts = [assets[name].count(b"\n") for name in ("theme.js", "site.js", "dashboard.js")]
     assert sum(scripts) < 500
     assert assets["site.css"].count(b"\n") < 500

@@ -302,7 +302,7 @@ def test_pandas_reads_parquet_and_csv_by_their_addresses(built: Server) -> None:
 def test_metrics_are_prometheus_text(built: Server) -> None:
     lines = built.ask("/metrics").body.decode().splitlines()
     samples = [line for line in lines if not line.startswith("#")]
-    assert 'oracle_status{status="ok"} 1' in samples
+    assert 'oracle_status{status="ok"} 1.0' in samples
     assert not [
         line for line in samples if not re.fullmatch(r"[a-z_]+(\{.*\})? -?[0-9.eE+-]+", line)
     ]

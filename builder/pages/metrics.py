@@ -1,0 +1,107 @@
+"""The facts of latest.json and status.json for Prometheus; what is unknown is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from builder.api.types import Latest, Price, Status
+
+STATES = ("ok", "degraded", "stale", "failing")
+Number = float | int | bool | None
+Sample = tuple[str, Number]
+"""The value of a label, and the number."""
+
+
+class _Facts(Collector):
+    """One build's gauges, in a registry of their own."""
+
+    def __init__(self, latest: Latest, status: Status) -> None:
+        self._latest = latest
+        self._status = status
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Return the gauges that have a value."""
+        gauges = [*_of_build(self._latest), *_of_prices(self._latest), *_of_run(self._status)]
+        return [gauge for gauge in gauges if gauge.samples]
+
+
+def metrics(latest: Latest, status: Status) -> bytes:
+    """Return `metrics.txt` in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_Facts(latest, status))
+    return generate_latest(registry)
+
+
+def _of_build(latest: Latest) -> list[GaugeMetricFamily]:
+    tip = latest["tip"]
+    states = [(state, latest["status"] == state) for state in STATES]
+    return [
+        _labelled("status", "1 at the present status.", "status", states),
+        _plain("generated_at_seconds", "Time of the build.", latest["generated_at_unix"]),
+        _plain("next_due_at_seconds", "When the next build is due.", latest["next_due_at_unix"]),
+        _plain("demo", "1 when the data is simulated.", latest["is_demo"]),
+        _plain("tip_height", "Newest block.", tip and tip["height"]),
+        _plain("tip_time_seconds", "Header time of the newest block.", tip and tip["time_unix"]),
+    ]
+
+
+def _of_prices(latest: Latest) -> list[GaugeMetricFamily]:
+    exchange, divergence = latest["exchange"], latest["divergence"]
+    usd = exchange["price_usd"] if exchange else None
+    quoted = exchange["quoted_at_unix"] if exchange else None
+    sure = "How likely the price is within 5% of the market, 0 to 1."
+    return [
+        _by_kind(latest, "price_usd", "On-chain price.", "price_usd"),
+        _by_kind(latest, "price_confidence", sure, "confidence"),
+        _by_kind(latest, "price_valid", "1 when the price can be relied on.", "is_valid"),
+        _plain("exchange_price_usd", "Exchange price.", usd),
+        _plain("exchange_quoted_at_seconds", "Time of the exchange price.", quoted),
+        _plain("divergence_percent", "Headline difference.", divergence["headline_percent"]),
+        _plain("divergence_large", "1 over the threshold.", divergence["is_large"]),
+    ]
+
+
+def _of_run(status: Status) -> list[GaugeMetricFamily]:
+    sources = status["sources"]
+    reached: list[Sample] = [(source["source"], source["is_reachable"]) for source in sources]
+    latency: list[Sample] = [(source["source"], source["latency_ms"]) for source in sources]
+    success = status["last_success_at_unix"]
+    return [
+        _labelled("source_reachable", "1 when the last probe reached it.", "source", reached),
+        _labelled("source_latency_ms", "Latency of the last probe.", "source", latency),
+        _plain("record_gaps", "Ranges of missing blocks.", len(status["gaps"])),
+        _plain("last_success_seconds", "End of the last good run.", success),
+    ]
+
+
+def _by_kind(
+    latest: Latest, name: str, words: str, key: Literal["price_usd", "confidence", "is_valid"]
+) -> GaugeMetricFamily:
+    """One sample for each of the three on-chain prices."""
+    prices: dict[str, Price | None] = {
+        "spot": latest["spot"],
+        "window": latest["window"],
+        "day": latest["day"],
+    }
+    samples: list[Sample] = [(kind, price[key]) for kind, price in prices.items() if price]
+    return _labelled(name, words, "kind", samples)
+
+
+def _plain(name: str, words: str, value: Number) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(f"oracle_{name}", words)
+    if value is not None:
+        gauge.add_metric([], float(value))
+    return gauge
+
+
+def _labelled(name: str, words: str, label: str, samples: Sequence[Sample]) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(f"oracle_{name}", words, labels=[label])
+    for value, number in samples:
+        if number is not None:
+            gauge.add_metric([value], float(number))
+    return gauge

@@ -1,0 +1,184 @@
+"""How far off the prices were, from the scorecard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from builder.api.types import History, LegScore, Score, Scorecard
+from builder.pages.charts.errors import error_chart, spread_chart
+from builder.pages.charts.moments import history_moments
+from builder.pages.filters import distance, duration, sentence, whole
+from builder.pages.site import Site
+from builder.pages.views.frame import Frame, frame_of
+from builder.pages.views.parts import Figure, figure, parquet_downloads
+
+TITLE = "Accuracy · On-chain Bitcoin price"
+DESCRIPTION = (
+    "How far the on-chain Bitcoin prices were from the exchange, from recorded rows: median, 95th "
+    "percentile, bias, interval coverage and a naive baseline."
+)
+
+LegName = Literal["spot", "window", "day"]
+PeriodName = Literal["1d", "7d", "30d", "365d", "all"]
+LEGS: tuple[tuple[LegName, str], ...] = (
+    ("spot", "Spot, at the tip"),
+    ("window", "Window of 144 blocks"),
+    ("day", "Whole days"),
+)
+PERIODS: tuple[tuple[PeriodName, str], ...] = (
+    ("1d", "1 day"),
+    ("7d", "7 days"),
+    ("30d", "30 days"),
+    ("365d", "1 year"),
+    ("all", "all"),
+)
+
+YOUNG_DAYS = 30
+"""Up to here the difference over time is drawn from the 30 days' file, which is finer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegFact:
+    """A leg in two numbers; `when` is None when there was nothing to compare."""
+
+    name: str
+    median_percent: float | None
+    p95_percent: float | None
+    when: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    """The difference over time."""
+
+    figure: Figure
+    span: str
+    dots: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodRow:
+    """A row of a leg's table."""
+
+    name: str
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class LegView:
+    """A leg: what is compared, how often which difference occurred, and the table."""
+
+    key: str
+    name: str
+    compares: str
+    figure: Figure | None
+    rows: Sequence[PeriodRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """What is shown as soon as there is something to compare."""
+
+    facts: Sequence[LegFact]
+    over_time: OverTime
+    legs: Sequence[LegView]
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyView:
+    """All that the accuracy page says."""
+
+    frame: Frame
+    limit: float
+    comparisons: Comparisons | None
+    baseline: str
+
+
+def accuracy_view(site: Site) -> AccuracyView:
+    """Return the view of the accuracy page."""
+    card = site.scorecard
+    made_unix = card["generated_at_unix"]
+    return AccuracyView(
+        frame=frame_of(
+            site, title=TITLE, description=DESCRIPTION, section="/accuracy/", made_unix=made_unix
+        ),
+        limit=site.limit,
+        comparisons=_comparisons(site, card) if _has_any(card) else None,
+        baseline=card["baseline"],
+    )
+
+
+def _has_any(card: Scorecard) -> bool:
+    return any(card["legs"][key]["periods"]["all"]["n"] for key, _ in LEGS)
+
+
+def _comparisons(site: Site, card: Scorecard) -> Comparisons:
+    return Comparisons(
+        facts=[_fact(name, card["legs"][key]) for key, name in LEGS],
+        over_time=_over_time(site, card),
+        legs=[_leg(site, key, name, card["legs"][key]) for key, name in LEGS],
+    )
+
+
+def _fact(name: str, leg: LegScore) -> LegFact:
+    is_recent = bool(leg["periods"]["30d"]["n"])
+    score = leg["periods"]["30d"] if is_recent else leg["periods"]["all"]
+    when = "last 30 days" if is_recent else "whole record"
+    return LegFact(
+        name, score["median_percent"], score["p95_percent"], when if score["n"] else None
+    )
+
+
+def _over_time(site: Site, card: Scorecard) -> OverTime:
+    history: History = site.history("30d" if len(site.days) <= YOUNG_DAYS else "1y")
+    downloads = parquet_downloads(
+        site,
+        "accuracy",
+        table="/data/prices",
+        json=f"/api/history/{history['range']}.json",
+        columns="time, leg, headline_percent",
+    )
+    words = f"Differences over time. {_summary(card['legs']['spot']['periods']['all'])}"
+    step_seconds = history["step_seconds"]
+    return OverTime(
+        figure=figure(error_chart(history_moments(history), site.limit), words, downloads),
+        span="the last year" if history["range"] == "1y" else "the last 30 days",
+        dots=duration(step_seconds) if step_seconds else None,
+    )
+
+
+def _leg(site: Site, key: LegName, name: str, leg: LegScore) -> LegView:
+    return LegView(
+        key=key,
+        name=name,
+        compares=sentence(leg["compares"]),
+        figure=_spread(site, key, leg) if any(leg["distribution"]["counts"]) else None,
+        rows=[PeriodRow(words, leg["periods"][period]) for period, words in PERIODS],
+    )
+
+
+def _spread(site: Site, key: LegName, leg: LegScore) -> Figure:
+    spread = leg["distribution"]
+    chart = spread_chart(spread["edges_percent"], spread["counts"], site.limit)
+    words = f"How often which difference occurred. {_summary(leg['periods']['all'])}"
+    is_day = key == "day"
+    downloads = parquet_downloads(
+        site,
+        f"differences-{key}",
+        table="/data/days" if is_day else "/data/prices",
+        json="/api/scorecard.json",
+        columns="date, divergence_percent" if is_day else f"time, {key}_percent",
+    )
+    return figure(chart, words, downloads)
+
+
+def _summary(score: Score) -> str:
+    median, p95 = score["median_percent"], score["p95_percent"]
+    if not score["n"] or median is None or p95 is None:
+        return "Nothing to compare yet."
+    return (
+        f"{whole(score['n'])} comparisons: half of the differences are below {distance(median)}, "
+        f"95 of 100 below {distance(p95)}."
+    )

@@ -1,0 +1,181 @@
+"""The figures above the dashboard's chart: the headline's three numbers, and the facts below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder.api.types import Exchange, Latest, Price
+from builder.pages.charts.gauge import Gauge, gauge
+from builder.pages.headline import Headline
+from builder.pages.site import Site
+from builder.pages.views.notices import LEG_WORDS
+from builder.pages.views.parts import HIGH_CONFIDENCE, Age, age, sureness
+
+NOTHING_RECORDED = "Nothing has been recorded yet."
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBox:
+    """The on-chain price of the headline; `reason` says why there is none."""
+
+    label: str
+    anchor: str
+    price: Price | None
+    is_doubtful: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The newest exchange quote."""
+
+    usd: float
+    source: str
+    quoted: Age
+    is_stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeBox:
+    """The exchange price of the headline; a mean is said to be one, with the quote of now."""
+
+    label: str
+    anchor: str
+    usd: float | None
+    is_mean: bool
+    is_doubtful: bool
+    quote: Quote | None
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceBox:
+    """The difference of the two."""
+
+    percent: float | None
+    usd: float | None
+    is_large: bool
+    compared: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPrice:
+    """The on-chain price that is not the headline: `percent` is from its own exchange price."""
+
+    label: str
+    usd: float | None
+    is_doubtful: bool
+    words: str
+    percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sureness:
+    """Confidence as a word, a number, and on a meter from 0 to 1 with what counts as low and high
+    there."""
+
+    word: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class TipFact:
+    """The newest block."""
+
+    height: int
+    time: Age
+
+
+def price_box(headline: Headline) -> PriceBox:
+    """Return the first figure."""
+    price = headline.price
+    is_priced = headline.price_usd is not None
+    label = "On-chain price"
+    if price:
+        label += ", last 144 blocks" if headline.is_window else ", now"
+    return PriceBox(
+        label=label,
+        anchor=f"{headline.leg}-price",
+        price=price if is_priced else None,
+        is_doubtful=headline.is_doubtful,
+        reason=(price["reason"] if price else None) or NOTHING_RECORDED,
+    )
+
+
+def exchange_box(site: Site, headline: Headline) -> ExchangeBox:
+    """Return the second figure."""
+    quote = _quote(site, site.latest["exchange"])
+    return ExchangeBox(
+        label="Exchange mean" if headline.is_window else "Exchange price",
+        anchor="exchange-mean" if headline.is_window else "exchange-price",
+        usd=headline.exchange_usd,
+        is_mean=headline.is_window,
+        is_doubtful=bool(not headline.is_window and quote and quote.is_stale),
+        quote=quote,
+    )
+
+
+def _quote(site: Site, exchange: Exchange | None) -> Quote | None:
+    if exchange is None:
+        return None
+    quoted = age(site, exchange["quoted_at_unix"])
+    return Quote(exchange["price_usd"], exchange["source"], quoted, exchange["is_stale"])
+
+
+def difference_box(latest: Latest, headline: Headline) -> DifferenceBox:
+    """Return the third figure."""
+    return DifferenceBox(
+        percent=headline.percent,
+        usd=headline.difference_usd,
+        is_large=latest["divergence"]["is_large"],
+        compared=LEG_WORDS[headline.leg],
+    )
+
+
+def gauge_of(headline: Headline, limit: float) -> Gauge | None:
+    """Return the headline's price around its exchange price, where there are both."""
+    price, price_usd, exchange_usd = headline.price, headline.price_usd, headline.exchange_usd
+    if price is None or price_usd is None or exchange_usd is None:
+        return None
+    interval_usd = (price["low_usd"] or price_usd, price["high_usd"] or price_usd)
+    return gauge(price_usd, interval_usd, exchange_usd, limit)
+
+
+def other_price(latest: Latest, headline: Headline) -> OtherPrice:
+    """Return the window price, or the spot price as what it is when the window price leads."""
+    if headline.is_window:
+        return _other_spot(latest)
+    window, percent = latest["window"], latest["divergence"]["window_percent"]
+    window_usd = window["price_usd"] if window else None
+    return OtherPrice("Window price", window_usd, False, "the last 144 blocks", percent)
+
+
+def _other_spot(latest: Latest) -> OtherPrice:
+    spot = latest["spot"]
+    if spot is None or spot["is_valid"]:
+        words = "the newest blocks; no fresh exchange price to compare"
+    else:
+        words = f"not relied on: {spot['reason'] or 'low confidence'}"
+    spot_usd = spot["price_usd"] if spot else None
+    is_doubtful = bool(spot and not spot["is_valid"])
+    return OtherPrice("Spot price", spot_usd, is_doubtful, words, None)
+
+
+def sureness_of(site: Site, headline: Headline) -> Sureness | None:
+    """Return how sure the headline's price is."""
+    price = headline.price
+    if price is None:
+        return None
+    return Sureness(
+        word=sureness(price["is_valid"], price["confidence"]),
+        value=price["confidence"],
+        low=site.limits.confidence_threshold,
+        high=HIGH_CONFIDENCE,
+    )
+
+
+def tip_fact(site: Site) -> TipFact | None:
+    """Return the newest block."""
+    tip = site.latest["tip"]
+    return TipFact(tip["height"], age(site, tip["time_unix"])) if tip else None

@@ -1,0 +1,63 @@
+"""The dashboard: the on-chain price beside the exchange price, now and over the last days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from builder.pages.charts.gauge import Gauge
+from builder.pages.headline import headline_of
+from builder.pages.site import Site
+from builder.pages.views import boxes
+from builder.pages.views.frame import Frame, frame_of
+from builder.pages.views.notices import DashboardNotice, dashboard_notices
+from builder.pages.views.record import RecordFigure, record_figure
+
+NO_PRICE_TITLE = "On-chain Bitcoin price"
+DESCRIPTION = (
+    "The Bitcoin price in dollars, read from the blocks themselves, beside the exchange price: "
+    "with its interval, its confidence and a warning when the two part."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """All that the dashboard says.
+
+    `generated_unix`, `due_unix` and `grace_seconds` are for the clock of a page that stays open.
+    """
+
+    frame: Frame
+    generated_unix: int
+    due_unix: int
+    grace_seconds: int
+    notices: Sequence[DashboardNotice]
+    price: boxes.PriceBox
+    exchange: boxes.ExchangeBox
+    difference: boxes.DifferenceBox
+    gauge: Gauge | None
+    other: boxes.OtherPrice
+    sureness: boxes.Sureness | None
+    tip: boxes.TipFact | None
+    record: RecordFigure | None
+
+
+def dashboard(site: Site) -> Dashboard:
+    """Return the view of the dashboard."""
+    latest, headline = site.latest, headline_of(site.latest)
+    title = (headline.words or NO_PRICE_TITLE) + (" (simulated)" if latest["is_demo"] else "")
+    return Dashboard(
+        frame=frame_of(site, title=title, description=DESCRIPTION, section="/"),
+        generated_unix=latest["generated_at_unix"],
+        due_unix=latest["next_due_at_unix"],
+        grace_seconds=site.status["interval_seconds"],
+        notices=dashboard_notices(site),
+        price=boxes.price_box(headline),
+        exchange=boxes.exchange_box(site, headline),
+        difference=boxes.difference_box(latest, headline),
+        gauge=boxes.gauge_of(headline, site.limit),
+        other=boxes.other_price(latest, headline),
+        sureness=boxes.sureness_of(site, headline),
+        tip=boxes.tip_fact(site),
+        record=record_figure(site),
+    )

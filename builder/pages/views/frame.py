@@ -1,0 +1,86 @@
+"""What stands around every page: head, navigation, foot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from builder.pages.site import Site
+
+SECTIONS = (
+    ("/", "Now"),
+    ("/history/", "History"),
+    ("/accuracy/", "Accuracy"),
+    ("/method/", "Method"),
+    ("/api/", "API"),
+    ("/status/", "Status"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place in the navigation."""
+
+    path: str
+    name: str
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Head, navigation and foot of a page.
+
+    `address` is the page's own, in full, where a public address is known; `social_picture` is in
+    full there too. `made_unix` is when the facts of the page were put together.
+    """
+
+    title: str
+    description: str
+    address: str | None
+    social_picture: str
+    assets: Mapping[str, str]
+    origin: str
+    navigation: Sequence[Link]
+    is_demo: bool
+    made_unix: int
+
+
+class View(Protocol):
+    """What a template gets."""
+
+    @property
+    def frame(self) -> Frame:
+        """What stands around the page."""
+
+
+def frame_of(
+    site: Site,
+    *,
+    title: str,
+    description: str,
+    section: str,
+    path: str | None = None,
+    made_unix: int | None = None,
+) -> Frame:
+    """Return what stands around a page.
+
+    Args:
+        site: what pages are made from.
+        title: of the page, as a browser's tab shows it.
+        description: one sentence for search results.
+        section: the place in the navigation that the page belongs to.
+        path: the page's own path, where it is not the section's.
+        made_unix: when its facts were put together, where that is not the time of the build.
+    """
+    return Frame(
+        title=title,
+        description=description,
+        address=f"{site.base}{path or section}" if site.base else None,
+        social_picture=f"{site.base}{site.assets['social.png']}",
+        assets=site.assets,
+        origin=site.origin,
+        navigation=[Link(place, name, place == section) for place, name in SECTIONS],
+        is_demo=site.latest["is_demo"],
+        made_unix=site.now_unix if made_unix is None else made_unix,
+    )

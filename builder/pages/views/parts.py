@@ -1,0 +1,123 @@
+"""Small things that several pages show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from builder.pages.charts.chart import Chart, Drawing, draw
+from builder.pages.filters import duration
+from builder.pages.site import Site
+
+JUST_NOW_SECONDS = 60
+FAIR_CONFIDENCE = 0.5
+HIGH_CONFIDENCE = 0.8
+"""Where a valid price's confidence is called fair, and high."""
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """A moment, and how long ago it was."""
+
+    unix: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a reader must know: `kind` is a class, `lead` is bold."""
+
+    kind: str
+    severity: str
+    lead: str
+    text: str
+
+    @property
+    def is_info(self) -> bool:
+        """Whether this is no warning."""
+        return self.severity == "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How DuckDB and pandas read a file from afar.
+
+    `columns` are SQL; `key` is what pandas picks out of a JSON file that is not a table.
+    """
+
+    address: str
+    reader: Literal["read_parquet", "read_csv", "read_json"]
+    columns: str = "*"
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Downloads:
+    """Files with what a chart shows, and how to read one of them from afar."""
+
+    name: str
+    csv: str | None
+    json: str
+    parquet: str | None
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawn chart, the same in words, and its downloads."""
+
+    drawing: Drawing
+    words: str
+    downloads: Downloads
+
+
+def figure(chart: Chart, words: str, downloads: Downloads) -> Figure:
+    """Return a chart as it is shown."""
+    return Figure(draw(chart), words, downloads)
+
+
+def age(site: Site, unix: int) -> Age:
+    """Return a moment with the words for its age."""
+    seconds = site.now_unix - unix
+    words = "just now" if seconds < JUST_NOW_SECONDS else f"{duration(seconds)} ago"
+    return Age(unix, words)
+
+
+def sureness(is_valid: bool, confidence: float) -> str:
+    """Return a confidence in one word."""
+    if not is_valid or confidence < FAIR_CONFIDENCE:
+        return "Low"
+    return "High" if confidence >= HIGH_CONFIDENCE else "Fair"
+
+
+def plural(count: int, word: str) -> str:
+    """Return a word, with an s unless it is one."""
+    return word if count == 1 else f"{word}s"
+
+
+def parquet_downloads(
+    site: Site, name: str, *, table: str, json: str, columns: str = "*"
+) -> Downloads:
+    """Return the files of a table in `/data/`: CSV, Parquet, and a JSON file with the same facts.
+
+    Args:
+        site: what pages are made from.
+        name: of the picture.
+        table: path without `.csv` and `.parquet`.
+        json: path.
+        columns: of the table, as SQL.
+    """
+    parquet = f"{table}.parquet"
+    reading = Reading(f"{site.origin}{parquet}", "read_parquet", columns)
+    return Downloads(name, f"{table}.csv", json, parquet, reading)
+
+
+def csv_downloads(site: Site, name: str, *, csv: str, json: str) -> Downloads:
+    """Return the files of a table that has no Parquet twin."""
+    return Downloads(name, csv, json, None, Reading(f"{site.origin}{csv}", "read_csv"))
+
+
+def json_downloads(site: Site, name: str, *, json: str, column: str, key: str) -> Downloads:
+    """Return a JSON file that is not a table, and what to pick out of it: an SQL column, a key."""
+    reading = Reading(f"{site.origin}{json}", "read_json", column, key)
+    return Downloads(name, None, json, None, reading)

@@ -1,0 +1,183 @@
+"""Health: sources, runs, the last error, episodes, gaps, the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from builder.api.types import Episode, Gap, Machine, Run, SourceState, Status
+from builder.pages.filters import pretty, sentence
+from builder.pages.site import Site
+from builder.pages.views.frame import Frame, frame_of
+from builder.pages.views.parts import Age, Notice, age, plural
+
+TITLE = "Status · On-chain Bitcoin price"
+DESCRIPTION = (
+    "Health of the on-chain Bitcoin price: sources, last runs, gaps, last error, episodes."
+)
+STATUS_WORDS = {
+    "ok": "Everything works.",
+    "degraded": "Prices are there, with a warning.",
+    "stale": "Builds or blocks have stopped coming; the numbers are old.",
+    "failing": "The last run failed, or there is no data yet.",
+}
+EPISODE_WORDS = {"divergence": "large divergence", "low_confidence": "low confidence"}
+BYTES_SUFFIX = "_bytes"
+GIGABYTES_FROM_BYTES = 1e8
+GIGABYTE_BYTES = 1e9
+MEGABYTE_BYTES = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A coloured word; `kind` is a class."""
+
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A source of blocks."""
+
+    source: SourceState
+    state: Tag
+    last_success: Age | None
+    advice: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorView:
+    """The last error, also as it is published."""
+
+    at_unix: int | None
+    message: str
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run of the oracle."""
+
+    run: Run
+    outcome: Tag
+    took_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeRow:
+    """An episode of large divergence or low confidence."""
+
+    episode: Episode
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """All that the status page says; `machine` is (name, words)."""
+
+    frame: Frame
+    status: Status
+    words: str
+    now_unix: int
+    has_reasons: bool
+    reasons: Sequence[Notice]
+    tip_time: Age | None
+    last_success: Age | None
+    gaps_words: str
+    sources: Sequence[SourceRow]
+    error: ErrorView | None
+    runs: Sequence[RunRow]
+    episodes_rule: str
+    episodes: Sequence[EpisodeRow]
+    machine: Sequence[tuple[str, str]]
+
+
+def status_view(site: Site) -> StatusView:
+    """Return the view of the status page."""
+    status = site.status
+    success_unix = status["last_success_at_unix"]
+    return StatusView(
+        frame=frame_of(site, title=TITLE, description=DESCRIPTION, section="/status/"),
+        status=status,
+        words=STATUS_WORDS[status["status"]],
+        now_unix=site.now_unix,
+        has_reasons=bool(status["reasons"]),
+        reasons=_reasons(status),
+        tip_time=age(site, status["tip"]["time_unix"]) if status["tip"] else None,
+        last_success=age(site, success_unix) if success_unix else None,
+        gaps_words=_gaps_words(status["gaps"]),
+        sources=[_source(site, source) for source in status["sources"]],
+        error=_error(status),
+        runs=[_run(run) for run in status["runs"]],
+        episodes_rule=sentence(site.episodes["rule"]),
+        episodes=[
+            EpisodeRow(episode, EPISODE_WORDS[episode["kind"]])
+            for episode in site.episodes["episodes"]
+        ],
+        machine=_machine(status["machine"]),
+    )
+
+
+def _reasons(status: Status) -> list[Notice]:
+    return [
+        Notice("", reason["severity"], "", reason["message"])
+        for reason in status["reasons"]
+        if reason["code"] != "simulated"
+    ]
+
+
+def _gaps_words(gaps: Sequence[Gap]) -> str:
+    return f"{len(gaps)} {plural(len(gaps), 'gap')}" if gaps else "no gaps"
+
+
+def _source(site: Site, source: SourceState) -> SourceRow:
+    if not source["is_reachable"]:
+        state = Tag("failing", "unreachable")
+    elif source["is_synced"] is False:
+        state = Tag("degraded", "still syncing")
+    else:
+        state = Tag("ok", "reachable")
+    success_unix = source["last_success_at_unix"]
+    return SourceRow(
+        source=source,
+        state=state,
+        last_success=age(site, success_unix) if success_unix else None,
+        advice=" ".join(source["advice"]) or None,
+    )
+
+
+def _error(status: Status) -> ErrorView | None:
+    error = status["last_error"]
+    if not error:
+        return None
+    return ErrorView(status["last_error_at_unix"], error["message"], pretty({"error": error}))
+
+
+def _run(run: Run) -> RunRow:
+    kind = "failing" if run["outcome"] == "failed" else "ok"
+    outcome = Tag(kind, run["outcome"].replace("_", " "))
+    return RunRow(run, outcome, run["ended_at_unix"] - run["started_at_unix"])
+
+
+def _machine(machine: Machine) -> list[tuple[str, str]]:
+    known = ((name, value) for name, value in machine.items() if value is not None)
+    return [(_machine_name(name), _machine_words(name, value)) for name, value in known]
+
+
+def _machine_name(name: str) -> str:
+    return name.replace(BYTES_SUFFIX, "").replace("_", " ").capitalize()
+
+
+def _machine_words(name: str, value: object) -> str:
+    if isinstance(value, Mapping):
+        return _pairs(value.items())
+    if isinstance(value, int) and name.endswith(BYTES_SUFFIX):
+        if value >= GIGABYTES_FROM_BYTES:
+            return f"{value / GIGABYTE_BYTES:,.1f} GB"
+        return f"{value / MEGABYTE_BYTES:,.2f} MB"
+    return str(value)
+
+
+def _pairs(pairs: Iterable[tuple[object, object]]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in pairs)
