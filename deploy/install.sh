@@ -150,7 +150,7 @@ install_settings() {
 #MEMPOOL_API_URL=http://127.0.0.1:8999
 #ORACLE_PUBLIC_URL=https://price.example.org
 
-# Keep this line. The default is the temporary folder, and the service's own is emptied after each run. Best on another disk
+# Where rows go when the database cannot be written. Best on another disk
 # than the database (then the service needs ReadWritePaths= for it: systemctl edit oracle-build).
 DUCKDB_BACKUP_PATH=/var/cache/onchain-oracle/oracle-backup.duckdb
 TEXT

@@ -8,7 +8,6 @@ an error shows. A setting that nothing reads does not exist.
 from __future__ import annotations
 
 import difflib
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -103,11 +102,9 @@ class Settings:
     duckdb_path: Path = setting(Path("state/oracle.duckdb"), fields.folder)
     """The database; unset with the simulated chain: state/simulated.duckdb.
     Example: /var/lib/onchain-oracle/oracle.duckdb"""
-    duckdb_backup_path: Path = setting(
-        Path(tempfile.gettempdir(), "oracle-backup.duckdb"), fields.folder
-    )
-    """Where a run's rows go when the database cannot be written; unset: in the temporary folder.
-    Example: /var/backups/oracle-backup.duckdb"""
+    duckdb_backup_path: Path = setting(Path("state/backup/oracle.duckdb"), fields.folder)
+    """Where a run's rows go when the database cannot be written; unset: in the folder backup beside
+    it. Example: /var/backups/oracle-backup.duckdb"""
     oracle_first_run_blocks: int = setting(290, fields.integer(145, 10000))
     """How many blocks the first run reads: two windows, so that the same-window rule knows the
     parents.
@@ -306,9 +303,13 @@ def _computed_defaults(values: Mapping[str, str]) -> dict[str, str]:
     configured = ",".join(name for name, any_of in SOURCES.items() if values.keys() & set(any_of))
     sources = values.get("oracle_sources", configured or SIMULATED)
     # Numbers of a simulated market never enter a real record.
-    return {"oracle_sources": sources} | (
-        {"duckdb_path": "state/simulated.duckdb"} if sources == SIMULATED else {}
-    )
+    usual = "state/simulated.duckdb" if sources == SIMULATED else "state/oracle.duckdb"
+    database = Path(values.get("duckdb_path", usual))
+    return {
+        "oracle_sources": sources,
+        "duckdb_path": str(database),
+        "duckdb_backup_path": str(database.parent / "backup" / database.name),
+    }
 
 
 def _compare(name: str, value: Any, earlier: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import click
 
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.errors import NoDataError
+from oracle.record.connect import check_ours
 from oracle.record.store import Store
 from oracle.run import only_run
 
@@ -18,6 +19,7 @@ def recover(*, as_json: bool) -> None:
     backup = settings.duckdb_backup_path
     if not backup.exists():
         raise NoDataError(f"{backup} does not exist: there is nothing to recover")
+    check_ours(backup)
     with only_run(settings):
         with Store(backup) as saved:
             network = saved.network

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from oracle.core.window import Window
 from oracle.errors import NoDataError, StoreError
+from oracle.record.connect import connect
 from oracle.record.sql import migrations, statements
 
 Row = dict[str, Any]
@@ -82,7 +83,7 @@ def open_reader(database_path: Path) -> Iterator[Reader]:
         StoreError: it cannot be opened.
     """
     try:
-        connection = duckdb.connect(str(database_path), read_only=True)
+        connection = connect(database_path, read_only=True)
     except duckdb.Error as error:
         if database_path.exists():
             raise StoreError(f"the database {database_path} cannot be opened: {error}") from error
@@ -96,7 +97,7 @@ def open_reader(database_path: Path) -> Iterator[Reader]:
 @contextmanager
 def empty_reader() -> Iterator[Reader]:
     """Open a record that has no rows: what there is to read before the first tick."""
-    with duckdb.connect() as connection:
+    with connect() as connection:
         for _, script in migrations():
             connection.execute(script)
         yield Reader(connection)

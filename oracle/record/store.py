@@ -24,6 +24,7 @@ from oracle.core.block import Rule
 from oracle.core.eligible import BlockFacts, RecentTxids
 from oracle.core.params import PARAMETERS
 from oracle.errors import RequestError, StoreError
+from oracle.record.connect import check_ours, connect
 from oracle.record.sql import migrations, statements
 
 Row = dict[str, Any]
@@ -105,7 +106,7 @@ class Store:
         self.path = path
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = duckdb.connect(str(path))
+            self._db = connect(path)
         try:
             with _translated(path):
                 self._migrate()
@@ -234,10 +235,16 @@ class Store:
         added, by table.
 
         Blocks and what hangs on them are taken above our newest block, if the backup's chain goes
-        on from it.
+        on from it. Only tables are read, never views: a view may say what it likes.
+
+        Raises:
+            StoreError: the backup is somebody else's, or lacks a table of ours.
         """
+        check_ours(backup)
+        saved = _tables_of(backup)
         with _translated(self.path):
-            self._execute("attach_backup", {"path": str(backup).replace("'", "''")})
+            for table, rows in saved.items():
+                self._db.register(f"backup_{table}", rows)
             try:
                 with self._transaction():
                     above = self._rows("merge_above")[0]["above"]
@@ -246,7 +253,8 @@ class Store:
                         for table, condition in MERGED.items()
                     }
             finally:
-                self._execute("detach_backup")
+                for table in saved:
+                    self._db.unregister(f"backup_{table}")
 
     def _merge(self, table: str, condition: str, above: int) -> int:
         row = self._execute(
@@ -305,6 +313,20 @@ class Store:
                 self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def _tables_of(backup: Path) -> dict[str, pa.Table]:
+    """Read the tables of a backup that are merged; what only has the name of one is not read."""
+    with _translated(backup), connect(backup, read_only=True) as connection:
+        there = connection.execute(statements()["tables"]).fetchall()
+        if missing := MERGED.keys() - {name for (name,) in there}:
+            raise StoreError(
+                f"{backup} has no table {min(missing)}: it is not a backup of ours, and not used"
+            )
+        return {
+            table: connection.sql(statements()["whole_table"].format(table=table)).to_arrow_table()
+            for table in MERGED
+        }
 
 
 def _output_table(facts: Sequence[BlockFacts]) -> pa.Table:

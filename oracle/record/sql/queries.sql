@@ -78,23 +78,29 @@ UPDATE {table} SET replaced_at_unix = $now WHERE {height} > $above AND replaced_
 -- What `oracle recover` merges, by table: blocks and what hangs on them above our newest block, when the backup's
 -- chain goes on from there; of the rest what we lack.
 
--- name: attach_backup
-ATTACH '{path}' AS backup (READ_ONLY)
+-- name: tables
+SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main'
 
--- name: detach_backup
-DETACH backup
+-- name: whole_table
+FROM main.{table}
 
 -- name: merge_above
 SELECT CASE WHEN t.height IS NULL THEN -1
-    WHEN EXISTS (FROM backup.now_blocks WHERE height = t.height + 1 AND prev_hash = t.hash) THEN t.height
+    WHEN EXISTS (
+        FROM backup_blocks
+        WHERE replaced_at_unix IS NULL AND height = t.height + 1 AND prev_hash = t.hash
+    ) THEN t.height
     ELSE 2147483647 END AS above
 FROM (SELECT max(height) AS height, arg_max(hash, height) AS hash FROM now_blocks) AS t
 
 -- name: merge
 WITH our_dates AS (SELECT date FROM now_days), our_hashes AS (SELECT hash FROM now_blocks),
     our_ticks AS (SELECT time_unix FROM divergences),
-    our_heights AS (SELECT height FROM backup.now_blocks JOIN now_blocks USING (height, hash))
-INSERT INTO {table} BY NAME SELECT * FROM backup.{table} WHERE {condition}
+    our_heights AS (
+        SELECT height FROM now_blocks
+        JOIN (FROM backup_blocks WHERE replaced_at_unix IS NULL) USING (height, hash)
+    )
+INSERT INTO {table} BY NAME SELECT * FROM backup_{table} WHERE {condition}
 
 -- What the site reads (oracle/reader.py), in the order in which it is published. Questions about the newest rows cost
 -- the same on any length of history, because the tables are filled in the order of the chain.

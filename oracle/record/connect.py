@@ -1,0 +1,64 @@
+"""How a database is opened: nothing in it may reach another file, and no extension is loaded.
+
+A view can read any file of the machine, or one of the net, for whoever asks it. So external access
+is off before the first question, and cannot be put on again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import duckdb
+
+from oracle.errors import StoreError
+
+CLOSED = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+}
+OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open a database, or an empty one in memory.
+
+    Raises:
+        duckdb.Error: it cannot be opened; the caller says what that means.
+    """
+    connection = duckdb.connect(str(path or ":memory:"), read_only=read_only, config={**CLOSED})
+    try:
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check_ours(path: Path) -> None:
+    """Check that a database is a file of this user, and that nobody else could have put it there.
+
+    Raises:
+        StoreError: it is a link, somebody else's, or others may write it.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"{path} cannot be looked at: {error.strerror}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreError(f"{path} is no ordinary file: it is not used; look where it comes from")
+    if found.st_uid != os.geteuid():
+        raise StoreError(
+            f"{path} belongs to another user (number {found.st_uid}): it is not used; "
+            f"run this as that user if the file is yours, else remove it"
+        )
+    if found.st_mode & OTHERS_MAY_WRITE:
+        raise StoreError(
+            f"{path} can be written by others (mode {found.st_mode & 0o777:o}): it is not used; "
+            f"if you trust what is in it, chmod 600 it"
+        )
