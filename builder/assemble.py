@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from builder import pages
-from builder.api.contract import contract
+from builder.api.contract import add_contract
 from builder.api.notices import STALE_RUNS
 from builder.api.types import Latest, ManifestHead, Status
 from builder.draft import Draft, Objects, fingerprint
@@ -73,10 +73,10 @@ def render_and_publish(
         **pages.render_others(site),
         **{names[name]: data for name, data in assets.items()},
         "favicon.svg": assets["favicon.svg"],
-        **contract(site.base or "/"),
     }
     for path, data in files.items():
         draft.add(path, data)
+    add_contract(draft, output.public_url)
     draft.marks = _health_marks(objects.status)
     _keep_earlier_assets(draft)
     sums = [

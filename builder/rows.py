@@ -6,11 +6,11 @@ where answers without types become typed ones.
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypeVar, cast
+from typing import NotRequired, TypeVar, cast
 
 from typing_extensions import TypedDict
 
-from builder.api.types import ErrorObject, Errors, Leg
+from builder.api.types import EpisodeKind, ErrorObject, Errors, Leg
 from oracle.record.reader import Reader
 
 
@@ -137,7 +137,7 @@ class ScoreRow(TypedDict):
 class EpisodeRow(TypedDict):
     """An episode."""
 
-    kind: Literal["divergence", "low_confidence"]
+    kind: EpisodeKind
     leg: Leg | None
     started_at_unix: int
     ended_at_unix: int | None

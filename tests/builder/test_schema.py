@@ -16,11 +16,13 @@ from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
 from builder.api.contract import openapi, schemas
+from builder.api.endpoints import REFUSALS
 from builder.site import Output, build_site, publish_failure
 from oracle.record.reader import Reader
 from tests.helpers.circumstances import context
 from tests.helpers.made_history import END_UNIX, make_history
 
+NOT_FILES = {"/api/bad-request"}  # where nginx sends what it cannot read
 ERROR = {
     "code": "SOURCE_UNAVAILABLE",
     "message": "nobody answers",
@@ -43,6 +45,7 @@ RECORDS: dict[str, dict[str, Any]] = {
     "young": {"days": 0.02},
     "empty": {"days": 0},
 }
+FORMATS = Draft202012Validator.FORMAT_CHECKER
 Site = Callable[[str], Path]
 
 
@@ -79,7 +82,8 @@ def problems(release: Path, path: str) -> list[str]:
     ]
     if not names:
         return [f"{path}: no schema"]
-    found = Draft202012Validator(schemas()[names[0]]).iter_errors(read(release, path))
+    checks = Draft202012Validator(schemas()[names[0]], format_checker=FORMATS)
+    found = checks.iter_errors(read(release, path))
     return [f"{path} {list(error.absolute_path)}: {error.message[:200]}" for error in found]
 
 
@@ -115,6 +119,53 @@ def test_an_unknown_key_is_refused_by_the_schema(site: Site) -> None:
 
 def test_the_description_of_the_api_is_valid() -> None:
     validate(openapi("https://price.example.org"))
+
+
+def test_every_refusal_of_nginx_is_described_in_its_words() -> None:
+    config = (Path(__file__).parents[2] / "deploy/nginx/oracle.conf").read_text()
+    codes = re.search(r"map \$status \$oracle_error_code \{(.*?)\}", config, re.DOTALL)
+    assert codes
+    said = {int(status): code for status, code in re.findall(r"(\d{3})\s+(\w+);", codes[1])}
+    described = {status: words.split(":")[0] for status, words in REFUSALS.items()}
+    assert described == {**said, 500: "INTERNAL_ERROR"}
+    assert "INVALID_DAYS" in config
+    assert "BUILDS_STOPPED" in config
+
+
+def test_every_compatible_spelling_of_nginx_is_described() -> None:
+    config = (Path(__file__).parents[2] / "deploy/nginx/oracle.conf").read_text()
+    spellings = re.findall(r"location = (/\S+) \{", config)
+    served = [path for path in spellings if not path.startswith("/404")]
+    assert len(served) > 6
+    assert set(served) - NOT_FILES <= set(openapi(None)["paths"])
+
+
+def test_every_operation_says_how_it_may_refuse() -> None:
+    operations = [path["get"] for path in openapi(None)["paths"].values()]
+    for_programs = [one for one in operations if one["tags"] != ["Feeds"]]
+    assert all(set(map(str, REFUSALS)) <= set(one["responses"]) for one in for_programs)
+
+
+def test_every_class_of_the_contract_has_words_and_a_short_name() -> None:
+    made = openapi(None)["components"]["schemas"]
+    objects = {name: schema for name, schema in made.items() if schema["type"] == "object"}
+    assert all(schema["title"] == name for name, schema in objects.items())
+    assert [name for name, schema in objects.items() if not schema.get("description")] == []
+    assert max(map(len, made)) <= len("PricesComparison")
+
+
+def test_every_moment_is_a_date_time_and_every_unknown_key_is_refused() -> None:
+    made = openapi(None)["components"]["schemas"]
+    fields = [
+        (name, key, json.dumps(field))
+        for name, schema in made.items()
+        for key, field in schema.get("properties", {}).items()
+    ]
+    moments = [field for _, key, field in fields if key.endswith("_at") or key == "timestamp"]
+    assert len(moments) > 10
+    assert all('"date-time"' in field for field in moments)
+    objects = [schema for schema in made.values() if schema["type"] == "object"]
+    assert all(schema["additionalProperties"] is False for schema in objects)
 
 
 def test_the_published_description_names_the_public_address(site: Site) -> None:

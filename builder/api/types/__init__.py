@@ -52,6 +52,7 @@ from builder.api.types.scorecard import (
 )
 from builder.api.types.status import (
     Episode,
+    EpisodeKind,
     Episodes,
     FileEntry,
     Gap,
@@ -74,6 +75,7 @@ __all__ = [
     "Distribution",
     "Divergence",
     "Episode",
+    "EpisodeKind",
     "Episodes",
     "ErrorAnswer",
     "ErrorObject",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 
 class Says:
@@ -55,8 +55,8 @@ Share = Annotated[float, Says(minimum=0, maximum=1)]
 Hash = Annotated[str, Says(pattern=r"^[0-9a-f]{64}$")]
 """A block's hash in display order, or a SHA-256: 64 hexadecimal digits."""
 
-Leg = Literal["spot", "window"]
-State = Literal["ok", "degraded", "stale", "failing"]
+Leg = TypeAliasType("Leg", Literal["spot", "window"])
+State = TypeAliasType("State", Literal["ok", "degraded", "stale", "failing"])
 
 
 class Head(TypedDict):

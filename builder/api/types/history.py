@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from builder.api.types.base import Count, Head, Leg, Unix, about
 
 ShortRange = Literal["24h", "7d"]
 LongRange = Literal["30d", "1y", "all"]
-Range = Literal["24h", "7d", "30d", "1y", "all"]
+Range = TypeAliasType("Range", Literal["24h", "7d", "30d", "1y", "all"])
 
 
 class Columns(TypedDict):

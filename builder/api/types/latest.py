@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from builder.api.types.base import (
     Count,
@@ -22,20 +22,23 @@ from builder.api.types.base import (
     about,
 )
 
-NoticeCode = Literal[
-    "simulated",
-    "no_data",
-    "no_price",
-    "low_confidence",
-    "no_exchange",
-    "stale_exchange",
-    "large_divergence",
-    "stale",
-    "failing",
-    "source_unreachable",
-    "gaps",
-]
-Severity = Literal["info", "warning", "error"]
+NoticeCode = TypeAliasType(
+    "NoticeCode",
+    Literal[
+        "simulated",
+        "no_data",
+        "no_price",
+        "low_confidence",
+        "no_exchange",
+        "stale_exchange",
+        "large_divergence",
+        "stale",
+        "failing",
+        "source_unreachable",
+        "gaps",
+    ],
+)
+Severity = TypeAliasType("Severity", Literal["info", "warning", "error"])
 
 
 class Notice(TypedDict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NotRequired
 
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from builder.api.types.base import (
     Count,
@@ -22,6 +22,8 @@ from builder.api.types.base import (
     about,
 )
 from builder.api.types.latest import Notice
+
+EpisodeKind = TypeAliasType("EpisodeKind", Literal["divergence", "low_confidence"])
 
 
 class SourceState(TypedDict):
@@ -122,7 +124,7 @@ class Status(Head):
 class Episode(TypedDict):
     """One episode."""
 
-    kind: Literal["divergence", "low_confidence"]
+    kind: EpisodeKind
     leg: Leg | None
     started_at: Annotated[Time, about("start (ISO 8601 UTC)")]
     started_at_unix: Annotated[Unix, about("start (seconds since 1970 UTC)")]
