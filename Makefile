@@ -1,6 +1,7 @@
 # make site   set everything up and build the site (simulated until a node is configured)
 # make test   set everything up, tests included, and run the whole gate
-.PHONY: site preview test lint benchmark benchmark-short accuracy clean
+# make lock   bring the pinned Python packages up to date
+.PHONY: site preview test lint lock benchmark benchmark-short accuracy clean
 .DEFAULT_GOAL := site
 BIN := .venv/bin
 
@@ -21,6 +22,10 @@ lint:
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+lock:
+	@.ci/setup test
+	.ci/lock
 
 benchmark:
 	@.ci/setup test

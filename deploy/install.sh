@@ -135,7 +135,9 @@ install_program() {
     run install -m 0644 "$here/README.md" "$source_dir/.env.example" "$opt/share/"
     [ "$program" = yes ] || return 0
     run "$python" -m venv "$opt/venv"
-    run "$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "$source_dir"
+    local pip=("$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check)
+    run "${pip[@]}" --require-hashes --requirement "$here/requirements.txt"
+    run "${pip[@]}" --no-deps --no-build-isolation --force-reinstall "$source_dir"
     # Scripts name their Python by its full path; below a destdir that is not where they will run.
     [ -z "$destdir" ] || run sed -i "1s|^#!$destdir|#!|" "$opt/venv/bin/oracle"
 }
