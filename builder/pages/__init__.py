@@ -61,7 +61,7 @@ def render_pages(
         if path not in carried
     }
     of_days = {
-        f"days/{day}/index.html": _page("day.html", day_view(site, site.day(day)))
+        f"days/{day}/index.html": _page("day.html", day_view(site, site.objects.day(day)))
         for day in sorted(days_to_render)
     }
     return {**pages, COMPARISON: pages[DASHBOARD], **of_days}
@@ -72,7 +72,7 @@ def render_others(site: Site) -> dict[str, bytes]:
     return {
         **feeds(site),
         "badge.svg": badge(site.latest),
-        "metrics.txt": metrics(site.latest, site.status),
+        "metrics.txt": metrics(site.latest, site.objects.status),
         **crawlers(site),
     }
 

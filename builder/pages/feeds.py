@@ -55,7 +55,7 @@ def feeds(site: Site) -> dict[str, bytes]:
 
 def feed_of(site: Site) -> Feed:
     """Return the newest entries."""
-    episodes = site.episodes["episodes"][:MAX_ENTRIES]
+    episodes = site.objects.episodes["episodes"][:MAX_ENTRIES]
     entries = [
         *(_episode_entry(site, episode) for episode in episodes),
         *(_day_entry(site, day) for day in site.days[-MAX_ENTRIES:]),

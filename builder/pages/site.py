@@ -5,20 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
 
-from builder.api.types import (
-    Day,
-    DayPrice,
-    Days,
-    Episodes,
-    History,
-    Latest,
-    Range,
-    Scorecard,
-    Status,
-    Window,
-)
+from builder.api.types import DayPrice, Latest
+from builder.draft import Objects
 from oracle.estimate.limits import Limits
 
 PLACEHOLDER = "https://this-site.example"
@@ -31,14 +20,14 @@ class Site:
     """Everything that views know.
 
     Args:
-        objects: the published JSON objects by release path, `api/latest.json` and so on.
+        objects: the published JSON objects.
         assets: URL path of each asset by its logical name.
         now_unix: the moment the build stands for.
         limits: the thresholds that pages show.
         public_url: where readers reach the site, or None when nobody said.
     """
 
-    objects: Mapping[str, Any]
+    objects: Objects
     assets: Mapping[str, str]
     now_unix: int
     limits: Limits
@@ -58,32 +47,12 @@ class Site:
     @property
     def latest(self) -> Latest:
         """`/api/latest.json`."""
-        return cast(Latest, self.objects["api/latest.json"])
-
-    @property
-    def status(self) -> Status:
-        """`/api/status.json`."""
-        return cast(Status, self.objects["api/status.json"])
-
-    @property
-    def episodes(self) -> Episodes:
-        """`/api/episodes.json`."""
-        return cast(Episodes, self.objects["api/episodes.json"])
-
-    @property
-    def scorecard(self) -> Scorecard:
-        """`/api/scorecard.json`."""
-        return cast(Scorecard, self.objects["api/scorecard.json"])
-
-    @property
-    def days_file(self) -> Days:
-        """`/api/days.json`."""
-        return cast(Days, self.objects["api/days.json"])
+        return self.objects.latest
 
     @property
     def days(self) -> list[DayPrice]:
         """Final days, oldest first."""
-        return self.days_file["days"]
+        return self.objects.days["days"]
 
     @cached_property
     def dates(self) -> frozenset[str]:
@@ -91,19 +60,6 @@ class Site:
         return frozenset(day["date"] for day in self.days)
 
     @property
-    def window(self) -> Window | None:
-        """`/api/window.json`, when there is one."""
-        return cast(Window | None, self.objects.get("api/window.json"))
-
-    @property
     def limit(self) -> float:
         """The difference in percent beyond which a warning appears."""
         return self.latest["divergence"]["threshold_percent"]
-
-    def history(self, name: Range) -> History:
-        """`/api/history/<name>.json`."""
-        return cast(History, self.objects[f"api/history/{name}.json"])
-
-    def day(self, date: str) -> Day:
-        """`/api/days/<date>.json`."""
-        return cast(Day, self.objects[f"api/days/{date}.json"])

@@ -34,6 +34,7 @@ POLICY = (
 HISTORIES: dict[str, dict[str, Any]] = {
     "usual": {"days": 9},
     "far": {"days": 2, "percent_off": 3.2, "outputs_per_block": 20},
+    "windowed": {"days": 2, "last_spot_is_valid": False, "outputs_per_block": 20},
     "doubtful": {
         "days": 2,
         "last_spot_is_valid": False,

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
+from builder.pages.site import PLACEHOLDER
 from tests.browser.chromium import Open, Opened, Site, serve
 from tests.helpers.made_history import END_UNIX
 
@@ -317,7 +318,7 @@ def test_the_lines_for_pandas_read_the_files_over_http(
     lines = lines_to_copy(site, page, "import pandas")
     frames: list[dict[str, Any]] = [{} for _ in lines]
     for line, names in zip(lines, frames, strict=True):
-        exec(line.replace("http://127.0.0.1:8000", site.url), names)
+        exec(line.replace(PLACEHOLDER, site.url), names)
     assert lines
     assert all(len(names["df"]) > 1 for names in frames)
 
@@ -328,8 +329,7 @@ def test_the_lines_for_duckdb_find_their_columns(sites: Callable[[str], Site], p
         "usual"
     )  # DuckDB reads HTTP by an extension that it downloads: here the same lines read the folder
     lines = [
-        line.replace("http://127.0.0.1:8000", str(site.folder))
-        for line in lines_to_copy(site, page, "SELECT")
+        line.replace(PLACEHOLDER, str(site.folder)) for line in lines_to_copy(site, page, "SELECT")
     ]
     assert lines
     counts = [
@@ -430,6 +430,25 @@ def test_a_large_divergence_is_announced(kept: Open) -> None:
     text = kept("/", "far").page.inner_text(".notice.loud")
     assert text.startswith("Large divergence detected: +3.2%")
     assert "for 3 h" in text
+
+
+def test_where_the_window_leads_all_three_numbers_are_the_windows(kept: Open) -> None:
+    opened = kept("/", "windowed")
+    file = latest(opened.site)
+    shown = [
+        opened.page.get_attribute(f"#{name}", "value")
+        for name in ("window-price", "exchange-mean", "difference")
+    ]
+    assert [float(value or "nan") for value in shown] == [
+        file["window"]["price_usd"],
+        file["divergence"]["exchange_mean_usd"],
+        file["divergence"]["window_percent"],
+    ]
+    assert "Spot price" in opened.page.inner_text(".facts")
+
+
+def test_axe_finds_nothing_serious_where_the_window_leads(kept: Open) -> None:
+    assert serious(kept("/", "windowed")) == []
 
 
 def test_low_confidence_is_announced(doubtful: Opened) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from builder import pages
 from builder.api.contract import schemas
+from builder.draft import Draft, Objects
 from builder.pages import filters
 from builder.pages.assets import asset_files
 from builder.pages.site import PLACEHOLDER, Site
@@ -24,7 +25,9 @@ NAMES = ["", "comparison/", "history/", "accuracy/", "method/", "api/", "status/
 
 
 def site_of(made: Mapping[str, Any], public_url: str | None = None, now: int = NOW) -> Site:
-    return Site(made, ASSETS, now, Limits(), public_url)
+    objects = Objects(Draft())
+    objects.update(made)
+    return Site(objects, ASSETS, now, Limits(), public_url)
 
 
 def rendered(

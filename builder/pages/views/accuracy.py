@@ -98,7 +98,7 @@ class AccuracyView:
 
 def accuracy_view(site: Site) -> AccuracyView:
     """Return the view of the accuracy page."""
-    card = site.scorecard
+    card = site.objects.scorecard
     made_unix = card["generated_at_unix"]
     return AccuracyView(
         frame=frame_of(
@@ -132,7 +132,7 @@ def _fact(name: str, leg: LegScore) -> LegFact:
 
 
 def _over_time(site: Site, card: Scorecard) -> OverTime:
-    history: History = site.history("30d" if len(site.days) <= YOUNG_DAYS else "1y")
+    history: History = site.objects.history("30d" if len(site.days) <= YOUNG_DAYS else "1y")
     downloads = parquet_downloads(
         site,
         "accuracy",

@@ -50,7 +50,7 @@ def dashboard(site: Site) -> Dashboard:
         frame=frame_of(site, title=title, description=DESCRIPTION, section="/"),
         generated_unix=latest["generated_at_unix"],
         due_unix=latest["next_due_at_unix"],
-        grace_seconds=site.status["interval_seconds"],
+        grace_seconds=site.objects.status["interval_seconds"],
         notices=dashboard_notices(site),
         price=boxes.price_box(headline),
         exchange=boxes.exchange_box(site, headline),

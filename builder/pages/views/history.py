@@ -48,7 +48,7 @@ class HistoryView:
 
 def history_view(site: Site) -> HistoryView:
     """Return the view of the history page."""
-    made_unix = site.days_file["generated_at_unix"]
+    made_unix = site.objects.days["generated_at_unix"]
     return HistoryView(
         frame=frame_of(
             site, title=TITLE, description=DESCRIPTION, section="/history/", made_unix=made_unix

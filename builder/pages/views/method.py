@@ -35,7 +35,7 @@ class MethodView:
 
 def method_view(site: Site) -> MethodView:
     """Return the view of the method page."""
-    window = site.window
+    window = site.objects.window
     newest = None
     if window:
         blocks = window["last_height"] - window["first_height"] + 1

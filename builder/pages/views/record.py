@@ -70,11 +70,11 @@ class RecordFigure:
 
 def record_figure(site: Site) -> RecordFigure | None:
     """Return the chart of the last seven days; None while nothing is recorded."""
-    history = site.history("7d")
+    history = site.objects.history("7d")
     moments = history_moments(history)
     if not moments:
         return None
-    shown = site.episodes["episodes"]
+    shown = site.objects.episodes["episodes"]
     chart = history_chart(
         moments,
         [episode for episode in shown if episode["kind"] == "divergence"],

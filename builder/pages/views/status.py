@@ -95,7 +95,7 @@ class StatusView:
 
 def status_view(site: Site) -> StatusView:
     """Return the view of the status page."""
-    status = site.status
+    status = site.objects.status
     success_unix = status["last_success_at_unix"]
     return StatusView(
         frame=frame_of(site, title=TITLE, description=DESCRIPTION, section="/status/"),
@@ -110,10 +110,10 @@ def status_view(site: Site) -> StatusView:
         sources=[_source(site, source) for source in status["sources"]],
         error=_error(status),
         runs=[_run(run) for run in status["runs"]],
-        episodes_rule=sentence(site.episodes["rule"]),
+        episodes_rule=sentence(site.objects.episodes["rule"]),
         episodes=[
             EpisodeRow(episode, EPISODE_WORDS[episode["kind"]])
-            for episode in site.episodes["episodes"]
+            for episode in site.objects.episodes["episodes"]
         ],
         machine=_machine(status["machine"]),
     )
