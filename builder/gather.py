@@ -14,6 +14,7 @@ from builder.rows import (
     EpisodeRow,
     ExchangeRow,
     FactRow,
+    FailingRow,
     GapRow,
     MomentRow,
     RunRow,
@@ -66,6 +67,7 @@ class Gathered:
     runs: Sequence[RunRow]
     last_good_run: RunRow | None
     last_failed_run: RunRow | None
+    failing_since_unix: int | None  # the first failed run after the last good one
     gaps: Sequence[GapRow]
     counts: CountsRow
 
@@ -95,6 +97,7 @@ def gather(reader: Reader, now_unix: int) -> Gathered:
         runs=rows(reader, RunRow, "runs"),
         last_good_run=row(reader, RunRow, "last_good_run"),
         last_failed_run=row(reader, RunRow, "last_failed_run"),
+        failing_since_unix=rows(reader, FailingRow, "failing")[0]["since_unix"],
         gaps=rows(reader, GapRow, "gaps"),
         counts=rows(reader, CountsRow, "counts")[0],
     )

@@ -176,6 +176,12 @@ class RunRow(TypedDict):
     sources: list[ProbeRow]
 
 
+class FailingRow(TypedDict):
+    """When the first failed run after the last good one began; null while runs are good."""
+
+    since_unix: int | None
+
+
 class CountsRow(TypedDict):
     """How much there is."""
 

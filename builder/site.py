@@ -30,24 +30,22 @@ from builder.api.history import (
     short_history,
 )
 from builder.api.latest import make_latest
-from builder.api.notices import mark_failed
 from builder.api.picture import has_first_block, make_day, make_window, points_csv
 from builder.api.scorecard import make_scorecard
 from builder.api.status import make_status
-from builder.api.types import Day, ErrorObject, Machine
+from builder.api.types import Day, Machine
 from builder.assemble import BuildReport, Output, look_fingerprint, render_and_publish
 from builder.data import Extent, export_all, export_outputs
 from builder.draft import Draft, Objects, dump
 from builder.gather import Context, Gathered, gather
 from builder.releases import current_release
-from oracle.record.reader import Reader, empty_reader
+from oracle.record.reader import Reader
 
-NO_OBJECTS = ("api/days/", "api/schema/", "api/openapi.json")  # of the JSON below api/
 SMALL_RECORD_BLOCKS = 10_000
 """Up to here the Parquet files are written whole at each build, then each full hour."""
 
 Progress = Callable[[int, int], None]
-__all__ = ["BuildReport", "Output", "build_site", "describe_machine", "publish_failure"]
+__all__ = ["BuildReport", "Output", "build_site", "describe_machine"]
 
 
 @dataclass(frozen=True)
@@ -95,31 +93,6 @@ def build_site(
             to_render.append(date)
         progress(done, len(build.gathered.days))
     return render_and_publish(draft, build.objects, to_render, output, context.limits)
-
-
-def publish_failure(output: Output, error: ErrorObject, context: Context) -> BuildReport:
-    """Publish the current release again with the status failing; without one, a site that has no
-    data yet.
-
-    Args:
-        output: where to.
-        error: the documented error object: code, message, retry_after, details.
-        context: the time of the failed run and the settings that show.
-    """
-    draft = Draft(current_release(output.site_dir))
-    objects = Objects(draft)
-    draft.entries.update(draft.known)
-    for path in draft.paths("api/"):
-        if path.endswith(".json") and not path.startswith(NO_OBJECTS):
-            objects.load(path)
-    if not objects:
-        with empty_reader() as reader:
-            build = Build(reader, context, gather(reader, context.now_unix), draft, objects)
-            _make_objects(build, last_full_hour(build.gathered, context, build.days_key))
-    latest, status = mark_failed(objects.latest, objects.status, error, context)
-    objects.make("api/latest.json", None, lambda: latest)
-    objects.make("api/status.json", None, lambda: status)
-    return render_and_publish(draft, objects, [], output, context.limits)
 
 
 def _is_long(gathered: Gathered) -> bool:

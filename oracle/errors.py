@@ -19,8 +19,10 @@ exit 1
 │   ├── NoQuoteError            it has no price that can be used
 │   └── BadAnswerError          it answered something that is not what it should be
 ├── StoreError                the database cannot be read or written: exit 3
+├── SiteError                 the site cannot be written: exit 3
 ├── BusyError                 another run holds the lock: exit 4
-└── ReorgTooDeepError         the chain was replaced below everything that is stored: exit 5
+├── ReorgTooDeepError         the chain was replaced below everything that is stored: exit 5
+└── InternalError             something went wrong that nobody expects: exit 70
 """
 
 from __future__ import annotations
@@ -191,6 +193,24 @@ class StoreError(OracleError):
     code = "DATABASE_UNAVAILABLE"
 
 
+class SiteError(OracleError):
+    """The site cannot be written: a full disk, another owner, a file where a folder should be."""
+
+    exit_code = 3
+    code = "SITE_UNWRITABLE"
+
+    def __init__(self, folder: object, reason: str) -> None:
+        super().__init__(
+            f"the site cannot be written to {folder}: {reason}; is the disk full, and may this "
+            f"user write there?"
+        )
+
+    @property
+    def public_message(self) -> str:
+        """Return the sentence without the machine's folders."""
+        return "the site cannot be written: is the disk full, and may the service write there?"
+
+
 class BusyError(OracleError):
     """Another run holds the lock."""
 
@@ -203,3 +223,24 @@ class ReorgTooDeepError(OracleError):
 
     exit_code = 5
     code = "REORG_TOO_DEEP"
+
+
+class InternalError(OracleError):
+    """Something went wrong that nobody expects: a fault of ours, of a library or of a replacement.
+
+    `kind` is the name of the exception's class.
+    """
+
+    exit_code = 70  # EX_SOFTWARE of sysexits.h
+    code = "INTERNAL_ERROR"
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(
+            f"something went wrong that should not have ({kind}: {text[:200]}); the log says where"
+        )
+        self.kind = kind
+
+    @property
+    def public_message(self) -> str:
+        """Return the sentence without text that may hold anything."""
+        return f"something went wrong that should not have ({self.kind})"

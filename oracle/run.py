@@ -1,90 +1,84 @@
-"""One run of the timer up to the record, with everything that can go wrong.
+"""One run of the timer: tick, record, build the site from the record, tell people.
 
-One run at a time; failures are logged, recorded and told; rows are saved elsewhere when the
-database cannot take them. What an administrator does about each is in docs/operations.md.
+However a run goes, it ends the same way: recorded, published, told, and with an exit code. What an
+administrator does about each failure is in docs/operations.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from oracle.config import Settings
+from oracle.config import SIMULATED, Settings
 from oracle.errors import (
     BusyError,
+    InternalError,
     OracleError,
     RequestError,
+    SiteError,
     SourceError,
     SourceTimeoutError,
     StoreError,
 )
 from oracle.exchange.episodes import Episode
 from oracle.fetch import Progress
+from oracle.lock import locked, only_run
 from oracle.logs import get_logger
-from oracle.notify import Event
+from oracle.notify import Event, deliver
 from oracle.record.store import Batch, Store
 from oracle.remarks import log_remarks
 from oracle.rows import run_row
+from oracle.sources import Health
 from oracle.sources.networks import require_network
-from oracle.tick import TickReport, run_tick
+from oracle.tick import TickReport, TickRules, run_tick
+from oracle.told import Told
 from oracle.wiring import Clock, calculator_of, open_sources, tick_rules_of
 
-SERVES_SECONDS = range(
-    3_600
-)  # while a node hangs, a price this old still serves, and nobody is told
+# While a node hangs, a price this old still serves, and nobody is told.
+SERVES_SECONDS = range(3_600)
+Publish = Callable[[], str]
 log = get_logger(__name__)
 
 
-@contextmanager
-def only_run(settings: Settings) -> Iterator[None]:
-    """Hold the lock beside the database for the length of a run.
+def run_once(
+    settings: Settings, clock: Clock, publish: Publish, progress: Progress | None = None
+) -> Run:
+    """Run once, deal with whatever fails, and return how it went.
+
+    Args:
+        settings: name everything.
+        clock: Unix seconds.
+        publish: builds the site from the record and returns the name of the release; it may raise
+            anything.
+        progress: is told blocks done and blocks in all.
 
     Raises:
-        BusyError: another run holds it.
-    """
-    path = settings.duckdb_path.with_suffix(".lock")
-    lock = FileLock(path)
-    with suppress(OSError):  # a folder that cannot be written: opening the database says it better
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise BusyError(f"another run holds {path}; this one has nothing to do") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def record(settings: Settings, clock: Clock, progress: Progress | None = None) -> Run:
-    """Run one tick into the database, deal with what fails, and return how it went.
-
-    Raises:
-        RequestError: a setting names something that cannot be used; nothing was done.
+        BusyError: another run is at it; nothing was done.
     """
     run = Run(settings, clock)
     try:
-        run.tick_into(settings.duckdb_path, progress)
-    except RequestError:
+        with only_run(settings):
+            run.record(progress)
+            run.publish(publish)
+    except BusyError:
         raise
-    except StoreError as error:
+    except RequestError as error:  # nothing was done
+        run.refuse(error)
+    except StoreError as error:  # the lock: nobody may write the record, so its rows go elsewhere
         run.save_elsewhere(error)
-    except OracleError as error:
-        run.fail(error)
-    else:
-        run.log_report()
+    except Exception as error:  # what not even the recording of a failure could hold
+        run.refuse(run.unexpected(error))
+    run.deliver()
     return run
 
 
 @dataclass
 class Run:
-    """A run and how it went; `may_publish` says whether the record may be shown as the newest
-    there is."""
+    """A run and how it went; `may_publish` says whether there is a record to build the site
+    from."""
 
     settings: Settings
     clock: Clock
@@ -92,11 +86,56 @@ class Run:
     exit_code: int = 0
     may_publish: bool = True
     report: TickReport | None = None
+    released: str | None = None
     error: OracleError | None = None
+    health: list[Health] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.started_unix = int(self.clock())
+        database, site = self.settings.duckdb_path, self.settings.oracle_site_dir
+        self._told = Told([database.with_suffix(".told"), site / ".told"])
+
+    # The steps of a run
+
+    def record(self, progress: Progress | None = None) -> None:
+        """Run one tick into the database, and record it if it fails.
+
+        Raises:
+            RequestError: a setting names something that cannot be used; nothing was done.
+        """
+        try:
+            self.tick_into(self.settings.duckdb_path, progress)
+            self.log_report()
+        except RequestError:
+            raise
+        except StoreError as error:
+            self.save_elsewhere(error)
+        except OracleError as error:
+            self.fail(error)
+        except Exception as error:  # somebody else's code, or a fault of ours
+            self.fail(self.unexpected(error))
+
+    def publish(self, publish: Publish) -> None:
+        """Build the site from the record, where there is one; else the last good site stays."""
+        if not self.may_publish:
+            return
+        try:
+            self.released = publish()
+        except Exception as error:  # the builder may raise anything
+            self.fail_to_publish(error)
+        if self.error is None and self.report is not None and self._told.ends():
+            self._tell("recovery", f"builds work again, at block {self.report.tip.height}")
+
+    def deliver(self) -> None:
+        """Tell people what there is to tell, whatever became of the run."""
+        try:
+            deliver(self.events, self.settings)
+        except Exception as error:
+            kinds = [event.kind for event in self.events]
+            log.critical("the notifications could not be delivered", kinds=kinds, exc_info=error)
+
+    # What can go wrong
 
     def tick_into(self, database: Path, progress: Progress | None = None) -> None:
         """Run the tick; the database is opened only when a source answers."""
@@ -109,33 +148,19 @@ class Run:
             self.network = require_network(source.network(), wanted, source.name)
             with Store(database, network=self.network) as store:
                 before = store.last_run()
+                self.health = source.probes()
                 self.report = run_tick(
                     store, source, sources.quotes, calculator, rules,
                     now_unix=self.started_unix, ended_unix=lambda: int(self.clock()),
-                    health=source.probes(), progress=progress,
+                    health=self.health, progress=progress,
                 )  # fmt: skip
-        if before and before["outcome"] == "failed":
-            self._tell("recovery", f"builds work again, at block {self.report.tip.height}")
-        for episode in self.report.episodes:
-            if (
-                episode.ended_at_unix or episode.started_at_unix
-            ) >= self.started_unix - rules.live_seconds:
-                self._tell_of(episode)
-        backup = self.settings.duckdb_backup_path
-        if backup.exists() and database != backup:
-            log.warning(
-                "the backup holds rows of failed runs; run `oracle recover`", backup=str(backup)
-            )
-            if before is None or backup.stat().st_mtime > before["started_at_unix"]:  # told once
-                self._tell(
-                    "backup_holds_rows", f"{backup} holds rows of failed runs; run `oracle recover`"
-                )
+        self._tell_of_episodes(rules)
+        self._tell_of_backup(database, before["started_at_unix"] if before else None)
 
     def save_elsewhere(self, error: StoreError) -> None:
-        """Run the tick into the backup database; nothing more is published."""
-        self.error, self.exit_code, self.may_publish = error, error.exit_code, False
+        """Run the tick into the backup database; nothing is published."""
+        self.may_publish = False
         backup = self.settings.duckdb_backup_path
-        is_first = not backup.exists()
         log.critical(
             "the database cannot be used; this run's rows go to the backup",
             backup=str(backup),
@@ -143,31 +168,77 @@ class Run:
         )
         message = f"{error}; rows are saved in {backup}"
         try:
-            self.tick_into(backup)
-        except OracleError as second:
-            log.critical("the backup did not work either", reason=str(second))
+            with locked(backup):
+                self.tick_into(backup)
+        except Exception as second:
+            log.critical("the backup did not work either", reason=str(second), exc_info=second)
             message = f"{error}; and this run's rows are not saved: {second}"
-        self.events.clear()
-        if is_first:
-            self._tell("failure", message)
+        self.events.clear()  # the backup knows too little to say what is news
+        self._end_with(error, message)
 
     def fail(self, error: OracleError) -> None:
-        """Log, record and tell a failure; while Bitcoin Core only hangs, a fresh record still
-        serves."""
-        age_seconds = self._seconds_since_success()
+        """Record and tell a failure; while Bitcoin Core only hangs, a fresh record still serves."""
         has_timed_out = isinstance(error, SourceTimeoutError)
-        is_node_hanging = has_timed_out and "core" in self.settings.oracle_sources
-        if is_node_hanging and age_seconds in SERVES_SECONDS:
+        age_seconds = self._seconds_since_success()
+        still_serves = (
+            has_timed_out
+            and "core" in self.settings.oracle_sources
+            and age_seconds in SERVES_SECONDS
+        )
+        self.health = self._probe()
+        if still_serves:
             log.warning(
                 "the node does not answer; the last recorded price still serves",
-                reason=str(error), recorded_seconds_ago=age_seconds,
-            )  # fmt: skip
-            self._record_failure(error, is_node_hanging=True)
+                reason=str(error),
+                recorded_seconds_ago=age_seconds,
+            )
+            self._record_failure(error, still_serves=True)
             return
         log.error("the run failed; nothing was recorded", reason=str(error), code=error.code)
-        self.error, self.exit_code, self.may_publish = error, error.exit_code, False
-        if self._record_failure(error, is_node_hanging=is_node_hanging):
-            self._tell("failure", error.public_message)
+        self._record_failure(error)
+        self._end_with(error, error.public_message)
+
+    def fail_to_publish(self, error: Exception) -> None:
+        """Record and tell that the site could not be built or written."""
+        found = self._site_error(error)
+        log.critical("the site could not be published", code=found.code, exc_info=error)
+        self._record_failure(found)
+        self._end_with(found, found.public_message)
+
+    def refuse(self, error: OracleError) -> None:
+        """Tell of a run that could not begin."""
+        self.may_publish = False
+        log.error("the run could not begin", reason=str(error), code=error.code)
+        self._end_with(error, error.public_message)
+
+    def unexpected(self, error: Exception) -> InternalError:
+        """Return what is no error of ours as one, and log where it came from."""
+        log.critical("something went wrong that should not have", exc_info=error)
+        return InternalError(type(error).__name__, self.settings.redact(str(error)))
+
+    def _site_error(self, error: Exception) -> OracleError:
+        if isinstance(error, OracleError):
+            return error
+        if isinstance(error, OSError):
+            return SiteError(self.settings.oracle_site_dir, str(error))
+        return self.unexpected(error)
+
+    def _end_with(self, error: OracleError, message: str) -> None:
+        """Take an error as that of the run, the first there is, and tell it once."""
+        if self.error is None:
+            self.error, self.exit_code = error, error.exit_code
+        if self._told.begins(error.code, self.started_unix):
+            self._tell("failure", message)
+
+    def _probe(self) -> list[Health]:
+        """Ask every source how it is, once each and without patience."""
+        try:
+            sources = open_sources(self.settings, self.clock, is_lasting=False, is_patient=False)
+            with closing(sources):
+                return sources.blocks.probes()
+        except Exception as error:  # the run has failed already
+            log.warning("the sources could not be probed", reason=str(error))
+            return []
 
     def _seconds_since_success(self) -> int | None:
         with suppress(StoreError):
@@ -177,28 +248,45 @@ class Run:
                     return self.started_unix - int(success["ended_at_unix"]) if success else None
         return None
 
-    def _record_failure(self, error: OracleError, *, is_node_hanging: bool) -> bool:
-        """Add the failed run to the record; return whether people have not heard of the failure
-        yet."""
-        if not self.settings.duckdb_path.exists():
-            return True
-        try:
-            with Store(self.settings.duckdb_path) as store:
-                self.network = store.network or self.network
-                before, success = store.last_run(), store.last_run(or_failed=False)
-                batch, shown = Batch(self.started_unix), error_object(error, self.settings)
-                batch.add(
-                    "runs", run_row(self.started_unix, int(self.clock()), "failed", error=shown)
-                )
-                store.write(batch)
-        except StoreError as second:
-            log.critical("the failure could not be recorded", exc_info=second)
-            return True
-        if before is None or success is None or before["outcome"] != "failed":
-            return before is None or before["outcome"] != "failed"
-        return (
-            is_node_hanging and before["ended_at_unix"] - success["ended_at_unix"] in SERVES_SECONDS
+    def _record_failure(self, error: OracleError, *, still_serves: bool = False) -> None:
+        """Add the failed run to the record, into a new one if there is none yet."""
+        known_network = SIMULATED if self.settings.is_simulated else None
+        shown = error_object(error, self.settings, still_serves=still_serves)
+        row = run_row(
+            self.started_unix,
+            int(self.clock()),
+            "failed",
+            error=shown,
+            sources=[found.published() for found in self.health],
         )
+        try:
+            with Store(self.settings.duckdb_path, network=known_network) as store:
+                self.network = store.network or self.network
+                batch = Batch(self.started_unix)
+                batch.add("runs", row)
+                store.write(batch)
+        except Exception as second:
+            log.critical("the failure could not be recorded", exc_info=second)
+            self.may_publish = False
+
+    # What people are told
+
+    def _tell_of_episodes(self, rules: TickRules) -> None:
+        for episode in self.report.episodes if self.report else ():
+            moment_unix = episode.ended_at_unix or episode.started_at_unix
+            if moment_unix >= self.started_unix - rules.live_seconds:
+                self._tell_of(episode)
+
+    def _tell_of_backup(self, database: Path, last_run_unix: int | None) -> None:
+        backup = self.settings.duckdb_backup_path
+        if database == backup or not backup.exists():
+            return
+        log.warning(
+            "the backup holds rows of failed runs; run `oracle recover`", backup=str(backup)
+        )
+        if last_run_unix is None or backup.stat().st_mtime > last_run_unix:  # told once
+            sentence = f"{backup} holds rows of failed runs; run `oracle recover`"
+            self._tell("backup_holds_rows", sentence)
 
     def _tell(self, kind: str, message: str, details: Mapping[str, object] | None = None) -> None:
         self.events.append(Event(kind, message, self.started_unix, self.network, details or {}))
@@ -250,11 +338,19 @@ class Run:
         log.info("recorded", **facts, **prices, **compared)
 
 
-def error_object(error: OracleError, settings: Settings) -> dict[str, Any]:
-    """Return an error in the published shape, without secrets."""
-    details: Mapping[str, Any] = {}
+def error_object(
+    error: OracleError, settings: Settings, *, still_serves: bool = False
+) -> dict[str, Any]:
+    """Return an error in the published shape, without secrets.
+
+    `record_still_serves` among its details: the record is fresh, so the run does not count as
+    failing.
+    """
+    details: dict[str, object] = {}
     if isinstance(error, SourceError):
-        details = {"source": error.source, "attempts": error.attempts}
+        details |= {"source": error.source, "attempts": error.attempts}
+    if still_serves:
+        details["record_still_serves"] = True
     shape = {
         "code": error.code,
         "message": error.public_message,

@@ -17,7 +17,7 @@ import pytest
 
 from oracle import cli
 from oracle.config import load_settings
-from oracle.run import only_run
+from oracle.lock import only_run
 from tests.helpers.fakes import FakeChain, FakeElectrs
 from tests.helpers.fakes.mail import FakeMailServer
 from tests.helpers.ticking import (
@@ -164,6 +164,50 @@ def test_a_site_that_cannot_be_written_exits_3_and_keeps_the_record(oracle, buil
     assert said.exit_code == 3
     assert "/proc/oracle" in said.err
     assert len(current(built / "state/oracle.duckdb", "prices")) == 2
+
+
+def test_an_error_that_nobody_expects_is_a_sentence_and_exit_70(
+    oracle, built, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("oracle.cli.status.context_of", lambda _: 1 / 0)
+    said = oracle(built, "status")
+    assert (said.exit_code, said.out) == (70, "")
+    assert said.err.startswith("oracle: something went wrong that should not have (ZeroDivision")
+    assert "Traceback" not in said.err
+
+
+def test_its_traceback_is_in_the_log_file(oracle, built, tmp_path, monkeypatch):
+    monkeypatch.setattr("oracle.cli.status.context_of", lambda _: 1 / 0)
+    said = oracle(built, "status", LOG_FILE=str(tmp_path / "oracle.log"))
+    assert f"the traceback is in {tmp_path / 'oracle.log'}" in said.err
+    assert "Traceback" in (tmp_path / "oracle.log").read_text()
+
+
+def test_a_first_build_without_its_source_makes_a_site_that_says_so(oracle, tmp_path):
+    said = oracle(tmp_path, "build", ELECTRS_URL="http://127.0.0.1:1")
+    api = tmp_path / "site/public/api"
+    latest, published = (json.loads((api / f"{n}.json").read_text()) for n in ("latest", "status"))
+    told = oracle(tmp_path, "status")
+    assert (said.exit_code, told.exit_code) == (1, 1)
+    assert {notice["code"] for notice in latest["notices"]} >= {"no_data", "failing"}
+    assert [source["is_reachable"] for source in published["sources"]] == [False]
+    assert told.out.startswith("failing: No data yet")
+    assert published["failing_since"] in told.out
+    assert (tmp_path / "site/public/health/failing").exists()
+
+
+def test_rendering_after_a_failed_run_tells_the_same_story(oracle, tmp_path):
+    oracle(tmp_path, "build", ELECTRS_URL="http://127.0.0.1:1")
+    before = story(tmp_path)
+    oracle(tmp_path, "render", ELECTRS_URL="http://127.0.0.1:1")
+    assert story(tmp_path) == before
+
+
+def story(folder: Path) -> dict:
+    """Return what status.json says, but for the moment, the machine and the ages."""
+    found = json.loads((folder / "site/public/api/status.json").read_text())
+    moment = ("generated_at", "generated_at_unix", "machine", "next_due_at", "next_due_at_unix")
+    return {name: value for name, value in found.items() if name not in moment}
 
 
 # --- status, config, doctor ---------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from oracle.run import only_run
+from oracle.lock import only_run
 from tests.helpers import faulty_run
 from tests.helpers.faulty_run import STEPS, build, faulty_build, quick, settings_of
 from tests.helpers.ticking import FIRST, rows_of, small_chain

@@ -41,7 +41,7 @@ def test_every_message_of_the_log_says_what_to_do(message: str) -> None:
 
 
 def test_every_exit_code_is_in_the_table() -> None:
-    documented = {int(code) for code in re.findall(r"^\| (\d) \|", PAGE, flags=re.MULTILINE)}
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, flags=re.MULTILINE)}
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     raised = {kind.exit_code for kind in kinds if issubclass(kind, errors.OracleError)}
     assert documented == {0, *raised}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,10 @@ import pytest
 
 from oracle.config import load_settings
 from oracle.errors import BusyError, RequestError, StoreError
+from oracle.lock import only_run
 from oracle.logs import logging_to
-from oracle.notify import deliver
 from oracle.record.store import Store
-from oracle.run import Run, only_run, record
+from oracle.run import Publish, Run, run_once
 from oracle.tick import TickRules, run_tick
 from tests.helpers.fakes import FakeChain, FakeCore, FakeElectrs, FakeMempoolBackend, Reply
 from tests.helpers.fakes.server import FakeServer, Request
@@ -49,6 +50,7 @@ class Machine:
         self.folder = folder
         self.now_unix = NOW
         self.log = ""
+        self.published = 0
         self.settings_given = {
             "DUCKDB_PATH": str(folder / "state/record.duckdb"),
             "DUCKDB_BACKUP_PATH": str(folder / "backup.duckdb"),
@@ -56,6 +58,7 @@ class Machine:
             "ORACLE_RPC_RETRY_DELAYS_SECONDS": "0,0",
             "ORACLE_SOURCE_TIMEOUT_SECONDS": "0.2",
             "ORACLE_FIRST_RUN_BLOCKS": "147",
+            "ORACLE_SITE_DIR": str(folder / "site"),
         }
 
     @property
@@ -69,11 +72,15 @@ class Machine:
     def settings(self, **more: str):
         return load_settings({**self.settings_given, **more})
 
-    def run(self, **more: str) -> Run:
+    def publish(self) -> str:
+        """Build the site."""
+        self.published += 1
+        return "release"
+
+    def run(self, publish: Publish | None = None, **more: str) -> Run:
         settings, stream = self.settings(**more), io.StringIO()
         with logging_to(settings, stream):
-            run = record(settings, lambda: self.now_unix)
-            deliver(run.events, settings)
+            run = run_once(settings, lambda: self.now_unix, publish or self.publish)
         self.log = stream.getvalue()
         return run
 
@@ -157,7 +164,7 @@ def hook(machine: Machine) -> Iterator[Hook]:
 
 def test_a_good_run_records_and_may_publish(machine, node):
     run = machine.run()
-    assert (run.exit_code, run.may_publish, run.events) == (0, True, [])
+    assert (run.exit_code, run.released, run.events) == (0, "release", [])
     assert current(machine.database, "prices")[-1]["height"] == TIP
     assert machine.logged("INFO")[-1]["context"]["blocks_added"] == 2
 
@@ -181,7 +188,7 @@ def test_mempool_unreachable_is_asked_four_times_and_then_the_next_source(
 def test_no_source_left_is_an_error_told_recorded_and_exit_1(machine, mempool, hook):
     mempool.stop()
     run = machine.run()
-    assert (run.exit_code, run.may_publish) == (1, False)
+    assert (run.exit_code, run.released) == (1, "release")
     assert machine.logged("ERROR")[0]["context"]["code"] == "MEMPOOL_API_UNAVAILABLE"
     assert hook.kinds == ["failure"]
     last = rows_of(machine.database, "runs")[-1]
@@ -240,8 +247,8 @@ def test_a_node_that_hangs_is_asked_three_times_and_the_fresh_record_still_serve
 ):
     node.hang()
     run = machine.run()
-    assert (run.exit_code, run.may_publish) == (0, True)
-    assert len(node.requests) == 3
+    assert (run.exit_code, run.released) == (0, "release")
+    assert len(node.requests) == 3 + 1  # and the probe, which has no patience
     assert machine.logged("WARNING")[0]["context"]["recorded_seconds_ago"] == 1800
     assert hook.kinds == []
 
@@ -251,7 +258,7 @@ def test_a_node_that_hangs_is_an_error_when_the_record_is_over_an_hour_old(machi
     machine.run()
     machine.now_unix += 3600
     run = machine.run()
-    assert (run.exit_code, run.may_publish) == (1, False)
+    assert (run.exit_code, run.released) == (1, "release")
     assert machine.logged("ERROR")
     machine.now_unix += 600
     machine.run()
@@ -264,26 +271,58 @@ def test_a_record_from_the_future_does_not_count_as_fresh(machine, node):
     assert machine.run().exit_code == 1
 
 
-def test_a_first_run_without_a_source_makes_no_database(tmp_path, machine, mempool):
+def test_a_first_run_without_a_source_is_recorded_in_a_database_of_no_network(
+    tmp_path, machine, mempool
+):
     mempool.stop()
     path = tmp_path / "other/record.duckdb"
     run = machine.run(DUCKDB_PATH=str(path))
-    assert run.exit_code == 1
-    assert not path.exists()
+    assert (run.exit_code, run.released) == (1, "release")
+    assert [row["outcome"] for row in rows_of(path, "runs")] == ["failed"]
+    with Store(path) as store:
+        assert store.network is None
 
 
-def test_another_network_is_refused_before_anything_is_written(machine, node, chain):
+def test_the_run_after_a_first_one_that_failed_records_as_a_first_one(tmp_path, machine, mempool):
+    path = tmp_path / "other/record.duckdb"
+    mempool.stop()
+    machine.run(DUCKDB_PATH=str(path))
+    mempool.start()
+    assert machine.run(DUCKDB_PATH=str(path)).exit_code == 0
+    with Store(path) as store:
+        assert store.network == "regtest"
+
+
+def test_a_failed_run_is_recorded_with_what_the_sources_say_then(machine, mempool, electrs):
+    mempool.stop()
+    electrs.fail(503)
+    machine.run(ORACLE_SOURCES="mempool,electrs")
+    probes = json.loads(rows_of(machine.database, "runs")[-1]["sources"])
+    assert [(probe["source"], probe["is_reachable"]) for probe in probes] == [
+        ("mempool", False),
+        ("electrs", False),
+    ]
+
+
+def test_another_network_is_refused_before_anything_is_written_and_told_once(
+    machine, node, chain, hook
+):
     chain.network = "signet"
-    with pytest.raises(RequestError, match=r"records the regtest chain.*signet.*DUCKDB_PATH"):
-        machine.run()
+    run = machine.run()
+    machine.run()
+    assert isinstance(run.error, RequestError)
+    assert re.search(r"records the regtest chain.*signet.*DUCKDB_PATH", str(run.error))
+    assert (run.exit_code, run.released) == (2, None)
+    assert hook.kinds == ["failure"]
     assert len(rows_of(machine.database, "runs")) == 1
 
 
 def test_another_network_than_the_one_asked_for_is_refused_before_anything_is_written(
     machine, node
 ):
-    with pytest.raises(RequestError, match="ORACLE_NETWORK asks for main, and bitcoin-core is on"):
-        machine.run(ORACLE_NETWORK="main")
+    run = machine.run(ORACLE_NETWORK="main")
+    assert isinstance(run.error, RequestError)
+    assert "ORACLE_NETWORK asks for main, and bitcoin-core is on" in str(run.error)
     assert len(rows_of(machine.database, "runs")) == 1
 
 
@@ -328,7 +367,7 @@ def corrupt_inside(path: Path) -> None:
 def test_a_database_that_cannot_be_used_sends_the_rows_to_the_backup(machine, node, hook, break_it):
     break_it(machine.database)
     run = machine.run()
-    assert (run.exit_code, run.may_publish) == (3, False)
+    assert (run.exit_code, run.released) == (3, None)
     assert [row["height"] for row in current(machine.backup, "prices")][-1] == TIP
     line = machine.logged("CRITICAL")[0]
     assert "Traceback" in str(line["context"])
@@ -397,7 +436,7 @@ def test_a_full_disk_sends_the_rows_to_the_backup_and_leaves_the_database_as_it_
             except OSError:
                 break
     run = machine.run(DUCKDB_PATH=str(database))
-    assert (run.exit_code, run.may_publish) == (3, False)
+    assert (run.exit_code, run.released) == (3, None)
     assert current(machine.backup, "prices")[-1]["height"] == TIP
     (full_disk / "rest").unlink()
     assert current(database, "blocks")[-1]["height"] == SEED_TIP
@@ -423,7 +462,7 @@ def test_the_next_good_run_says_that_the_backup_holds_rows_and_tells_it_once(
     machine.run()
     assert "oracle recover" in machine.logged("WARNING")[0]["message"]
     machine.run()
-    assert hook.kinds == ["failure", "backup_holds_rows"]
+    assert hook.kinds == ["failure", "backup_holds_rows", "recovery"]
 
 
 # --- Recover ------------------------------------------------
@@ -547,6 +586,122 @@ def test_a_dead_quote_server_costs_a_warning_only(machine, node, mempool):
     assert "no exchange price" in machine.logged("WARNING")[0]["message"]
 
 
+# --- What nobody expects ------------------------------------
+
+
+@pytest.mark.parametrize("problem", [MemoryError(), RuntimeError("boom"), KeyError("key")])
+def test_an_error_that_is_not_ours_is_recorded_published_told_and_exit_70(
+    machine, node, hook, monkeypatch, problem
+):
+    def broken(*_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr("oracle.tick.estimate_window", broken)
+    run = machine.run()
+    last = rows_of(machine.database, "runs")[-1]
+    assert (run.exit_code, run.released) == (70, "release")
+    assert (last["outcome"], json.loads(last["error"])["code"]) == ("failed", "INTERNAL_ERROR")
+    assert "Traceback" in machine.logged("CRITICAL")[0]["context"]["exception"]
+    assert hook.kinds == ["failure"]
+    assert current(machine.database, "blocks")[-1]["height"] == SEED_TIP
+
+
+def test_the_text_of_an_error_that_is_not_ours_is_neither_published_nor_told(
+    machine, node, hook, monkeypatch
+):
+    monkeypatch.setattr("oracle.tick.estimate_spot", lambda *_: 1 / 0)
+    machine.run()
+    assert "division" not in rows_of(machine.database, "runs")[-1]["error"]
+    assert "ZeroDivisionError" in json.loads(hook.requests[0].body)["message"]
+
+
+# --- The site -----------------------------------------------
+
+
+def raising(problem: Exception) -> Publish:
+    def publish() -> str:
+        raise problem
+
+    return publish
+
+
+@pytest.mark.parametrize(
+    ("problem", "exit_code", "code"),
+    [
+        (OSError(28, "No space left on device"), 3, "SITE_UNWRITABLE"),
+        (NotADirectoryError(20, "Not a directory"), 3, "SITE_UNWRITABLE"),
+        (ValueError("a template"), 70, "INTERNAL_ERROR"),
+    ],
+)
+def test_a_site_that_cannot_be_built_is_recorded_and_told_once(
+    machine, node, hook, problem, exit_code, code
+):
+    runs = [machine.run(raising(problem)) for _ in range(2)]
+    last = rows_of(machine.database, "runs")[-1]
+    assert [run.exit_code for run in runs] == [exit_code, exit_code]
+    assert (last["outcome"], json.loads(last["error"])["code"]) == ("failed", code)
+    assert hook.kinds == ["failure"]
+    assert current(machine.database, "blocks")[-1]["height"] == TIP
+
+
+def test_the_good_run_after_a_site_that_could_not_be_built_says_so(machine, node, hook):
+    machine.run(raising(OSError("full")))
+    machine.run()
+    assert hook.kinds == ["failure", "recovery"]
+
+
+def test_what_there_was_to_tell_is_told_although_the_site_cannot_be_written(
+    machine, node, mempool, hook
+):
+    machine.run()
+    machine.now_unix += 600
+    quote = {"time": machine.now_unix - 60, "USD": spot_usd(machine) / 1.05}
+    mempool.prices = quote
+    machine.run(raising(OSError("full")))
+    assert hook.kinds == ["divergence_started", "failure"]
+
+
+def test_events_that_cannot_be_delivered_are_logged(machine, mempool, hook, monkeypatch):
+    mempool.stop()
+    monkeypatch.setattr("oracle.run.deliver", lambda *_: 1 / 0)
+    assert machine.run().exit_code == 1
+    assert machine.logged("CRITICAL")[-1]["context"]["kinds"] == ["failure"]
+
+
+def test_a_source_that_fails_every_other_run_is_told_once(machine, mempool, hook):
+    for minute in range(0, 240, 10):
+        machine.now_unix = NOW + 60 * minute
+        mempool.prices = {"time": machine.now_unix - 60, "USD": 60_000.0}
+        (mempool.stop if minute % 20 == 0 else mempool.start)()
+        machine.run(ORACLE_MEMPOOL_RETRY_DELAYS_SECONDS="0")
+    assert [kind for kind in hook.kinds if not kind.startswith("divergence")] == [
+        "failure",
+        "recovery",
+    ]
+
+
+def test_what_comes_back_and_stays_is_told_again(machine, mempool, hook):
+    mempool.stop()
+    machine.run()
+    mempool.start()
+    machine.run()
+    mempool.stop()
+    for _ in range(3):
+        machine.run()
+    assert hook.kinds == ["failure", "recovery", "failure"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"told": 5}'])
+def test_a_damaged_note_of_what_was_told_costs_a_message_twice_and_no_run(
+    machine, mempool, hook, text
+):
+    mempool.stop()
+    machine.run()
+    machine.database.with_suffix(".told").write_text(text)
+    assert machine.run().exit_code == 1
+    assert hook.kinds == ["failure", "failure"]
+
+
 # --- One run at a time --------------------------------------
 
 
@@ -559,6 +714,16 @@ def test_the_second_run_is_told_at_once(machine):
     ):
         pass
     assert busy.value.exit_code == 4
+
+
+def test_a_lock_that_cannot_be_taken_stops_the_run_before_the_database(machine, node, hook):
+    machine.database.with_suffix(".lock").mkdir()
+    runs = [machine.run() for _ in range(2)]
+    assert [(run.exit_code, run.released) for run in runs] == [(3, None)] * 2
+    assert "the lock" in str(runs[0].error)
+    assert len(rows_of(machine.database, "runs")) == 1
+    assert current(machine.backup, "prices")[-1]["height"] == TIP
+    assert hook.kinds == ["failure"]
 
 
 def test_the_lock_is_free_after_a_run_that_failed(machine):

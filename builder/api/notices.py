@@ -6,19 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from builder.api.head import iso
-from builder.api.types import (
-    ErrorObject,
-    Exchange,
-    Latest,
-    Leg,
-    Notice,
-    NoticeCode,
-    Shown,
-    State,
-    Status,
-    Tip,
-)
+from builder.api.types import Leg, Notice, NoticeCode, Shown, State, Tip
 from builder.gather import Context, Gathered
+from builder.rows import RunRow
 
 STALE_TIP_SECONDS = 3 * 3600
 """A gap between blocks that long comes once in centuries; then something is broken."""
@@ -64,9 +54,10 @@ def _failures(gathered: Gathered, tip: Tip | None, context: Context) -> Iterator
     if gathered.spot is None:
         yield _error("no_data", "No data yet: no block has been priced so far.")
     last = gathered.runs[0] if gathered.runs else None
-    if last and last["outcome"] == "failed":
+    if last and last["outcome"] == "failed" and not _still_serves(last):
         reason = last["error"]["message"] if last["error"] else "no reason recorded"
-        yield _error("failing", f"The last run failed: {reason}")
+        since = iso(gathered.failing_since_unix or last["started_at_unix"])
+        yield _error("failing", f"The last run failed: {reason} (failing since {since})")
     good = gathered.last_good_run
     silent_seconds = context.now_unix - good["ended_at_unix"] if good else 0
     if silent_seconds > STALE_RUNS * context.interval_seconds:
@@ -74,6 +65,11 @@ def _failures(gathered: Gathered, tip: Tip | None, context: Context) -> Iterator
         yield _error("stale", f"No run has succeeded since {since}.")
     elif tip and tip["age_seconds"] > STALE_TIP_SECONDS:
         yield _error("stale", f"The newest known block is from {tip['time']}.")
+
+
+def _still_serves(run: RunRow) -> bool:
+    """Tell whether a run failed only in that a node hung, while the record is fresh."""
+    return bool(run["error"] and run["error"]["details"].get("record_still_serves"))
 
 
 def _of_divergence(shown: Shown) -> Iterator[Notice]:
@@ -117,52 +113,3 @@ def _of_record(gathered: Gathered) -> Iterator[Notice]:
     if gathered.is_demo:
         message = "Simulated data: the blocks and all prices here are made up."
         yield {"code": "simulated", "severity": "info", "message": message}
-
-
-def mark_failed(
-    latest: Latest, status: Status, error: ErrorObject, context: Context
-) -> tuple[Latest, Status]:
-    """Return `latest.json` and `status.json` of a failed run: the data of the last build, and the
-    error."""
-    now_unix = context.now_unix
-    due_unix = now_unix + context.interval_seconds
-    notice = _error("failing", f"The last run failed: {error['message']}")
-    failed_latest: Latest = {
-        **latest,
-        "generated_at": iso(now_unix),
-        "generated_at_unix": now_unix,
-        "status": "failing",
-        "notices": [notice, *_without_failures(latest["notices"])],
-        "tip": latest["tip"] and _aged_tip(latest["tip"], now_unix),
-        "exchange": latest["exchange"] and _aged_exchange(latest["exchange"], now_unix),
-        "next_due_at": iso(due_unix),
-        "next_due_at_unix": due_unix,
-    }
-    failed_status: Status = {
-        **status,
-        "generated_at": iso(now_unix),
-        "generated_at_unix": now_unix,
-        "status": "failing",
-        "reasons": [notice, *_without_failures(status["reasons"])],
-        "error": error,
-        "tip": failed_latest["tip"],
-        "last_error": error,
-        "last_error_at": iso(now_unix),
-        "last_error_at_unix": now_unix,
-        "machine": context.machine,
-        "next_due_at": iso(due_unix),
-        "next_due_at_unix": due_unix,
-    }
-    return failed_latest, failed_status
-
-
-def _without_failures(notices: Iterable[Notice]) -> list[Notice]:
-    return [notice for notice in notices if notice["code"] not in {"failing", "stale"}]
-
-
-def _aged_tip(tip: Tip, now_unix: int) -> Tip:
-    return {**tip, "age_seconds": max(0, now_unix - tip["time_unix"])}
-
-
-def _aged_exchange(exchange: Exchange, now_unix: int) -> Exchange:
-    return {**exchange, "age_seconds": max(0, now_unix - exchange["quoted_at_unix"])}

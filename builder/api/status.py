@@ -19,6 +19,7 @@ def make_status(gathered: Gathered, latest: Latest, context: Context) -> Status:
     failed = gathered.last_failed_run
     good_unix = gathered.last_good_run["ended_at_unix"] if gathered.last_good_run else None
     failed_unix = failed["ended_at_unix"] if failed else None
+    since_unix = gathered.failing_since_unix if is_failing else None
     return {
         **head(gathered, context.now_unix, context.calculator.algorithm_version),
         "status": latest["status"],
@@ -38,6 +39,8 @@ def make_status(gathered: Gathered, latest: Latest, context: Context) -> Status:
         "last_error": failed["error"] if failed else None,
         "last_error_at": iso_or_none(failed_unix),
         "last_error_at_unix": failed_unix,
+        "failing_since": iso_or_none(since_unix),
+        "failing_since_unix": since_unix,
         "gaps": [_gap(row) for row in gathered.gaps],
         "record": _holdings(gathered.counts),
         "machine": context.machine,

@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from oracle import __version__
-from oracle.errors import OracleError, RequestError
+from oracle.errors import InternalError, OracleError, RequestError
 
 # Database, lock, log and backup are ours alone; what is published is opened on purpose.
 PRIVATE = 0o077
@@ -64,7 +64,17 @@ def main() -> NoReturn:
         _die("\noracle: ".join(getattr(error, "problems", [str(error)])), error.exit_code)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # nobody expects it: a fault of ours, of a library, of a replacement
+        _die(_unexpected(error), InternalError.exit_code)
     sys.exit(0)
+
+
+def _unexpected(error: Exception) -> str:
+    """Return the sentence for what nobody expects; its traceback goes to the log alone."""
+    from oracle.cli.common import log_traceback
+
+    where = log_traceback(error) or "set LOG_FILE and run it again to have the traceback"
+    return f"something went wrong that should not have ({type(error).__name__}); {where}"
 
 
 def _die(sentence: str, exit_code: int) -> NoReturn:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from typing import cast
 
 import click
 
 from builder import releases
-from builder.api.types import ErrorObject
-from builder.site import Output, build_site, publish_failure
+from builder.site import Output, build_site
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.context import context_of
 from oracle.cli.progress import show_progress
 from oracle.config import Settings
-from oracle.errors import StoreError
+from oracle.errors import SiteError
+from oracle.lock import only_run
 from oracle.logs import get_logger, log_settings, logging_to
-from oracle.notify import deliver
 from oracle.record.reader import open_reader
-from oracle.run import Run, error_object, only_run, record
+from oracle.run import run_once
 
 log = get_logger("oracle.cli")
 
@@ -31,48 +27,23 @@ log = get_logger("oracle.cli")
 def build(*, as_json: bool) -> None:
     """Run once: fetch what is new, price it, record it, and publish the site."""
     settings = read_settings()
-    with logging_to(settings), only_run(settings):
+    with logging_to(settings):
         log_settings(settings)
         with show_progress("reading blocks") as progress:
-            result = record(settings, time.time, progress)
-        released = _publish(settings, result)
-        deliver(result.events, settings)
+            run = run_once(settings, time.time, lambda: _build_site(settings), progress)
         if as_json:
-            show({"exit_code": result.exit_code, "released": released}, (), as_json=True)
-    if result.error:
-        raise result.error
-
-
-def _publish(settings: Settings, result: Run) -> str | None:
-    """Publish what the run found, or that it failed; nothing when the database cannot be used."""
-    if result.may_publish:
-        return _build_site(settings)
-    if isinstance(result.error, StoreError) or result.error is None:
-        return None
-    error = cast("ErrorObject", error_object(result.error, settings))
-    with _site_errors(settings):
-        return publish_failure(_output(settings), error, context_of(settings)).folder.name
+            answer = {"exit_code": run.exit_code, "released": run.released}
+            show(answer, (), as_json=True)
+    if run.error:
+        raise run.error
 
 
 def _build_site(settings: Settings) -> str:
-    with (
-        _site_errors(settings),
-        open_reader(settings.duckdb_path) as reader,
-        show_progress("drawing days") as progress,
-    ):
+    """Build the site from the record, and return the name of the release."""
+    with open_reader(settings.duckdb_path) as reader, show_progress("drawing days") as progress:
         report = build_site(reader, _output(settings), context_of(settings), progress)
     log.info("published", **asdict(report) | {"folder": str(report.folder)})
     return report.folder.name
-
-
-@contextmanager
-def _site_errors(settings: Settings) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"the site cannot be written to {settings.oracle_site_dir}: {error}"
-        ) from error
 
 
 def _output(settings: Settings) -> Output:
@@ -85,7 +56,11 @@ def render() -> None:
     """Publish the site again from the database, without asking any source."""
     settings = read_settings()
     with logging_to(settings), only_run(settings):
-        click.echo(_build_site(settings))
+        try:
+            release = _build_site(settings)
+        except OSError as error:
+            raise SiteError(settings.oracle_site_dir, str(error)) from error
+    click.echo(release)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -33,6 +34,19 @@ def complain(sentence: str) -> None:
         click.echo(f"oracle: {mask(sentence, secrets)}", err=True)
     except (OSError, ValueError):  # standard error is closed, or full: the exit code says it still
         return
+
+
+def log_traceback(error: Exception) -> str | None:
+    """Log an error that nobody expects where LOG_FILE says; return where it stands, if anywhere."""
+    if _settings is None or _settings.log_file is None:
+        return None
+    from oracle.logs import get_logger, logging_to
+
+    with logging_to(_settings, io.StringIO()):  # not on the terminal
+        get_logger("oracle.cli").critical(
+            "something went wrong that should not have", exc_info=error
+        )
+    return f"the traceback is in {_settings.log_file}"
 
 
 def show(value: object, lines: Iterable[str], *, as_json: bool) -> None:

@@ -6,9 +6,9 @@ import click
 
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.errors import NoDataError
+from oracle.lock import only_run
 from oracle.record.connect import check_ours
 from oracle.record.store import Store
-from oracle.run import only_run
 
 
 @click.command()

@@ -19,7 +19,7 @@ import pyarrow as pa
 from oracle.core.window import Window
 from oracle.errors import NoDataError, StoreError
 from oracle.record.connect import connect
-from oracle.record.sql import migrations, statements
+from oracle.record.sql import statements
 
 Row = dict[str, Any]
 
@@ -91,13 +91,4 @@ def open_reader(database_path: Path) -> Iterator[Reader]:
             f"there is no database {database_path} yet; make it with: oracle build"
         ) from error
     with connection:
-        yield Reader(connection)
-
-
-@contextmanager
-def empty_reader() -> Iterator[Reader]:
-    """Open a record that has no rows: what there is to read before the first tick."""
-    with connect() as connection:
-        for _, script in migrations():
-            connection.execute(script)
         yield Reader(connection)

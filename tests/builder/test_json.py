@@ -11,7 +11,6 @@ import pytest
 from builder.api.head import iso
 from builder.api.history import FullHour, last_full_hour, long_history, short_history
 from builder.api.latest import make_latest
-from builder.api.notices import mark_failed
 from builder.api.picture import make_day, points_csv
 from builder.api.status import make_status
 from builder.gather import Context, Gathered, gather
@@ -19,7 +18,7 @@ from oracle.core.price import price_window
 from oracle.estimate.limits import Limits
 from oracle.record.reader import Reader
 from tests.helpers.circumstances import context
-from tests.helpers.made_history import END_UNIX, add_block, make_history
+from tests.helpers.made_history import END_UNIX, add_block, add_failed_run, make_history
 
 NOW = context(END_UNIX)
 Connection = duckdb.DuckDBPyConnection
@@ -210,8 +209,7 @@ def test_the_next_build_is_due_one_interval_after_the_last_run_began(quiet: Conn
 
 
 def test_a_failure_keeps_the_numbers_and_turns_the_status(quiet: Connection) -> None:
-    record = read(quiet)
-    before = make_latest(record, NOW)
+    before = make_latest(read(quiet), NOW)
     error = {
         "code": "SOURCE_UNAVAILABLE",
         "message": "nobody answers",
@@ -219,7 +217,10 @@ def test_a_failure_keeps_the_numbers_and_turns_the_status(quiet: Connection) -> 
         "details": {},
     }
     later = context(END_UNIX + 600)
-    latest, status = mark_failed(before, make_status(record, before, NOW), error, later)
+    add_failed_run(quiet, error, END_UNIX + 600)
+    record = read(quiet, END_UNIX + 600)
+    latest = make_latest(record, later)
+    status = make_status(record, latest, later)
     assert latest["spot"] == before["spot"]
     assert (latest["status"], status["status"], status["error"]) == ("failing", "failing", error)
     assert latest["tip"]["age_seconds"] == before["tip"]["age_seconds"] + 600

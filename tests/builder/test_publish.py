@@ -21,11 +21,11 @@ import pytest
 from builder.draft import Draft
 from builder.publish import compress, publish
 from builder.releases import UNFINISHED, current_release, releases, rollback
-from builder.site import BuildReport, Output, build_site, publish_failure
+from builder.site import BuildReport, Output, build_site
 from oracle.errors import NoDataError
 from oracle.record.reader import Reader, open_reader
 from tests.helpers.circumstances import context
-from tests.helpers.made_history import END_UNIX, add_block, make_history
+from tests.helpers.made_history import END_UNIX, add_block, add_failed_run, make_history
 
 Connection = duckdb.DuckDBPyConnection
 HEAD = {"schema_version": 1}
@@ -302,7 +302,8 @@ def test_a_failed_run_publishes_the_last_numbers_with_the_error(
     record: Connection, tmp_path: Path
 ) -> None:
     good = build(record, tmp_path)
-    failed = publish_failure(Output(tmp_path), ERROR, context(END_UNIX + 600))
+    add_failed_run(record, ERROR, END_UNIX + 600)
+    failed = build(record, tmp_path, END_UNIX + 600)
     before, after = (
         json.loads((r.folder / "api/latest.json").read_bytes()) for r in (good, failed)
     )
@@ -319,15 +320,57 @@ def test_the_good_build_after_a_failure_is_as_if_nothing_had_been(
     record: Connection, tmp_path: Path
 ) -> None:
     build(record, tmp_path / "hit")
-    publish_failure(Output(tmp_path / "hit"), ERROR, context(END_UNIX + 300))
+    add_failed_run(record, ERROR, END_UNIX - 30)
+    build(record, tmp_path / "hit")
     now_unix = add_block(record)
     after = build(record, tmp_path / "hit", now_unix)
     assert after.days_rendered == 0
     assert contents(after.folder) == contents(build(record, tmp_path / "spared", now_unix).folder)
 
 
+def test_after_a_failed_run_every_file_tells_the_same_story(
+    record: Connection, tmp_path: Path
+) -> None:
+    add_failed_run(record, ERROR, END_UNIX - 700)
+    add_failed_run(record, ERROR, END_UNIX - 30)
+    release = build(record, tmp_path).folder
+    latest, status = (
+        json.loads((release / f"api/{name}.json").read_bytes()) for name in ("latest", "status")
+    )
+    unreachable = [source["source"] for source in status["sources"] if not source["is_reachable"]]
+    assert (latest["status"], status["status"]) == ("failing", "failing")
+    assert latest["notices"][:2] == status["reasons"][:2]
+    assert status["error"] == status["last_error"] == status["runs"][0]["error"] == ERROR
+    assert status["failing_since_unix"] == END_UNIX - 705
+    assert unreachable == ["mempool"]
+    assert "nobody answers" in (release / "status/index.html").read_text()
+    assert "The source mempool could not be reached." in (release / "index.html").read_text()
+    assert (release / "health/failing").is_file()
+
+
+def test_a_failed_run_of_a_record_that_still_serves_degrades_only(
+    record: Connection, tmp_path: Path
+) -> None:
+    add_failed_run(record, ERROR | {"details": {"record_still_serves": True}}, END_UNIX - 30)
+    release = build(record, tmp_path).folder
+    status = json.loads((release / "api/status.json").read_bytes())
+    assert (status["status"], status["error"]) == ("degraded", None)
+    assert (status["last_error"]["code"], status["failing_since"]) == (ERROR["code"], None)
+    assert not (release / "health/failing").exists()
+
+
+def test_rendering_again_changes_nothing_but_the_time(record: Connection, tmp_path: Path) -> None:
+    add_failed_run(record, ERROR, END_UNIX - 30)
+    first = contents(build(record, tmp_path).folder)
+    again = contents(build(record, tmp_path).folder)
+    assert [path for path in first if first[path] != again.get(path)] == []
+    assert first.keys() == again.keys()
+
+
 def test_a_failure_before_the_first_build_publishes_a_site_that_has_no_data(tmp_path: Path) -> None:
-    report = publish_failure(Output(tmp_path), ERROR, context(END_UNIX))
+    with make_history(days=0) as connection:
+        add_failed_run(connection, ERROR, END_UNIX)
+        report = build(connection, tmp_path)
     assert report.status == "failing"
     assert json.loads((report.folder / "api/status.json").read_bytes())["error"] == ERROR
     assert (report.folder / "index.html").is_file()

@@ -17,10 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from builder.api.contract import openapi, schemas
 from builder.api.endpoints import REFUSALS
-from builder.site import Output, build_site, publish_failure
+from builder.site import Output, build_site
 from oracle.record.reader import Reader
 from tests.helpers.circumstances import context
-from tests.helpers.made_history import END_UNIX, make_history
+from tests.helpers.made_history import END_UNIX, add_failed_run, make_history
 
 NOT_FILES = {"/api/bad-request"}  # where nginx sends what it cannot read
 ERROR = {
@@ -94,7 +94,10 @@ def test_every_json_of_a_build_is_as_its_schema_says(site: Site, name: str) -> N
 
 
 def test_the_files_of_a_failed_run_are_as_their_schemas_say(tmp_path: Path) -> None:
-    release = publish_failure(Output(tmp_path), ERROR, context(END_UNIX)).folder
+    with make_history(days=0) as connection:
+        add_failed_run(connection, ERROR, END_UNIX)
+        reader = Reader(connection)
+        release = build_site(reader, Output(tmp_path), context(END_UNIX)).folder
     assert [problem for path in json_files(release) for problem in problems(release, path)] == []
     assert list(Draft202012Validator(schemas()["error"]).iter_errors({"error": ERROR})) == []
 

@@ -27,12 +27,12 @@ from openapi_spec_validator import validate
 
 from builder import assemble as render
 from builder.api.contract import openapi
-from builder.site import Output, build_site, publish_failure
+from builder.site import Output, build_site
 from oracle.record.reader import Reader
 from tests.deploy.running_nginx import Answer, Server, running
 from tests.helpers.circumstances import context
 from tests.helpers.clock import NOW_UNIX
-from tests.helpers.made_history import add_block, make_history
+from tests.helpers.made_history import add_block, add_failed_run, make_history
 
 pytestmark = pytest.mark.nginx
 
@@ -488,8 +488,9 @@ def test_styles_that_no_page_of_the_last_two_releases_loads_are_gone(rebuilt, up
 
 
 def test_a_failed_run_turns_health_to_503_with_the_error_in_the_status(rebuilt) -> None:
-    server, (_, output, now_unix) = rebuilt
-    publish_failure(output, ERROR, context(now_unix + 60))
+    server, (connection, output, now_unix) = rebuilt
+    add_failed_run(connection, ERROR, now_unix + 60)
+    build_site(Reader(connection), output, context(now_unix + 60))
     answer = server.ask("/health")
     status = json.loads(answer.body)
     assert answer.status == 503
@@ -501,7 +502,9 @@ def test_a_failed_run_turns_health_to_503_with_the_error_in_the_status(rebuilt) 
 def failed_at_once(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The site of a first run that failed: there is no data yet."""
     folder = tmp_path_factory.mktemp("failed")
-    publish_failure(Output(folder / "site"), ERROR, context(NOW_UNIX))
+    with make_history(days=0) as connection:
+        add_failed_run(connection, ERROR, NOW_UNIX)
+        build_site(Reader(connection), Output(folder / "site"), context(NOW_UNIX))
     with running(folder / "prefix", folder / "site", now_unix=NOW_UNIX) as server:
         yield server
 
@@ -527,7 +530,8 @@ def test_after_a_first_run_that_failed_health_says_why(failed_at_once: Server) -
 
 def test_the_next_good_run_turns_health_to_200_again(rebuilt) -> None:
     server, (connection, output, now_unix) = rebuilt
-    publish_failure(output, ERROR, context(now_unix + 60))
+    add_failed_run(connection, ERROR, now_unix + 60)
+    build_site(Reader(connection), output, context(now_unix + 60))
     build_site(Reader(connection), output, context(add_block(connection)))
     assert server.ask("/health").status == 200
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import duckdb
+
 from oracle.config import load_settings
 from oracle.errors import OracleError
-from oracle.run import Run, only_run, record
+from oracle.run import Run, run_once
 from oracle.sources.failover import FailoverSource
 from oracle.wiring import Sources
 from tests.helpers.ticking import (
@@ -37,7 +39,7 @@ STEPS = {
     "oracle.fetch.digest_block": 2,
     "oracle.tick.estimate_window": 2,
     "oracle.tick.estimate_spot": 2,
-    "oracle.tick._Tick._record_day": 3,
+    "oracle.tick._Chunk._record_day": 3,
     "oracle.exchange.market.compare": 2,
     "oracle.record.store.Store.write": 1,
     "oracle.record.store.Store._execute": 23,
@@ -55,15 +57,19 @@ def settings_of(folder: Path) -> Any:
     given = {
         "DUCKDB_PATH": str(folder / "record.duckdb"),
         "DUCKDB_BACKUP_PATH": str(folder / "backup.duckdb"),
+        "ORACLE_SITE_DIR": str(folder / "site"),
     }
     return load_settings(given)
 
 
-def publish(folder: Path, run: Run) -> None:
-    """Stand in for the site: which tip was shown last, swapped in as releases are."""
+def publish(folder: Path) -> str:
+    """Stand in for the site: the newest block of the record, swapped in as releases are."""
+    with duckdb.connect(str(folder / "record.duckdb"), read_only=True) as connection:
+        newest = connection.execute("SELECT max(height) FROM now_blocks").fetchone()
     unfinished = folder / "shown.new"
-    unfinished.write_text(str(run.report.tip.height if run.report else None))
+    unfinished.write_text(str(newest[0] if newest else None))
     unfinished.replace(folder / "shown")
+    return "shown"
 
 
 def build(folder: Path, tip: int, fork: int | None = None) -> Run:
@@ -72,11 +78,8 @@ def build(folder: Path, tip: int, fork: int | None = None) -> Run:
     settings = settings_of(folder)
     source = HeldSource(forked_chain(fork) if fork else small_chain(), tip)
     sources = Sources(FailoverSource([source]), source, 150)
-    with patch("oracle.run.open_sources", lambda *_: sources), only_run(settings):
-        run = record(settings, lambda: source.time_unix)
-        if run.may_publish:
-            publish(folder, run)
-    return run
+    with patch("oracle.run.open_sources", lambda *_, **__: sources):
+        return run_once(settings, lambda: source.time_unix, lambda: publish(folder))
 
 
 def hit(step: str, visit: int, act: Callable[[], None]) -> Any:

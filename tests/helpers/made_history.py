@@ -130,10 +130,30 @@ def add_block(connection: duckdb.DuckDBPyConnection, seconds_later: int = 600) -
     )
     connection.execute(
         "INSERT INTO runs SELECT * REPLACE (? AS started_at_unix, ? AS ended_at_unix, "
-        "tip_height + 1 AS tip_height) FROM runs ORDER BY rowid DESC LIMIT 1",
+        "tip_height + 1 AS tip_height) FROM runs WHERE outcome <> 'failed' "
+        "ORDER BY rowid DESC LIMIT 1",
         [now + 60, now + 62],
     )
     return int(now + 65)
+
+
+def add_failed_run(connection: duckdb.DuckDBPyConnection, error: dict, ended_unix: int) -> None:
+    """Add a run that failed, after which no source could be reached."""
+    probe = {"source": "mempool", "state": "unreachable", "is_reachable": False}
+    probe |= dict.fromkeys(("latency_ms", "version", "network", "is_synced", "tip_height"))
+    probe |= {"advice": ["mempool does not answer"]}
+    row = {
+        "started_at_unix": ended_unix - 5,
+        "ended_at_unix": ended_unix,
+        "outcome": "failed",
+        "blocks_added": 0,
+        "blocks_replaced": 0,
+        "tip_height": None,
+        "source": None,
+        "error": json.dumps(error),
+        "sources": json.dumps([probe]),
+    }
+    _insert(connection, "runs", {name: [value] for name, value in row.items()})
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, columns: dict) -> None:

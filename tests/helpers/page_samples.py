@@ -370,6 +370,7 @@ def _status() -> dict[str, Any]:
         **times("last_success_at", NOW - 55),
         "last_error": error,
         **times("last_error_at", NOW - DAY),
+        **times("failing_since", None),
         "gaps": [],
         "record": {**counts, "first_height": 912_241, "last_height": 918_000},
         "machine": {

@@ -113,6 +113,13 @@ class Status(Head):
     last_error: ErrorObject | None
     last_error_at: Annotated[Time | None, about("when (ISO 8601 UTC)")]
     last_error_at_unix: Annotated[Unix | None, about("when (seconds since 1970 UTC)")]
+    failing_since: Annotated[
+        Time | None, about("start of the first failed run after the last good one (ISO 8601 UTC)")
+    ]
+    failing_since_unix: Annotated[
+        Unix | None,
+        about("start of the first failed run after the last good one (seconds since 1970 UTC)"),
+    ]
     gaps: list[Gap]
     record: Holdings
     machine: Machine

@@ -221,15 +221,19 @@ FROM episodes ORDER BY started_at_unix DESC, kind
 
 -- name: site_runs
 SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources
-FROM runs ORDER BY started_at_unix DESC, ended_at_unix DESC LIMIT 30
+FROM runs ORDER BY started_at_unix DESC, ended_at_unix DESC, rowid DESC LIMIT 30
 
 -- name: site_last_good_run
 SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources
-FROM runs WHERE outcome <> 'failed' ORDER BY started_at_unix DESC LIMIT 1
+FROM runs WHERE outcome <> 'failed' ORDER BY started_at_unix DESC, rowid DESC LIMIT 1
 
 -- name: site_last_failed_run
 SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources
-FROM runs WHERE outcome = 'failed' ORDER BY started_at_unix DESC LIMIT 1
+FROM runs WHERE outcome = 'failed' ORDER BY started_at_unix DESC, rowid DESC LIMIT 1
+
+-- name: site_failing
+SELECT min(started_at_unix) AS since_unix FROM runs
+WHERE outcome = 'failed' AND rowid > coalesce((SELECT max(rowid) FROM runs WHERE outcome <> 'failed'), -1)
 
 -- name: site_counts
 SELECT count(*) AS blocks, min(height) AS first_height, max(height) AS last_height,
