@@ -15,7 +15,7 @@ from oracle.cli import oracle as command
 from tests.helpers.code_lines import code_lines_below
 
 PROJECT = Path(__file__).resolve().parent.parent
-SQL_FILES = {"oracle/record/store.py", "oracle/record/reader.py"}
+SQL_FILES = {f"oracle/record/{name}.py" for name in ("connect", "reader", "store")}
 SQL = re.compile(
     r"\b(SELECT\s|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|CREATE\s+(TABLE|VIEW)|ATTACH\s|COPY\s+\()"
 )
@@ -137,12 +137,13 @@ def test_the_core_imports_the_standard_library_numpy_itself_and_the_errors(path:
     assert [module for module in sorted(imports(path)) if not is_below(module, *allowed)] == []
 
 
-@pytest.mark.parametrize("path", files("oracle/certainty"), ids=name_of)
-def test_the_certainty_imports_the_standard_library_numpy_the_core_and_the_errors(
+@pytest.mark.parametrize("path", files("oracle/estimate"), ids=name_of)
+def test_the_estimate_imports_the_standard_library_numpy_the_core_and_the_errors(
     path: Path,
 ) -> None:
     allowed = (
         "numpy",
+        "threadpoolctl",
         "oracle.estimate",
         "oracle.core",
         "oracle.errors",
@@ -151,10 +152,10 @@ def test_the_certainty_imports_the_standard_library_numpy_the_core_and_the_error
     assert [module for module in sorted(imports(path)) if not is_below(module, *allowed)] == []
 
 
-def test_the_core_and_the_certainty_open_print_and_ask_nothing() -> None:
+def test_the_core_and_the_estimate_open_print_and_ask_nothing() -> None:
     assert (
         where(
-            files("oracle/core", "oracle/certainty"),
+            files("oracle/core", "oracle/estimate"),
             lambda node: is_call_of(node, "open", "print", "input", "exec", "eval"),
         )
         == []

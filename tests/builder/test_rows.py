@@ -31,6 +31,7 @@ ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
     "last_good_run": (rows.RunRow, {}),
     "last_failed_run": (rows.RunRow, {}),
     "counts": (rows.CountsRow, {}),
+    "failing": (rows.FailingRow, {}),
     "gaps": (rows.GapRow, {}),
     "left_out": (rows.LeftOutRow, HEIGHTS),
     "spot_line": (rows.SpotLineRow, HEIGHTS),
