@@ -92,6 +92,16 @@ class Settings:
     """Waits between the tries when mempool or electrs does not answer. Example: 5,15,45"""
     oracle_rpc_retry_delays_seconds: tuple[float, ...] = setting((10.0, 10.0), DELAYS)
     """Waits between the tries when Bitcoin Core does not answer. Example: 10,10"""
+    oracle_ca_file: Path | None = setting(None, fields.folder)
+    """Certificates of authorities that are trusted, too, as for servers in one's own house.
+    Example: /etc/ssl/home-ca.pem"""
+    oracle_proxy: Secret | None = setting(None, fields.proxy_url)
+    """Proxy for sources outside this machine and its private network, as Tor for .onion addresses
+    (socks5h:// or http://). Example: socks5h://127.0.0.1:9050"""
+    oracle_quote_min_usd: float = setting(100.0, fields.number(above=0, most=1e12))
+    """An exchange price below this is not believed. Example: 100"""
+    oracle_quote_max_usd: float = setting(100_000_000.0, fields.number(above=0, most=1e12))
+    """An exchange price above this is not believed. Example: 100000000"""
     oracle_quote_max_age_seconds: int = setting(
         DEFAULT_LIMITS.quote_max_age_seconds, fields.integer(1)
     )
@@ -317,6 +327,8 @@ def _compare(name: str, value: Any, earlier: Mapping[str, Any]) -> None:
     wrong."""
     if name == "smtp_host" and value is None and earlier.get("alert_email"):
         raise ValueError("is needed to send mail to ALERT_EMAIL")
+    if name == "oracle_quote_max_usd" and value <= earlier.get("oracle_quote_min_usd", 0):
+        raise ValueError("should be above ORACLE_QUOTE_MIN_USD")
     if name == "utxoracle_max_price_usd" and value <= earlier.get("utxoracle_min_price_usd", 0):
         raise ValueError("should be above UTXORACLE_MIN_PRICE_USD")
     if name == "oracle_sources" and value != (SIMULATED,):

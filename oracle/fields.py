@@ -15,9 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
+from oracle.address import PROXY_SCHEMES, parse_address
 from oracle.masking import MASK
 
-URL = re.compile(r"https?://(\S+@)?(\[[0-9a-fA-F:.]+\]|[^\s/:@?#]+)(:\d+)?(/\S*)?")
 TRUE_WORDS = frozenset({"1", "true", "t", "yes", "y", "on"})
 FALSE_WORDS = frozenset({"0", "false", "f", "no", "n", "off"})
 LONGEST_NUMBER = 40  # characters: Python refuses to read thousands of digits, with another error
@@ -159,9 +159,14 @@ def secret_url(value: str) -> Secret:
     return Secret(_url(value))
 
 
+def proxy_url(value: str) -> Secret:
+    """Read the address of a proxy, which may hold a password."""
+    parse_address(value, PROXY_SCHEMES)
+    return Secret(value)
+
+
 def _url(value: str) -> str:
-    if not URL.fullmatch(value):
-        raise ValueError("should be an address that starts with http:// or https://")
+    parse_address(value)
     return value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from oracle.address import PROXY_SCHEMES, parse_address
 from oracle.calculator import PriceCalculator, UTXOracleCalculator, load_calculator
 from oracle.config import Settings
 from oracle.estimate.limits import Limits
@@ -14,10 +15,12 @@ from oracle.simulated.source import SimulatedSource
 from oracle.sources import BlockSource, QuoteSource
 from oracle.sources.blkfiles import BlkFilesSource
 from oracle.sources.core import CoreSource
-from oracle.sources.esplora import EsploraSource, MempoolQuotes
+from oracle.sources.esplora import EsploraSource
 from oracle.sources.failover import FailoverSource
 from oracle.sources.http import RetryPolicy
+from oracle.sources.quotes import MempoolQuotes, QuoteBounds
 from oracle.tick import TickRules
+from oracle.web import Route
 
 Clock = Callable[[], float]
 SITE_DAYS, WINDOW_DAYS = 15, 2  # how long a new simulated chain has been running
@@ -65,6 +68,7 @@ def open_sources(
         return Sources(FailoverSource([simulated]), simulated, max(1, whole_chain))
     mempool_retry = _retry(settings, settings.oracle_mempool_retry_delays_seconds, is_patient)
     rpc_retry = _retry(settings, settings.oracle_rpc_retry_delays_seconds, is_patient)
+    route = route_of(settings)
     password = settings.bitcoin_rpc_password
     makers: dict[str, Callable[[], BlockSource]] = {
         "core": lambda: CoreSource(
@@ -73,22 +77,40 @@ def open_sources(
             password=password.get_secret_value() if password else None,
             datadir=settings.bitcoin_datadir,
             retry=rpc_retry,
+            route=route,
         ),
         "electrs": lambda: EsploraSource(
-            settings.electrs_url or "", retry=mempool_retry, name="electrs"
+            settings.electrs_url or "", retry=mempool_retry, name="electrs", route=route
         ),
-        "mempool": lambda: EsploraSource(settings.mempool_api_url or "", retry=mempool_retry),
+        "mempool": lambda: EsploraSource(
+            settings.mempool_api_url or "", retry=mempool_retry, route=route
+        ),
         "blkfiles": lambda: BlkFilesSource(settings.bitcoin_datadir or Path()),
     }
     quotes = None
     if settings.mempool_api_url:
-        quotes = MempoolQuotes(settings.mempool_api_url, retry=mempool_retry)
+        quotes = MempoolQuotes(
+            settings.mempool_api_url,
+            clock=clock,
+            bounds=QuoteBounds(settings.oracle_quote_min_usd, settings.oracle_quote_max_usd),
+            retry=mempool_retry,
+            route=route,
+        )
     blocks = FailoverSource([makers[name]() for name in settings.oracle_sources])
     return Sources(blocks, quotes, settings.oracle_first_run_blocks)
 
 
 def _retry(settings: Settings, delays_seconds: tuple[float, ...], is_patient: bool) -> RetryPolicy:
     return RetryPolicy(delays_seconds if is_patient else (), settings.oracle_source_timeout_seconds)
+
+
+def route_of(settings: Settings) -> Route:
+    """Return how servers outside are reached."""
+    proxy = settings.oracle_proxy
+    return Route(
+        parse_address(proxy.get_secret_value(), PROXY_SCHEMES) if proxy else None,
+        settings.oracle_ca_file,
+    )
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -26,7 +26,8 @@ SPOT_MAX_AGE_SECONDS = 2 * 3_600
 class Market:
     """The exchange side of one tick; adds its rows to the tick's batch.
 
-    `quote_problem` is why there is no quote when asking for it failed: the tick goes on without.
+    `quote_problem` is why there is no quote of now, `history_problem` why there is none of earlier
+    times, when asking for it failed: the tick goes on without.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Market:
         self.changed: list[Episode] = []  # started or ended in this tick
         self.comparison: Comparison | None = None
         self.quote_problem: SourceError | None = None
+        self.history_problem: SourceError | None = None
         self.quote_is_stale = False
 
     def compare(
@@ -77,12 +79,26 @@ class Market:
         self._follow_episodes()
 
     def _ask(self, time_unix: int | None) -> Quote | None:
-        if self._quotes is None or self.quote_problem is not None:
+        if self._quotes is None:
             return None
+        return (
+            self._latest(self._quotes) if time_unix is None else self._at(self._quotes, time_unix)
+        )
+
+    def _latest(self, quotes: QuoteSource) -> Quote | None:
         try:
-            return self._quotes.latest() if time_unix is None else self._quotes.at(time_unix)
+            return quotes.latest()
         except SourceError as error:
             self.quote_problem = error
+            return None
+
+    def _at(self, quotes: QuoteSource, time_unix: int) -> Quote | None:
+        if self.history_problem is not None:
+            return None
+        try:
+            return quotes.at(time_unix)
+        except SourceError as error:  # not asked for again in this tick; the quote of now still is
+            self.history_problem = error
             return None
 
     def _record(self, quote: Quote, time_unix: int) -> float | None:

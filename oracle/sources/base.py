@@ -17,6 +17,7 @@ from oracle.errors import (
     SourceSyncingError,
     SourceUnavailableError,
 )
+from oracle.masking import outside
 from oracle.sources import ChainTip, Health, State
 from oracle.sources.networks import NETWORKS
 
@@ -25,6 +26,7 @@ STATES: dict[type[SourceError], State] = {
     SourceRefusedError: "refused",
     SourceUnavailableError: "unreachable",
 }
+SHOWN_CHARACTERS = 100  # of what a server said, in an error
 
 
 class Source:
@@ -86,8 +88,16 @@ class Source:
         raise self._error(
             BadAnswerError,
             f"sent other bytes than those of block {short(block_hash)}",
-            f": {data[:80]!r}",
+            f": {self._said(repr(data[:80]))}",
         )
+
+    def _secrets(self) -> tuple[str, ...]:
+        """Return what the source was told and may echo."""
+        return ()
+
+    def _said(self, text: str) -> str:
+        """Return a text from outside for an error: short, on one line, without our secrets."""
+        return " ".join(outside(text, self._secrets(), SHOWN_CHARACTERS).split())
 
     def _network_by_genesis(self, hash_at: Callable[[int], str]) -> str:
         """Return whose first block this is; "unknown" where there is no block 0, or another one."""

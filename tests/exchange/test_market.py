@@ -117,7 +117,19 @@ def test_a_quote_server_that_fails_is_asked_once_a_run(store):
     for height, time_unix in enumerate(range(NOW - 6000, NOW, 600)):
         made.compare(time_unix, price_row(height, time_unix), (0, 0), is_now=False)
     assert quotes.asked == 1
-    assert str(made.quote_problem) == "down"
+    assert str(made.history_problem) == "down"
+
+
+def test_a_history_that_fails_does_not_cost_the_quote_of_now(store):
+    class NoHistory(NoQuotes):
+        def latest(self) -> Quote | None:
+            return Quote(100_000.0, NOW, self.name)
+
+    made = market(store, NoHistory())
+    made.compare(NOW - 600, price_row(1, NOW - 600), (0, 0), is_now=False)
+    made.compare(NOW, price_row(), (0, 0), is_now=True)
+    assert made.comparison.exchange_usd == 100_000.0
+    assert made.quote_problem is None
 
 
 def test_a_moment_is_recorded_once(store):

@@ -4,8 +4,10 @@ follows."""
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -20,7 +22,9 @@ from oracle.simulated.serialise import header_hash
 from oracle.sources import ChainTip
 from oracle.sources.core import CoreSource
 from oracle.sources.http import RetryPolicy
+from oracle.sources.replies import HASH
 from tests.helpers.fakes import FakeChain, FakeCore, Reply, small_blocks
+from tests.helpers.fakes.core import RpcError
 
 BLOCKS = small_blocks(30, first_height=100)
 PATIENCE = RetryPolicy((10.0, 10.0), 0.3)
@@ -206,6 +210,87 @@ def test_other_bytes_than_the_blocks_are_a_bad_answer(either_node, open_source):
         open_source(either_node).block(header_hash(BLOCKS[0]))
 
 
+# REST is an extra
+
+
+REFUSALS = [
+    Reply(401),
+    Reply(403),
+    Reply(404),
+    Reply(429),
+    Reply(502),
+    Reply(503),
+    Reply(302, headers={"Location": "/elsewhere"}),
+    Reply(200, b"<html>log in</html>", "text/html"),
+    Reply(200, b""),
+    Reply(200, BLOCKS[1]),
+    Reply(200, b"x", headers={"Content-Encoding": "gzip"}),
+    Reply(200, b"0" * 4_000_001),
+]
+
+
+@pytest.mark.parametrize("reply", REFUSALS, ids=lambda reply: f"{reply.status}-{len(reply.body)}")
+def test_where_rest_gives_anything_but_the_block_the_node_is_asked_over_rpc(
+    node, open_source, pauses, reply
+):
+    node.reply_with(reply, only="/rest/")
+    assert open_source(node).block(header_hash(BLOCKS[0])) == BLOCKS[0]
+    assert pauses == []
+
+
+def test_rest_that_hangs_is_given_up(node, open_source):
+    node.hang(only="/rest/")
+    assert open_source(node).block(header_hash(BLOCKS[0])) == BLOCKS[0]
+
+
+def test_rest_that_failed_once_is_not_asked_again(node, open_source):
+    source = open_source(node)
+    for block in BLOCKS[:3]:
+        source.block(header_hash(block))
+    assert sum(path.startswith("/rest/") for path in node.paths) == 1
+
+
+# What error -1 means is in its text
+
+
+def failing(node, monkeypatch, code, text):
+    def fail(*_):
+        raise RpcError(code, text)
+
+    monkeypatch.setattr(node, "_block", fail)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "sentence"),
+    [
+        ("Block not available (pruned data)", BlockNotFoundError, "has pruned"),
+        ("Block not available (not fully downloaded)", BlockNotFoundError, "has not downloaded"),
+        ("Block not found on disk", BlockNotFoundError, "does not have"),
+        ("failed to call Bitcoin RPC", SourceUnavailableError, "in trouble"),
+    ],
+)
+def test_error_minus_1_is_what_its_text_says(node, open_source, monkeypatch, text, kind, sentence):
+    failing(node, monkeypatch, -1, text)
+    with pytest.raises(kind, match=sentence):
+        open_source(node).block(header_hash(BLOCKS[0]))
+
+
+def test_an_error_names_what_the_node_said_in_words(node, open_source):
+    with pytest.raises(BlockNotFoundError) as caught:
+        open_source(node).hashes(130, 130)
+    assert str(caught.value).endswith(
+        "does not have that block (it answered getblockhash 130: Block height out of range, "
+        "error -8)"
+    )
+
+
+def test_an_error_names_a_block_by_the_end_of_its_hash(node, open_source):
+    with pytest.raises(BlockNotFoundError) as caught:
+        open_source(node).block("ab" * 32)
+    assert "ab" * 32 not in str(caught.value)
+    assert "...abababab" in str(caught.value)
+
+
 # When it is not ready
 
 
@@ -253,9 +338,9 @@ def test_a_time_out_is_retried_twice_ten_seconds_apart(node, open_source, pauses
     assert (pauses, caught.value.attempts) == ([10.0, 10.0], 3)
 
 
-def test_an_answer_that_cannot_be_decoded_is_none(node, open_source):
+def test_a_compressed_answer_is_refused(node, open_source):
     node.reply_with(Reply(200, b"no gzip", headers={"Content-Encoding": "gzip"}))
-    with pytest.raises(SourceUnavailableError, match="decompress"):
+    with pytest.raises(BadAnswerError, match="compressed"):
         open_source(node).tip()
 
 
@@ -311,6 +396,57 @@ def test_a_probe_of_a_dead_node_does_not_wait(node, open_source, pauses):
     assert (health.is_reachable, pauses) == (False, [])
 
 
+def test_a_node_that_has_only_the_genesis_block_has_just_begun(open_source):
+    with FakeCore(FakeChain(small_blocks(1))) as node:
+        node.says_initial_download = True
+        with pytest.raises(SourceSyncingError, match="block 0 of 0"):
+            open_source(node).tip()
+
+
+def test_a_node_that_reads_its_files_again_says_reindex(open_source, monkeypatch):
+    with FakeCore(FakeChain(small_blocks(1))) as node:
+        node.says_initial_download = True
+        told = node._chain_info() | {"size_on_disk": 700_000_000_000}
+        monkeypatch.setattr(node, "_chain_info", lambda: told)
+        with pytest.raises(SourceSyncingError, match="reindex"):
+            open_source(node).tip()
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 520])
+def test_trouble_that_passes_is_waited_for(node, open_source, pauses, status):
+    node.fail(status, b"not now", times=1)
+    assert (open_source(node).tip().height, pauses) == (129, [10.0])
+
+
+def test_a_server_that_asks_for_more_time_gets_it(node, open_source, pauses):
+    node.reply_with(Reply(429, headers={"Retry-After": "25"}), times=1)
+    assert (open_source(node).tip().height, pauses) == (129, [25.0])
+
+
+def test_a_server_that_asks_for_a_little_time_gets_the_usual_pause(node, open_source, pauses):
+    node.reply_with(Reply(503, headers={"Retry-After": "1"}), times=1)
+    assert (open_source(node).tip().height, pauses) == (129, [10.0])
+
+
+def test_a_time_to_come_back_may_be_a_date(node, open_source, pauses):
+    dates = {
+        "Date": "Thu, 26 Nov 2026 01:00:00 GMT",
+        "Retry-After": "Thu, 26 Nov 2026 01:00:30 GMT",
+    }
+    node.reply_with(Reply(503, headers=dates), times=1)
+    assert (open_source(node).tip().height, pauses) == (129, [30.0])
+
+
+@pytest.mark.parametrize("text", ["61", "999999999", "9" * 400, "soon", "-5", ""])
+def test_a_server_that_asks_for_too_much_time_or_nonsense_does_not_hold_a_run(
+    node, open_source, pauses, text
+):
+    node.reply_with(Reply(429, headers={"Retry-After": text}))
+    with pytest.raises(SourceUnavailableError):
+        open_source(node).tip()
+    assert max(pauses, default=0.0) <= 10.0
+
+
 # When it says no, or nonsense
 
 
@@ -355,7 +491,71 @@ def test_a_chain_info_without_its_parts_is_a_bad_answer(node, open_source, info)
 
 def test_an_unknown_method_is_a_bad_answer(node, open_source):
     with pytest.raises(BadAnswerError, match="Method not found"):
-        open_source(node)._call("getnothing")
+        open_source(node)._call("getnothing", (), HASH, 1000)
+
+
+INFO = {"chain": "main", "blocks": 129, "headers": 129, "bestblockhash": "00" * 32}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"blocks": 2**31},
+        {"blocks": 10**400},
+        {"blocks": -1},
+        {"blocks": 1.5},
+        {"blocks": "129"},
+        {"headers": 2**63},
+        {"bestblockhash": "AB" * 32},
+        {"bestblockhash": "00" * 32 + "\n"},
+        {"bestblockhash": ["00" * 32]},
+        {"chain": "../../etc"},
+        {"chain": "<script>"},
+        {"chain": 7},
+        {"initialblockdownload": "no"},
+    ],
+    ids=str,
+)
+def test_a_chain_info_beyond_its_bounds_is_a_bad_answer(node, open_source, wrong):
+    node.fail(200, json.dumps([{"id": 0, "result": INFO | wrong}]).encode())
+    with pytest.raises(BadAnswerError, match="is this Bitcoin Core"):
+        open_source(node).tip()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'[{"id": 0, "result": %s}]' % (b"9" * 5000),
+        b'[{"id": [0], "result": 5}]',
+        b'[{"id": 0, "result": NaN}]',
+        b'[{"id": 0, "result": "\\ud800"}]',
+        b"\xff\xfe[]",
+    ],
+    ids=["deep", "long", "list-id", "nan", "surrogate", "utf-16"],
+)
+def test_json_that_should_not_be_is_a_bad_answer(node, open_source, body):
+    node.fail(200, body)
+    with pytest.raises(BadAnswerError):
+        open_source(node).tip()
+
+
+def test_a_character_set_that_decompresses_is_not_heeded(node, open_source):
+    node.fail(200, b"[]", kind="application/json; charset=zlib")
+    with pytest.raises(BadAnswerError):
+        open_source(node).tip()
+
+
+def test_an_answer_longer_than_its_hashes_can_be_is_cut_off(node, open_source):
+    node.fail(200, b" " * 30_000)
+    with pytest.raises(BadAnswerError, match="more bytes"):
+        open_source(node).hashes(100, 110)
+
+
+def test_a_forbidden_call_is_named(node, open_source):
+    node.fail(403)
+    with pytest.raises(SourceRefusedError, match=r"call getblockhash.*rpcwhitelist"):
+        open_source(node).hashes(100, 110)
 
 
 # Passwords
@@ -406,6 +606,44 @@ def test_a_cookie_that_stays_wrong_is_refused(node, open_source, tmp_path):
     (tmp_path / ".cookie").write_text("__cookie__:old")
     with pytest.raises(SourceRefusedError, match="cookie"):
         open_source(node, user=None, password=None, datadir=tmp_path).tip()
+
+
+def test_without_cookie_and_password_that_is_what_is_said(node, open_source, tmp_path):
+    source = open_source(node, user=None, password=None, datadir=tmp_path)
+    with pytest.raises(SourceRefusedError, match=r"there is none: .*server=1.*no .*\.cookie"):
+        source.tip()
+
+
+def test_a_data_folder_that_is_not_there_is_named(node, open_source, tmp_path):
+    source = open_source(node, user=None, password=None, datadir=tmp_path / "nowhere")
+    with pytest.raises(SourceRefusedError, match="nowhere does not exist here"):
+        source.tip()
+
+
+def test_a_wrong_password_of_bitcoin_conf_is_told_apart(node, open_source, tmp_path):
+    (tmp_path / "bitcoin.conf").write_text("rpcuser=x\nrpcpassword=y")
+    source = open_source(node, user=None, password=None, datadir=tmp_path)
+    with pytest.raises(SourceRefusedError, match=r"rpcpassword of its bitcoin\.conf"):
+        source.tip()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_configuration_that_may_not_be_read_names_the_user(open_source, tmp_path):
+    (tmp_path / "bitcoin.conf").write_text("rpcport=1")
+    (tmp_path / "bitcoin.conf").chmod(0)
+    source = CoreSource(datadir=tmp_path, retry=PATIENCE)
+    with pytest.raises(SourceRefusedError, match=r"bitcoin\.conf cannot be read by user \w+"):
+        source.tip()
+    source.close()
+
+
+@pytest.mark.parametrize("word", ["Ab/cd+ef=", "a#b", "a?b", "a@b", "a:b", "a%40b", "pä"])
+def test_any_password_may_stand_in_the_url(chain, word):
+    with FakeCore(chain, user="me", password=unquote(word)) as node:
+        address = node.url.replace("http://", f"http://me:{word}@")
+        source = CoreSource(address, retry=PATIENCE)
+        assert source.tip().height == 129
+        source.close()
 
 
 def test_the_password_of_bitcoin_conf_is_used(node, tmp_path):

@@ -148,8 +148,8 @@ def test_a_backend_without_esplora_serves_raw_blocks(chain, open_source, backend
 
 def test_which_prefix_answers_is_found_out_once(backend, open_source):
     source = open_source(backend)
-    source.tip()
     source.block(HASHES[0])
+    source.block(HASHES[1])
     assert backend.paths.count("/api/v1/blocks/tip/hash") == 1
 
 
@@ -174,25 +174,59 @@ def test_a_backend_that_leaves_the_block_routes_out_names_the_setting(chain, ope
         open_source(server).tip()
 
 
+@pytest.mark.parametrize("kind", [FakeMempoolBackend, FakeMempoolFrontend])
+def test_a_backend_that_serves_prices_only_is_as_it_should_be(chain, open_source, kind):
+    with kind(chain, backend="esplora") as server:
+        health = open_source(server).probe()
+    assert (health.is_reachable, health.state, health.tip_height) == (True, "prices_only", None)
+
+
 # Tips that disagree
 
 
-def test_a_backend_whose_counter_lags_gives_the_block_it_has_counted(backend, open_source):
-    backend.known_tip = 131
-    assert open_source(backend).tip() == ChainTip(131, HASHES[31])
+@pytest.mark.parametrize("counted", [100, 117, 131, 138, 140, 141, 150, 200])
+def test_a_backend_whose_counter_is_wrong_gives_the_tip_of_its_node(backend, open_source, counted):
+    backend.known_tip = counted
+    assert open_source(backend).tip() == ChainTip(139, HASHES[-1])
 
 
-def test_a_counter_below_zero_is_not_ready(backend, open_source):
-    backend.known_tip = -1
-    with pytest.raises(SourceUnavailableError, match="does not know its height yet"):
-        open_source(backend).tip()
+@pytest.mark.parametrize("counted", [131, 150])
+def test_a_backend_that_lags_behind_its_node_is_told_why_that_may_be(backend, open_source, counted):
+    backend.known_tip = counted
+    health = open_source(backend).probe()
+    assert (health.state, health.tip_height) == ("ok", 139)
+    assert "lags behind its node" in health.advice[0]
+    assert "txindex=1" in health.advice[0]
 
 
-def test_a_backend_that_does_not_know_its_tip_yet_is_retried(backend, open_source, pauses):
-    backend.known_tip = 0
-    with pytest.raises(SourceUnavailableError, match="not ready") as caught:
-        open_source(backend).tip()
-    assert (pauses, caught.value.attempts) == ([5.0, 15.0, 45.0], 4)
+@pytest.mark.parametrize("counted", [0, -1])
+def test_a_backend_that_has_not_counted_yet_gives_the_tip_of_its_node(open_source, pauses, counted):
+    with FakeMempoolBackend(FakeChain(small_blocks(13))) as backend:
+        backend.known_tip = counted
+        assert open_source(backend).tip().height == 12
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    "height", ["9" * 5000, "2147483648", "-1", "1e5", "\u00b2", "\u0664", "0x10", "<html>", ""]
+)
+def test_a_counter_that_is_none_is_not_believed(electrs, open_source, height):
+    electrs.fail(200, height.encode(), only="/tip/height")
+    with FakeElectrs(FakeChain(small_blocks(3))) as server:
+        server.fail(200, height.encode(), only="/tip/height")
+        assert open_source(server).tip().height == 2
+
+
+def test_a_server_that_has_every_height_is_not_followed_for_ever(electrs, open_source):
+    electrs.fail(200, b"ab" * 32, only="/block-height/")
+    with pytest.raises(SourceUnavailableError, match="changes its newest block"):
+        open_source(electrs).tip()
+    assert len(electrs.paths) < 200
+
+
+def test_a_block_that_comes_between_two_questions_is_asked_for_again(electrs, chain, open_source):
+    electrs.fail(200, HASHES[-2].encode(), times=2, only="/tip/hash")  # the first finds the prefix
+    assert open_source(electrs).tip() == ChainTip(139, HASHES[-1])
 
 
 # What it has not
@@ -297,6 +331,20 @@ def test_a_site_that_wants_a_password_refuses(electrs, open_source):
     electrs.fail(401)
     with pytest.raises(SourceRefusedError):
         open_source(electrs).tip()
+
+
+def test_a_site_that_wants_a_password_names_the_setting_of_its_own(electrs, open_source):
+    electrs.fail(401)
+    with pytest.raises(SourceRefusedError, match="MEMPOOL_API_URL") as caught:
+        open_source(electrs).tip()
+    assert "BITCOIN_RPC" not in str(caught.value)
+
+
+def test_an_electrum_port_is_recognised(monkeypatch):
+    source = EsploraSource("http://127.0.0.1:50001", name="electrs", retry=RetryPolicy((), 0.3))
+    with pytest.raises(SourceUnavailableError, match=r"Electrum port.*ELECTRS_URL"):
+        source.tip()
+    source.close()
 
 
 def test_a_failure_that_passes_is_not_seen(server, open_source, pauses):

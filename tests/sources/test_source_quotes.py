@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from oracle.errors import BadAnswerError, SourceUnavailableError
-from oracle.sources.esplora import MempoolQuotes
+from oracle.errors import BadAnswerError, NoQuoteError, SourceTimeoutError, SourceUnavailableError
 from oracle.sources.http import RetryPolicy
-from tests.helpers.fakes import FakeChain, FakeMempoolBackend, FakeMempoolFrontend, small_blocks
+from oracle.sources.quotes import MempoolQuotes, QuoteBounds
+from tests.helpers.fakes import (
+    FakeChain,
+    FakeMempoolBackend,
+    FakeMempoolFrontend,
+    Reply,
+    small_blocks,
+)
 
 NOW = 1_760_500_000
 GOOD = {"time": NOW, "USD": 111652, "EUR": 95800, "JPY": -1}
@@ -30,7 +37,9 @@ def open_quotes() -> Iterator[Open]:
 
     def open_it(url: str, **settings: object) -> MempoolQuotes:
         opened.append(
-            MempoolQuotes(url, retry=RetryPolicy((5.0,), 0.3, lambda _: None), **settings)
+            MempoolQuotes(
+                url, clock=lambda: NOW, retry=RetryPolicy((5.0,), 1.0, lambda _: None), **settings
+            )
         )
         return opened[-1]
 
@@ -79,7 +88,72 @@ def test_any_address_of_a_frontend_will_do(open_quotes, path):
 )
 def test_what_is_not_a_positive_price_with_a_time_is_no_quote(backend, quotes, prices):
     backend.prices = prices
-    assert quotes.latest() is None
+    with pytest.raises(NoQuoteError):
+        quotes.latest()
+
+
+@pytest.mark.parametrize(
+    ("prices", "reason"),
+    [
+        ({"time": NOW * 1000, "USD": 111652}, "ahead"),
+        ({"time": NOW + 901, "USD": 111652}, "ahead"),
+        ({"time": 1e300, "USD": 111652}, "ahead"),
+        ({"time": 10**300, "USD": 111652}, "ahead"),
+        ({"time": 1_230_767_999, "USD": 111652}, "before 2009"),
+        ({"time": NOW, "USD": 99.99}, "ORACLE_QUOTE_MIN_USD"),
+        ({"time": NOW, "USD": 1e-300}, "ORACLE_QUOTE_MIN_USD"),
+        ({"time": NOW, "USD": 100_000_001}, "ORACLE_QUOTE_MAX_USD"),
+        ({"time": NOW, "USD": 10**400}, "ORACLE_QUOTE_MAX_USD"),
+        ({"time": NOW, "USD": 1e308}, "ORACLE_QUOTE_MAX_USD"),
+        ({"time": NOW, "USD": -1}, "price feed"),
+    ],
+)
+def test_a_quote_that_cannot_be_is_none_and_says_why(backend, quotes, prices, reason):
+    backend.prices = prices
+    with pytest.raises(NoQuoteError, match=reason):
+        quotes.latest()
+
+
+@pytest.mark.parametrize("ahead_seconds", [1, 900])
+def test_clocks_may_differ_by_a_quarter_of_an_hour(backend, quotes, ahead_seconds):
+    backend.prices["time"] = NOW + ahead_seconds
+    assert quotes.latest().quoted_at_unix == NOW + ahead_seconds
+
+
+@pytest.mark.parametrize("eur", [10**400, 1e300, -5, "5", None, [], True])
+def test_another_currency_that_cannot_be_is_left_out(backend, quotes, eur):
+    backend.prices["EUR"] = eur
+    assert quotes.latest().currencies == {"USD": 111652.0}
+
+
+def test_what_is_no_currency_is_left_out(backend, quotes):
+    backend.prices |= {"eur": 5, "LONG": 5, "\u00c9UR": 5, "": 5}
+    assert quotes.latest().currencies == {"USD": 111652.0, "EUR": 95800.0}
+
+
+def test_which_prices_are_believed_is_a_setting(backend, open_quotes):
+    believing = open_quotes(backend.url, bounds=QuoteBounds(1.0, 100_000.0))
+    with pytest.raises(NoQuoteError):
+        believing.latest()
+
+
+def test_a_compressed_answer_is_refused(backend, quotes):
+    body = gzip.compress(b" " * 10_000_000 + b"{}")
+    backend.reply_with(Reply(200, body, headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(BadAnswerError, match="compressed"):
+        quotes.latest()
+
+
+def test_an_answer_that_is_too_long_is_cut_off(backend, quotes):
+    backend.fail(200, b" " * 1_000_001)
+    with pytest.raises(BadAnswerError, match="more bytes"):
+        quotes.latest()
+
+
+def test_an_answer_that_drips_is_given_up_when_its_time_is_over(backend, quotes):
+    backend.drip(b" " * 1000, 0.1)
+    with pytest.raises(SourceTimeoutError, match="does not answer within 1 s"):
+        quotes.latest()
 
 
 def test_an_old_price_is_given_with_its_old_time(backend, quotes):
