@@ -1,7 +1,9 @@
 """What reading blocks costs, as ratios in one run: `python -m benchmarks.reading [--blocks N]`.
 
 - reading: raw blocks of 3,000 transactions each to verified eligible outputs
-- hashing: the double SHA-256 of the same transactions and merkle trees alone
+- without the witness: parsing that does not hash the witnesses, as for the node's own block files
+- hashing: the double SHA-256 of the same transactions, without and with witness, and both merkle
+  trees, alone
 - pricing: the price from some 65,000 eligible outputs
 
 Machines are shared and noisy: each block is read and hashed in turns, and of each the fastest of a
@@ -16,19 +18,22 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 
-from oracle.core.block import merkle_root, parse_block
+from oracle.core.block import parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
 from oracle.core.price import price_window
 from oracle.core.window import form_window
+from oracle.core.wire import merkle_root
 from oracle.simulated.chain import SimulatedChain
 from oracle.simulated.market import SimulationSettings
 
 TARGET_READING, TARGET_PRICING, OUTPUTS = 3.0, 1 / 20, 65_000
 
 
-def hash_all(transactions: list[bytes]) -> None:
-    """Hash transactions and their merkle tree, and nothing else."""
-    merkle_root([sha256(sha256(data).digest()).digest() for data in transactions])
+def hash_all(*ways: list[bytes]) -> None:
+    """Hash transactions and their merkle tree, and nothing else; once without witness, once
+    with."""
+    for transactions in ways:
+        merkle_root([sha256(sha256(data).digest()).digest() for data in transactions])
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -45,11 +50,13 @@ def main() -> None:
     chain = SimulatedChain(SimulationSettings(transactions_per_block=3000))
     recent = RecentTxids()
     facts: list[BlockFacts] = []
-    reading = parsing = hashing = 0.0
+    reading = parsing = hashing = bare = 0.0
     transactions = size_bytes = 0
     for height in range(chain.settings.first_height, chain.settings.first_height + options.blocks):
         raw = chain.block(height)
-        stripped = [transaction.stripped for transaction in chain.transactions(height)]
+        transactions_here = chain.transactions(height)
+        stripped = [transaction.stripped for transaction in transactions_here]
+        whole = [transaction.raw for transaction in transactions_here]
         block = parse_block(raw)
         times = []
         gc.disable()
@@ -60,10 +67,15 @@ def main() -> None:
                     block, height, digest
                 )
             )
-            times.append((parse, rest, seconds(lambda stripped=stripped: hash_all(stripped))))
+            unhashed = seconds(lambda raw=raw: parse_block(raw, hashes_witness=False))
+            hashes = seconds(lambda stripped=stripped, whole=whole: hash_all(stripped, whole))
+            times.append((parse, rest, hashes, unhashed))
         gc.enable()
-        parse, rest, hashes = (min(column) for column in zip(*times, strict=True))
-        reading, parsing, hashing = reading + parse + rest, parsing + parse, hashing + hashes
+        parse, rest, hashes, unhashed = (min(column) for column in zip(*times, strict=True))
+        reading += parse + rest
+        parsing += parse
+        hashing += hashes
+        bare += unhashed
         facts.append(digest_block(block, height, recent))
         transactions, size_bytes = transactions + len(block.txids), size_bytes + len(raw)
     needed = next(
@@ -83,6 +95,7 @@ def main() -> None:
     print(
         f"  of it parsing and verifying: {parsing / reading:.0%}; the rest is digesting to outputs"
     )
+    print(f"  parsing with the witnesses hashed: {parsing / bare:.2f} x parsing without")
     print(f"hashing {1e3 * hashing / blocks:7.2f} ms a block")
     print(
         f"pricing {1e3 * pricing:7.2f} ms for {outputs:,} outputs, {share:.4f} x reading 144 blocks"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle.core.block import OP_RETURN, Rule, first_broken_rule
+from oracle.core.block import OP_RETURN_CODE, Rule, first_broken_rule
 from oracle.core.eligible import is_round_btc
 from oracle.core.params import PARAMETERS as P
 from oracle.core.params import SATS_PER_BTC
@@ -62,7 +62,7 @@ class Dialect:
             if "hex" not in script and isinstance(script.get("asm"), str):
                 return str(script["asm"]).startswith("OP_RETURN")
             script = _get(script, "hex", f"{where}.scriptPubKey")
-        return _hex_bytes(script, where)[:1] == bytes([OP_RETURN])
+        return _hex_bytes(script, where)[:1] == bytes([OP_RETURN_CODE])
 
 
 CORE = Dialect(

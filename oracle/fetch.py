@@ -15,7 +15,7 @@ from oracle.core.block import Block, parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
 from oracle.core.wire import HEADER_BYTES, Header, parse_header
 from oracle.errors import BlockNotFoundError, NoDataError, ParseError, RequestError
-from oracle.sources import BlockSource
+from oracle.sources import BlockSource, blkfiles
 from oracle.sources.networks import NETWORKS
 
 FETCH_AHEAD = 3  # blocks fetched, one after the other, while one is read
@@ -58,13 +58,19 @@ def read_blocks(
 
 
 def read_block(source: BlockSource, height: int, block_hash: str) -> tuple[Block, str]:
-    """Fetch and verify one block; say which source served it."""
+    """Fetch and verify one block; say which source served it.
+
+    A server's witnesses are compared with what the block commits to; the files of one's own node
+    were by the node.
+    """
     data, served_by = source.block(block_hash), source.name
+    is_server = served_by != blkfiles.NAME
     try:
-        return parse_block(data, expected_hash=block_hash, height=height), served_by
+        block = parse_block(data, expected_hash=block_hash, height=height, hashes_witness=is_server)
     except ParseError as error:
         problem = f"{error.problem} (from {served_by})"
         raise type(error)(problem, block=error.block, offset=error.offset) from error
+    return block, served_by
 
 
 @dataclass(frozen=True, slots=True)

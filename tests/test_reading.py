@@ -25,6 +25,7 @@ from oracle.simulated.serialise import (
     serialize_transaction,
 )
 from oracle.sources import ChainTip
+from tests.helpers import plain_blocks as plain
 from tests.helpers.fakes import small_blocks
 
 FIRST = 100
@@ -98,6 +99,26 @@ def test_each_block_says_who_served_it(source: ListSource) -> None:
         name
         for _, name in read_blocks(source, source.hashes(FIRST, FIRST + 5), FIRST, RecentTxids())
     } == {"a list"}
+
+
+def without_witnesses(data: bytes) -> bytes:
+    """Return a block as a source sends it that leaves out all witnesses but the coinbase's."""
+    header, (coinbase, *others) = plain.read_block(data)
+    return header + plain.counted([coinbase.raw, *(other.stripped for other in others)])
+
+
+def test_a_block_whose_witnesses_a_server_left_out_is_refused(source: ListSource) -> None:
+    hashes = source.hashes(FIRST, FIRST)
+    source.by_hash[hashes[0]] = without_witnesses(BLOCKS[0])
+    with pytest.raises(VerificationError, match=r"not those that it commits to \(from a list\)"):
+        list(read_blocks(source, hashes, FIRST, RecentTxids()))
+
+
+def test_the_witnesses_of_the_nodes_own_files_are_not_hashed_again(source: ListSource) -> None:
+    hashes = source.hashes(FIRST, FIRST)
+    source.by_hash[hashes[0]] = without_witnesses(BLOCKS[0])
+    source.name = "blk-files"
+    assert len(list(read_blocks(source, hashes, FIRST, RecentTxids()))) == 1
 
 
 def test_no_blocks_are_no_question(source: ListSource) -> None:

@@ -12,17 +12,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
-from operator import eq
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oracle.core.params import PARAMETERS as P
-from oracle.core.wire import HEADER_BYTES, Header, parse_header, read_compact_size
+from oracle.core.wire import HEADER_BYTES, Header, merkle_root, parse_header, read_compact_size
+from oracle.core.witness import witness_problem
 from oracle.errors import ParseError, VerificationError
 
-MIN_TRANSACTION_BYTES, MIN_INPUT_BYTES, MIN_OUTPUT_BYTES = 60, 41, 9
-OP_RETURN = 0x6A
+MIN_TRANSACTION_BYTES = 60  # one input and one output without scripts
+MIN_INPUT_BYTES = 41  # outpoint, an empty script's size, sequence
+MIN_OUTPUT_BYTES = 9  # value, an empty script's size
+OP_RETURN_CODE = 0x6A  # a script that begins with it can never be spent
 COINBASE_PREVOUT = bytes(32) + b"\xff\xff\xff\xff"
 
 
@@ -56,7 +58,11 @@ class Block:
 
 
 def parse_block(
-    data: bytes, *, expected_hash: str | None = None, height: int | str | None = None
+    data: bytes,
+    *,
+    expected_hash: str | None = None,
+    height: int | str | None = None,
+    hashes_witness: bool = True,
 ) -> Block:
     """Parse and verify one block as on the wire (with or without witness).
 
@@ -64,10 +70,12 @@ def parse_block(
         data: the block, nothing before or behind it.
         expected_hash: the hash that was asked for, display order; None when it is not known.
         height: only for error texts; any name of the block will do.
+        hashes_witness: compare the witnesses with the commitment to them, which nearly doubles the
+            hashing; else only that both are there.
 
     Raises:
         ParseError: the bytes are not one block; carries the height (or hash) and the offset.
-        VerificationError: hash, target or merkle root is not what it must be.
+        VerificationError: hash, target, merkle root or witness is not what it must be.
     """
     name = height if height is not None else expected_hash
     header = parse_header(data, block=name)
@@ -81,31 +89,28 @@ def parse_block(
         )
     block = Block(header, len(data))
     try:
-        _read_transactions(data, block)
+        starts = _read_transactions(data, block)
     except IndexError:
         raise ParseError("the bytes end in the middle", block=name, offset=len(data)) from None
     except ParseError as error:
         raise ParseError(error.problem, block=name, offset=error.offset) from None
+    _verify_transactions(data, block, starts, name, hashes_witness)
+    return block
+
+
+def _verify_transactions(
+    data: bytes, block: Block, starts: list[int], name: int | str | None, hashes_witness: bool
+) -> None:
     root, is_mutated = merkle_root(block.txids)
-    if root[::-1].hex() != header.merkle_root:
+    if root[::-1].hex() != block.header.merkle_root:
         raise VerificationError(
             "its transactions do not give the merkle root", block=name, offset=36
         )
     if is_mutated:  # CVE-2012-2459: doubled transactions give the same root as the true block
         raise VerificationError("its merkle tree repeats transactions", block=name, offset=36)
-    return block
-
-
-def merkle_root(leaves: list[bytes]) -> tuple[bytes, bool]:
-    """Return the merkle root of at least one leaf, and whether two real neighbours are equal."""
-    level, is_mutated = leaves, False
-    while len(level) > 1:
-        left, right = level[::2], level[1::2]
-        is_mutated = is_mutated or any(map(eq, left, right))
-        if len(left) > len(right):
-            right.append(left[-1])
-        level = [sha256(sha256(a + b).digest()).digest() for a, b in zip(left, right, strict=True)]
-    return level[0], is_mutated
+    problem = witness_problem(data, block.header, starts, block.txids, is_hashed=hashes_witness)
+    if problem:
+        raise VerificationError(problem, block=name, offset=starts[0])
 
 
 def first_broken_rule(inputs: int, outputs: int, is_coinbase: bool, has_op_return: bool) -> Rule:
@@ -134,14 +139,17 @@ def _count(data: bytes, position: int, min_bytes: int) -> tuple[int, int]:
     return count, behind
 
 
-def _read_transactions(data: bytes, block: Block) -> None:  # noqa: PLR0912, PLR0915 - the hot path is one loop
+def _read_transactions(data: bytes, block: Block) -> list[int]:  # noqa: PLR0912, PLR0915 - the hot path is one loop
+    """Read all transactions into the block; return where each begins."""
     max_inputs, max_witness_bytes = P.max_inputs, P.max_witness_bytes
     txids, seen, left_out = block.txids, set[bytes](), block.left_out
+    starts: list[int] = []
     values_at: list[int] = []  # where the values of payments stand
     all_outputs = 0
     transactions, position = _count(data, HEADER_BYTES, MIN_TRANSACTION_BYTES)
     for _ in range(transactions):
         start = position
+        starts.append(start)
         body = position = start + 4
         is_segwit = data[body] == 0
         if is_segwit:
@@ -175,7 +183,7 @@ def _read_transactions(data: bytes, block: Block) -> None:  # noqa: PLR0912, PLR
             position += 9
             if size >= 0xFD:
                 size, position = read_compact_size(data, position - 1)
-            if size and data[position] == OP_RETURN:
+            if size and data[position] == OP_RETURN_CODE:
                 has_op_return = True
             position += size
         witness, largest_witness = position, 0
@@ -229,3 +237,4 @@ def _read_transactions(data: bytes, block: Block) -> None:  # noqa: PLR0912, PLR
     block.payment_sats = value_bytes.view("<u8").reshape(-1)
     if position != len(data):
         raise ParseError(f"{len(data) - position} bytes are left over", offset=position)
+    return starts

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import eq
 
 from oracle.errors import ParseError
 
@@ -21,6 +22,18 @@ _SHORTEST = (0xFD, 0x10000, 0x1_0000_0000)
 def sha256d(data: bytes) -> bytes:
     """Return the double SHA-256 of bytes, in internal order."""
     return sha256(sha256(data).digest()).digest()
+
+
+def merkle_root(leaves: list[bytes]) -> tuple[bytes, bool]:
+    """Return the merkle root of at least one leaf, and whether two real neighbours are equal."""
+    level, is_mutated = leaves, False
+    while len(level) > 1:
+        left, right = level[::2], level[1::2]
+        is_mutated = is_mutated or any(map(eq, left, right))
+        if len(left) > len(right):
+            right.append(left[-1])
+        level = [sha256(sha256(a + b).digest()).digest() for a, b in zip(left, right, strict=True)]
+    return level[0], is_mutated
 
 
 def read_compact_size(data: bytes, position: int) -> tuple[int, int]:

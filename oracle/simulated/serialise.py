@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
-from oracle.core.block import merkle_root
-from oracle.core.wire import HEADER_BYTES, sha256d
+from oracle.core.wire import HEADER_BYTES, merkle_root, sha256d
 
 REGTEST_BITS = 0x207FFFFF  # the easiest target: a nonce is found at the second try
 BLOCK_VERSION = 0x20000000  # BIP9 with no bit set

@@ -22,6 +22,7 @@ from oracle.sources.bitcoin_conf import NodeFolder
 from oracle.sources.networks import NETWORKS
 
 MAGICS = {bytes.fromhex(network.magic): network.name for network in NETWORKS}
+NAME = "blk-files"
 KEY_BYTES = 8
 HEAD_BYTES = 8 + HEADER_BYTES  # magic and size come first
 MAX_BLOCK_BYTES = 4_000_000
@@ -41,7 +42,7 @@ class BlkFilesSource(Source):
     """The blk files of a data folder (or of a folder that holds them itself)."""
 
     def __init__(self, datadir: Path) -> None:
-        super().__init__("blk-files", str(datadir))
+        super().__init__(NAME, str(datadir))
         folders = (*NodeFolder(datadir).blocks_folders(), datadir)
         self._paths = next(
             filter(None, (sorted(folder.glob("blk*.dat")) for folder in folders)), []

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from oracle.core.block import Rule, merkle_root, parse_block
+from oracle.core.block import Rule, parse_block
+from oracle.core.wire import merkle_root
 from oracle.errors import ParseError, VerificationError
 from oracle.simulated.serialise import (
     build_block,

@@ -189,8 +189,9 @@ def test_a_parent_that_is_itself_left_out_counts_as_seen() -> None:
 
 
 def test_a_spend_of_this_blocks_coinbase_is_left_out() -> None:
-    child = child_of(coinbase_transaction(HEIGHT))
-    data = build_block("0" * 64, 1, [coinbase_transaction(HEIGHT), child])
+    # without a commitment, which would have to cover the transaction that spends it
+    coinbase = serialize_transaction([(COINBASE_MARKER, b"")], PAIR)
+    data = build_block("0" * 64, 1, [coinbase, child_of(coinbase)])
     assert digest_block(parse_block(data), HEIGHT, RecentTxids()).left_out[Rule.SAME_WINDOW] == 1
 
 

@@ -208,6 +208,27 @@ def resealed(data: bytes) -> bytes:
     return sealed(data[80:], [transaction.txid for transaction in transactions])
 
 
+def is_witness_proven(
+    header: bytes, transactions: list[Transaction], is_hashed: bool = True
+) -> bool:
+    """Tell whether the coinbase commits to the witnesses (BIP141); chains at the regtest target may
+    leave it."""
+    is_made = header[72:76] == struct.pack("<I", 0x207F_FFFF)
+    coinbase = transactions[0]
+    scripts = [output.script for output in coinbase.outputs]
+    commitments = [s[6:38] for s in scripts if s[:6].hex() == "6a24aa21a9ed" and len(s) >= 38]
+    has_witness = any(transaction.is_segwit for transaction in transactions)
+    if not commitments:
+        return is_made or not has_witness
+    reserved = coinbase.inputs[0].witness
+    if not has_witness or len(reserved) != 1 or len(reserved[0]) != 32:
+        return False
+    if not is_hashed or (is_made and commitments[-1] == bytes(32)):
+        return True
+    wtxids = [bytes(32)] + [double_sha256(transaction.raw) for transaction in transactions[1:]]
+    return double_sha256(merkle_root(wtxids) + reserved[0]) == commitments[-1]
+
+
 # --- The rules as published ---------------------------------
 
 
