@@ -1,7 +1,8 @@
 # make site   set everything up and build the site (simulated until a node is configured)
 # make test   set everything up, tests included, and run the whole gate
+# make docs   write the tables of docs/api.md anew, out of the types of the public files
 # make lock   bring the pinned Python packages up to date
-.PHONY: site preview test lint lock benchmark benchmark-short accuracy clean
+.PHONY: site preview test lint docs lock benchmark benchmark-short accuracy clean
 .DEFAULT_GOAL := site
 BIN := .venv/bin
 
@@ -22,6 +23,10 @@ lint:
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+
+docs:
+	@.ci/setup test
+	$(BIN)/python -m builder.api.reference docs/api.md
 
 lock:
 	@.ci/setup test

@@ -122,7 +122,7 @@ ENDPOINTS = (
         "JSON",
         "The record over a range of time, as columns of equal length, oldest first",
         "history",
-        more="24h and 7d: one entry a tick. 30d, 1y and all: one block after the other, thinned: "
+        more="24h and 7d: one entry a tick. 30d, 1y and all: the same per block, thinned: "
         "of each hour, six hours or day the last block with a valid price and the last without "
         "one. `thinning` says the rule, `is_valid` marks the points. Prices to the cent.",
         parameters=(RANGE,),

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from builder.api.contract import openapi, schemas
 from builder.api.endpoints import REFUSALS
+from builder.api.reference import TABLES, with_tables
 from builder.site import Output, build_site
 from oracle.record.reader import Reader
 from tests.helpers.circumstances import context
@@ -122,6 +123,12 @@ def test_an_unknown_key_is_refused_by_the_schema(site: Site) -> None:
 
 def test_the_description_of_the_api_is_valid() -> None:
     validate(openapi("https://price.example.org"))
+
+
+def test_the_tables_of_the_documentation_are_what_the_types_say() -> None:
+    text = (Path(__file__).parents[2] / "docs/api.md").read_text()
+    assert text == with_tables(text)
+    assert set(re.findall(r"<!-- table: (\w+) -->", text)) == set(TABLES)
 
 
 def test_every_refusal_of_nginx_is_described_in_its_words() -> None:

@@ -69,7 +69,13 @@ class Head(TypedDict):
     ]
     network: Annotated[str, about("main, test, testnet4, signet, regtest or simulated")]
     is_demo: Annotated[bool, about("true when the blocks are simulated: no real prices")]
-    algorithm_version: Annotated[str, about("changes whenever a published price would")]
+    algorithm_version: Annotated[
+        str,
+        about(
+            "which calculator made the newest price in this file, earlier ones may be of another; "
+            "in a file without prices the one in force; changes whenever a published price would"
+        ),
+    ]
 
 
 class Block(TypedDict):
