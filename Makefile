@@ -2,7 +2,7 @@
 # make test   set everything up, tests included, and run the whole gate
 # make docs   write the tables of docs/api.md anew, out of the types of the public files
 # make lock   bring the pinned Python packages up to date
-.PHONY: site preview test lint docs lock benchmark benchmark-short accuracy clean
+.PHONY: site preview test test-slow test-hours lint docs lock benchmark benchmark-short accuracy clean
 .DEFAULT_GOAL := site
 BIN := .venv/bin
 
@@ -31,6 +31,26 @@ docs:
 lock:
 	@.ci/setup test
 	.ci/lock
+
+# What the suite leaves out, each where its means are there: the cases of the shared folder, a real
+# bitcoind (BITCOIND=/path/to/it), a booted machine, containers.
+test-slow:
+	@.ci/setup test
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "cases or real_node or booted or containers"
+
+# The suite at odd moments, under Debian's faketime; HOURS_TESTS="tests/deploy ..." names a part.
+# Browsers and processes that are told a time of their own (tests/helpers/clock.py) keep theirs.
+HOURS_TESTS ?= tests
+HOURS := "2026-11-26 00:05:00" "2026-11-26 12:00:00" "2026-11-26 23:58:00" \
+	"2028-02-29 12:00:00" "2027-12-31 23:58:00"
+test-hours:
+	@.ci/setup test
+	@for moment in $(HOURS); do \
+		echo "== $$moment UTC"; \
+		TZ=UTC FAKETIME_DONT_FAKE_MONOTONIC=1 faketime "$$moment" \
+			$(BIN)/python -m pytest -q -n 2 -m "not (browser or cases or real_node or booted or containers)" \
+			$(HOURS_TESTS) || exit 1; \
+	done
 
 benchmark:
 	@.ci/setup test

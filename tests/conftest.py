@@ -12,6 +12,7 @@ import pytest
 from tests.helpers.clock import STANDING
 
 PROJECT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("ORACLE_SHARED_DIR", PROJECT.parent / "shared"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,10 +36,9 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
 def shared() -> Path:
     """The folder of real blocks and vectors beside the checkout; a clone without it skips these
     tests."""
-    folder = Path(os.environ.get("ORACLE_SHARED_DIR", PROJECT.parent / "shared"))
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is absent (set ORACLE_SHARED_DIR to point at it)")
-    return folder
+    if not SHARED.is_dir():
+        pytest.skip(f"no real data: {SHARED} is absent (set ORACLE_SHARED_DIR to point at it)")
+    return SHARED.resolve()
 
 
 @pytest.fixture

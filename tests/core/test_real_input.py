@@ -15,7 +15,7 @@ import pyarrow.parquet
 import pytest
 
 from oracle.cli import main
-from oracle.config import Settings
+from oracle.config import NAMES
 from oracle.record.store import Store
 from oracle.simulated.serialise import build_block, coinbase_transaction, header_hash
 from oracle.sources.blkfiles import BlkFilesSource
@@ -46,8 +46,8 @@ def oracle(
 ) -> Callable[..., Said]:
     """Runs the command in a folder of the test's own with nothing but these settings."""
     monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str, **settings: str) -> Said:
         for name, value in settings.items():
