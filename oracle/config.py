@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from oracle import fields
 from oracle.errors import SettingsError
 from oracle.estimate.limits import DEFAULT_LIMITS
-from oracle.fields import Secret, readers_of, setting
+from oracle.fields import Secret, fields_of, setting
 from oracle.masking import LONGEST_TEXT, clean, keys_in, mask
 
 Texts = Mapping[str, str | None]
@@ -61,7 +60,6 @@ class Setting(NamedTuple):
     origin: str  # command line, environment, .env or default
 
 
-@dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings, checked and frozen. Make it with `load_settings`."""
 
@@ -188,10 +186,23 @@ class Settings:
     """The sender of our mail; unset: the first address of ALERT_EMAIL. Example:
     oracle@example.org"""
 
-    # Fields without a text are no settings, but say where those came from and which names only look
-    # like one.
-    origins: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    # Not settings, but where those came from, and which names only look like one.
+    origins: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+    # Written out: a dataclass of so many fields takes longer to make than all else here.
+    def __init__(
+        self, values: Mapping[str, object], origins: Mapping[str, str], warnings: tuple[str, ...]
+    ) -> None:
+        vars(self).update(values, origins=origins, warnings=warnings)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"settings are not changed: {name}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Settings) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a dictionary of values
 
     @property
     def is_simulated(self) -> bool:
@@ -224,8 +235,8 @@ class Settings:
         return clean(value, self.secrets)
 
 
-READERS = readers_of(Settings)
-NAMES = tuple(name.upper() for name in READERS)
+FIELDS = fields_of(Settings)
+NAMES = tuple(name.upper() for name in FIELDS)
 
 
 def help_of(name: str) -> tuple[str, str]:
@@ -277,7 +288,7 @@ def load_settings(
             [f"{name}: {why}, for example {name}={help_of(name)[1]}" for name, why in wrong.items()]
         )
     warnings = tuple(_strange_names({*environ, *from_file}))
-    return Settings(**found, origins=origins, warnings=warnings)
+    return Settings(found, origins, warnings)
 
 
 def _read_file(dotenv: Path | None) -> Texts:
@@ -297,9 +308,9 @@ def _read_values(texts: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, st
     by what it should be, never by itself, for it may hold a secret."""
     values: dict[str, Any] = {}
     wrong: dict[str, str] = {}
-    for name, reader in READERS.items():
+    for name, field in FIELDS.items():
         try:
-            value = reader(texts[name]) if name in texts else getattr(Settings, name)
+            value = field.reader(texts[name]) if name in texts else field.default
             _compare(name, value, values)
         except ValueError as error:
             wrong[name.upper()] = str(error)
@@ -335,7 +346,7 @@ def _compare(name: str, value: Any, earlier: Mapping[str, Any]) -> None:
         usable = [
             source
             for source, any_of in SOURCES.items()
-            if any(earlier.get(field, True) for field in any_of)
+            if any(earlier.get(name, True) for name in any_of)
         ]
         if not value or not set(value) <= set(usable):
             raise ValueError(

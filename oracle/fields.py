@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from oracle.address import PROXY_SCHEMES, parse_address
 from oracle.masking import MASK
@@ -21,22 +19,29 @@ from oracle.masking import MASK
 TRUE_WORDS = frozenset({"1", "true", "t", "yes", "y", "on"})
 FALSE_WORDS = frozenset({"0", "false", "f", "no", "n", "off"})
 LONGEST_NUMBER = 40  # characters: Python refuses to read thousands of digits, with another error
-READER = "reader"
 
 D = TypeVar("D")
 T = TypeVar("T")
 Reader = Callable[[str], T]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Secret:
     """A text that shows as a mask wherever it is printed."""
 
-    _text: str
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def get_secret_value(self) -> str:
         """Return the text itself."""
         return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
 
     def __str__(self) -> str:
         return MASK
@@ -44,16 +49,22 @@ class Secret:
     __repr__ = __str__
 
 
+class Field(Generic[T]):
+    """A setting: its default, and who reads its text."""
+
+    def __init__(self, default: Any, reader: Reader[T]) -> None:
+        self.default = default
+        self.reader = reader
+
+
 def setting(default: D, reader: Reader[T]) -> D | T:
-    """Return the field of a dataclass that is a setting: its default, and who reads its text."""
-    metadata: Mapping[str, object] = MappingProxyType({READER: reader})
-    return cast("D | T", field(default=default, metadata=metadata))
+    """Return a field; typed as the value that an object of the class will have in its place."""
+    return cast("D | T", Field(default, reader))
 
 
-def readers_of(settings: type[Any]) -> dict[str, Reader[object]]:
-    """Return the reader of each setting of a dataclass, by field; other fields are left out."""
-    declared: tuple[Field[Any], ...] = fields(settings)
-    return {one.name: one.metadata[READER] for one in declared if READER in one.metadata}
+def fields_of(settings: type) -> dict[str, Field[object]]:
+    """Return the fields of a class by name, in their order."""
+    return {name: one for name, one in vars(settings).items() if isinstance(one, Field)}
 
 
 def text(value: str) -> str:

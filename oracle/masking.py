@@ -9,13 +9,10 @@ source of that name.
 
 from __future__ import annotations
 
-import base64
-import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -121,6 +118,9 @@ def _is_distinct(secret: str) -> bool:
 
 def _spellings(secret: str) -> set[str]:
     """Return the ways in which a program or a server may write a secret."""
+    import base64
+    import html
+
     data = secret.encode("utf-8", "surrogatepass")
     return {
         secret,
@@ -139,6 +139,8 @@ def _spellings(secret: str) -> set[str]:
 @lru_cache(maxsize=1)
 def _our_words() -> frozenset[str]:
     """Return every word of our own source: names of sources, keys, codes, and of sentences."""
+    from importlib.resources import files
+
     words: set[str] = set()
     for package in ("oracle", "builder"):
         folders = [files(package)]

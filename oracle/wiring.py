@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from oracle.address import PROXY_SCHEMES, parse_address
-from oracle.calculator import PriceCalculator, UTXOracleCalculator, load_calculator
 from oracle.config import Settings
 from oracle.estimate.limits import Limits
-from oracle.plan import DAY_SECONDS
-from oracle.simulated.source import SimulatedSource
-from oracle.sources import BlockSource, QuoteSource
-from oracle.sources.blkfiles import BlkFilesSource
-from oracle.sources.core import CoreSource
-from oracle.sources.esplora import EsploraSource
-from oracle.sources.failover import FailoverSource
-from oracle.sources.http import RetryPolicy
-from oracle.sources.quotes import MempoolQuotes, QuoteBounds
-from oracle.tick import TickRules
-from oracle.web import Route
+
+# What a command does not use it does not load: each of these is imported where it is made.
+if TYPE_CHECKING:
+    from oracle.estimate.window import PriceCalculator
+    from oracle.sources import BlockSource, QuoteSource
+    from oracle.sources.failover import FailoverSource
+    from oracle.sources.http import RetryPolicy
+    from oracle.tick import TickRules
+    from oracle.web import Route
+
 
 Clock = Callable[[], float]
-SITE_DAYS, WINDOW_DAYS = 15, 2  # how long a new simulated chain has been running
+# How many days a new simulated chain has been running: enough for a site, or for a window.
+SITE_DAYS = 15
+WINDOW_DAYS = 2
 LIVE_INTERVALS = 2  # a new block older than this many ticks was missed by them
 
 
@@ -57,55 +57,78 @@ def open_sources(
         is_patient: wait between tries as the settings say; a probe does not.
     """
     if settings.is_simulated:
-        state = settings.duckdb_path.with_suffix(".headers")
-        is_kept = is_lasting or state.exists()
-        simulated = SimulatedSource(
-            now=clock,
-            state_path=state if is_kept else None,
-            history_days=SITE_DAYS if is_kept else WINDOW_DAYS,
-        )
-        whole_chain = simulated.tip().height - simulated.chain.settings.first_height + 1
-        return Sources(FailoverSource([simulated]), simulated, max(1, whole_chain))
-    mempool_retry = _retry(settings, settings.oracle_mempool_retry_delays_seconds, is_patient)
-    rpc_retry = _retry(settings, settings.oracle_rpc_retry_delays_seconds, is_patient)
-    route = route_of(settings)
-    password = settings.bitcoin_rpc_password
-    makers: dict[str, Callable[[], BlockSource]] = {
-        "core": lambda: CoreSource(
-            settings.bitcoin_rpc_url,
-            user=settings.bitcoin_rpc_user,
-            password=password.get_secret_value() if password else None,
-            datadir=settings.bitcoin_datadir,
-            retry=rpc_retry,
-            route=route,
-        ),
-        "electrs": lambda: EsploraSource(
-            settings.electrs_url or "", retry=mempool_retry, name="electrs", route=route
-        ),
-        "mempool": lambda: EsploraSource(
-            settings.mempool_api_url or "", retry=mempool_retry, route=route
-        ),
-        "blkfiles": lambda: BlkFilesSource(settings.bitcoin_datadir or Path()),
-    }
+        return _simulated_sources(settings, clock, is_lasting)
+    return _real_sources(settings, clock, is_patient)
+
+
+def _simulated_sources(settings: Settings, clock: Clock, is_lasting: bool) -> Sources:
+    from oracle.simulated.source import SimulatedSource
+    from oracle.sources.failover import FailoverSource
+
+    state = settings.duckdb_path.with_suffix(".headers")
+    is_kept = is_lasting or state.exists()
+    simulated = SimulatedSource(
+        now=clock,
+        state_path=state if is_kept else None,
+        history_days=SITE_DAYS if is_kept else WINDOW_DAYS,
+    )
+    whole_chain = simulated.tip().height - simulated.chain.settings.first_height + 1
+    return Sources(FailoverSource([simulated]), simulated, max(1, whole_chain))
+
+
+def _real_sources(settings: Settings, clock: Clock, is_patient: bool) -> Sources:
+    from oracle.sources.failover import FailoverSource
+    from oracle.sources.quotes import MempoolQuotes, QuoteBounds
+
     quotes = None
     if settings.mempool_api_url:
         quotes = MempoolQuotes(
             settings.mempool_api_url,
             clock=clock,
             bounds=QuoteBounds(settings.oracle_quote_min_usd, settings.oracle_quote_max_usd),
-            retry=mempool_retry,
+            retry=_retry(settings, settings.oracle_mempool_retry_delays_seconds, is_patient),
+            route=route_of(settings),
+        )
+    blocks = [_block_source(name, settings, is_patient) for name in settings.oracle_sources]
+    return Sources(FailoverSource(blocks), quotes, settings.oracle_first_run_blocks)
+
+
+def _block_source(name: str, settings: Settings, is_patient: bool) -> BlockSource:
+    """Return one source of blocks by its name in ORACLE_SOURCES."""
+    from oracle.sources.blkfiles import BlkFilesSource
+    from oracle.sources.core import CoreSource
+    from oracle.sources.esplora import EsploraSource
+
+    if name == "blkfiles":
+        return BlkFilesSource(settings.bitcoin_datadir or Path())
+    route = route_of(settings)
+    if name == "core":
+        password = settings.bitcoin_rpc_password
+        return CoreSource(
+            settings.bitcoin_rpc_url,
+            user=settings.bitcoin_rpc_user,
+            password=password.get_secret_value() if password else None,
+            datadir=settings.bitcoin_datadir,
+            retry=_retry(settings, settings.oracle_rpc_retry_delays_seconds, is_patient),
             route=route,
         )
-    blocks = FailoverSource([makers[name]() for name in settings.oracle_sources])
-    return Sources(blocks, quotes, settings.oracle_first_run_blocks)
+    retry = _retry(settings, settings.oracle_mempool_retry_delays_seconds, is_patient)
+    if name == "electrs":
+        return EsploraSource(settings.electrs_url or "", retry=retry, name=name, route=route)
+    return EsploraSource(settings.mempool_api_url or "", retry=retry, route=route)
 
 
 def _retry(settings: Settings, delays_seconds: tuple[float, ...], is_patient: bool) -> RetryPolicy:
+    from oracle.sources.http import RetryPolicy
+
     return RetryPolicy(delays_seconds if is_patient else (), settings.oracle_source_timeout_seconds)
 
 
 def route_of(settings: Settings) -> Route:
     """Return how servers outside are reached."""
+    from oracle.address import PROXY_SCHEMES, parse_address
+    from oracle.web import Route
+
     proxy = settings.oracle_proxy
     return Route(
         parse_address(proxy.get_secret_value(), PROXY_SCHEMES) if proxy else None,
@@ -126,6 +149,8 @@ def limits_of(settings: Settings) -> Limits:
 
 def calculator_of(settings: Settings) -> PriceCalculator:
     """Return the calculator that ORACLE_CALCULATOR names; ours knows the limits."""
+    from oracle.calculator import UTXOracleCalculator, load_calculator
+
     calculator = load_calculator(settings.oracle_calculator)
     if isinstance(calculator, UTXOracleCalculator):
         calculator.limits = limits_of(settings)
@@ -134,6 +159,9 @@ def calculator_of(settings: Settings) -> PriceCalculator:
 
 def tick_rules_of(settings: Settings, sources: Sources) -> TickRules:
     """Return what a tick needs of the settings; a simulated chain is read from its start."""
+    from oracle.plan import DAY_SECONDS
+    from oracle.tick import TickRules
+
     return TickRules(
         limits=limits_of(settings),
         first_run_blocks=sources.first_run_blocks,

@@ -9,27 +9,57 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import click
 
-from oracle import __version__
+from oracle import DISTRIBUTION
 from oracle.errors import InternalError, OracleError, RequestError
 
 # Database, lock, log and backup are ours alone; what is published is opened on purpose.
 PRIVATE = 0o077
 
-# The module of each command; the function has the command's name.
+
+class Place(NamedTuple):
+    """The module of a command, whose function has the command's name, and what it is for."""
+
+    module: str
+    help: str
+
+
+# What --help says stands here, so that it need not load every command; a test compares.
 COMMANDS = {
-    "build": "oracle.cli.build",
-    "config": "oracle.cli.config",
-    "doctor": "oracle.cli.doctor",
-    "preview": "oracle.cli.preview",
-    "price": "oracle.cli.price",
-    "recover": "oracle.cli.recover",
-    "render": "oracle.cli.build",
-    "rollback": "oracle.cli.build",
-    "status": "oracle.cli.status",
+    "build": Place(
+        "oracle.cli.build",
+        "Run once: fetch what is new, price it, record it, and publish the site.",
+    ),
+    "config": Place(
+        "oracle.cli.config",
+        "Print each setting, where its value came from, and what is wrong; secrets are masked.",
+    ),
+    "doctor": Place(
+        "oracle.cli.doctor",
+        "Look at every source, the clock, disks, permissions, the quote and the database.",
+    ),
+    "preview": Place(
+        "oracle.cli.preview",
+        "Serve the finished files on 127.0.0.1 for a look; nginx is the real server.",
+    ),
+    "price": Place(
+        "oracle.cli.price",
+        "Print the on-chain price of the last 144 blocks, of a UTC day, or of blocks in files.",
+    ),
+    "recover": Place(
+        "oracle.cli.recover",
+        "Merge the rows that failed runs left in DUCKDB_BACKUP_PATH into the database.",
+    ),
+    "render": Place(
+        "oracle.cli.build", "Publish the site again from the database, without asking any source."
+    ),
+    "rollback": Place(
+        "oracle.cli.build", "Go back to the release before the present one, or to the one named."
+    ),
+    "status": Place("oracle.cli.status", "Say how the last runs went, from the database."),
 }
 
 
@@ -46,9 +76,18 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        command = getattr(importlib.import_module(COMMANDS[cmd_name].module), cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without loading any."""
+        names = self.list_commands(ctx)
+        room = formatter.width - 6 - max(map(len, names))
+        stubs = [click.Command(name, help=COMMANDS[name].help) for name in names]
+        rows = [(stub.name or "", stub.get_short_help_str(room)) for stub in stubs]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 def main() -> NoReturn:
@@ -85,7 +124,7 @@ def _die(sentence: str, exit_code: int) -> NoReturn:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="oracle")
+@click.version_option(package_name=DISTRIBUTION, prog_name="oracle")
 def oracle() -> None:
     """The on-chain bitcoin price, from your own node's blocks.
 

@@ -100,4 +100,6 @@ def central_output(prices_usd: NDArray[np.float64]) -> tuple[float, float] | Non
     before = np.concatenate(([0.0], sums[:-1]))
     distances = (x * i - before) + ((sums[-1] - sums) - x * (n - i - 1))
     central = float(x[np.argmin(distances)])
-    return central, float(np.median(np.abs(x - central)))
+    distance = np.sort(np.abs(x - central))
+    # numpy's own median gives the same bits, and loads numpy.ma: a tenth of a second at start
+    return central, float((distance[(n - 1) // 2] + distance[n // 2]) / 2)

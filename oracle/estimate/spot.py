@@ -51,8 +51,11 @@ _CELLS = np.arange(-REACH_CELLS, REACH_CELLS + 1)
 def _student(width: float) -> Floats:
     """Return Student's t with three degrees of freedom from every cell to every other: a core, and
     far tails."""
-    density = (1 + ((_CELLS[:, None] - _CELLS) * STEP / width) ** 2) ** -2
-    return np.asarray(density / (density[REACH_CELLS].sum() * STEP))
+    apart = np.arange(2 * REACH_CELLS + 1)  # it depends on how far cells are apart alone
+    density = (1 + (apart * STEP / width) ** 2) ** -2
+    from_centre = density[np.abs(_CELLS)]
+    matrix = density[np.abs(_CELLS[:, None] - _CELLS)]
+    return np.asarray(matrix / (from_centre.sum() * STEP))
 
 
 _PEAK = _student(PEAK_WIDTH)
