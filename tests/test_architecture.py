@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from oracle import cli
 from oracle.cli import oracle as command
 from tests.helpers.code_lines import code_lines_below
 
@@ -311,6 +312,13 @@ COMMANDS = [(name, command.get_command(CONTEXT, name)) for name in command.list_
 @pytest.mark.parametrize(("name", "it"), COMMANDS, ids=[name for name, _ in COMMANDS])
 def test_every_command_has_help(name: str, it: click.Command) -> None:
     assert (it.help or "").strip().endswith(".")
+
+
+@pytest.mark.parametrize(("name", "it"), COMMANDS, ids=[name for name, _ in COMMANDS])
+def test_the_list_of_commands_says_what_a_command_says_of_itself(
+    name: str, it: click.Command
+) -> None:
+    assert it.help == cli.COMMANDS[name].help
 
 
 @pytest.mark.parametrize(("name", "it"), COMMANDS, ids=[name for name, _ in COMMANDS])

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from threadpoolctl import ThreadpoolController
 
 from oracle.errors import RequestError
-from oracle.estimate.interval import COVERED, Floats, count_by_block, resample_blocks
+from oracle.estimate.interval import COVERED, Floats, count_by_block, quantile, resample_blocks
 
 LOOK_BACK_BLOCKS = 36  # six hours: older blocks say little about now
 MIN_POINTS = 20  # in the look-back: below this there is nothing to follow
@@ -132,11 +132,21 @@ def spot_price(
 
 def _log_weights(block: Floats, offset: Floats) -> Floats:
     """Return each block's log likelihood of a peak at each cell, against an even background."""
-    block, offset = np.unique(np.stack((block, offset)), axis=1)  # one payout, one witness
+    block, offset = _distinct(block, offset)  # one payout, one witness
     counts = count_by_block(block, offset, (REACH_CELLS + 0.5) * STEP, len(_CELLS))
     likelihood = np.log(1 - PEAK_SHARE + PEAK_SHARE * np.ptp(offset) * _PEAK)
     with _blas().limit(limits=1):  # how a product is cut among threads shows in its last bits
         return np.asarray(WITNESS * counts @ likelihood)
+
+
+def _distinct(block: Floats, offset: Floats) -> tuple[Floats, Floats]:
+    """Return the distinct pairs, in order, as numpy.unique does; for that loads numpy.ma, which
+    takes longer than all the rest here."""
+    order = np.lexsort((offset, block))
+    block, offset = block[order], offset[order]
+    is_new = np.ones(len(block), dtype=np.bool_)
+    is_new[1:] = (np.diff(block) != 0) | (np.diff(offset) != 0)
+    return block[is_new], offset[is_new]
 
 
 @cache
@@ -170,7 +180,8 @@ def _follow(log_weights: Floats) -> tuple[list[float], float]:
     moves = np.concatenate(
         [side * steps + extra for side in (-1, 1) for extra in (-EXTRA_LOG, EXTRA_LOG)]
     )
-    low, high = np.quantile(_tops(belief)[:, None] + np.append(moves, 0.0), COVERED)
+    ends = np.sort(_tops(belief)[:, None] + np.append(moves, 0.0), axis=None)
+    low, high = (quantile(ends, share) for share in COVERED)
     chosen = belief[0, np.abs(_CELLS * STEP - path[-1]) < CHOSEN_LOG].sum()
     certainty = float(chosen / (1 + np.exp(LOG_ODDS_AGAINST - evidence)))
     return [path[-1], min(low, path[-1]), max(high, path[-1])], certainty

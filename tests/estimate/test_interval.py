@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oracle.core.eligible import is_round_btc
 from oracle.core.price import price_window
 from oracle.core.window import Window
-from oracle.estimate.interval import REPLICATES, resample_blocks, window_interval
+from oracle.estimate.interval import REPLICATES, quantile, resample_blocks, window_interval
 from oracle.estimate.spot import spot_price
 from tests.helpers.simulated_windows import simulated_window
 
@@ -121,3 +123,11 @@ def test_the_spot_interval_of_simulated_windows_holds_the_market_at_the_end() ->
     ]
     held = [(spot.low_usd or 0) <= now <= (spot.high_usd or 0) for spot, now in spots]
     assert 0.88 <= np.mean(held) <= 0.995
+
+
+@given(
+    st.lists(st.floats(-1, 1), min_size=1, max_size=200),
+    st.sampled_from([0.0, 0.025, 0.3, 0.5, 0.975, 1.0]),
+)
+def test_a_quantile_is_numpys_to_the_last_bit(values: list[float], share: float) -> None:
+    assert quantile(np.sort(values), share) == np.quantile(values, share)

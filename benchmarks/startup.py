@@ -1,0 +1,119 @@
+"""What starting costs: CPU time of commands beside that of importing the libraries they stand on.
+
+    python -m benchmarks.startup [--runs 5]
+
+Each figure is user and system time of a child process, the least of several runs, taken in turn so
+that a busy moment hits all alike. The ratios are what counts; issue 8 allows at most 2 each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from oracle.simulated.market import SimulationSettings
+from oracle.simulated.source import SimulatedSource
+
+BUDGET = 2.0  # times the import of the libraries
+SHOWN_MODULES = 12
+SHOWN_CALLS = 12
+NOW_UNIX = 1_762_000_000
+BLOCKS_IN_FILE = 12  # a small file: 12 blocks of about 25 kB
+ORACLE = "from oracle.cli import main; main()"
+PRICE_LIBRARIES = "import numpy, click"
+BUILD_LIBRARIES = "import duckdb, numpy, pyarrow"
+
+
+def cpu_seconds(code: str, *arguments: str, cwd: Path) -> float:
+    """Return user and system time of one child that runs some Python."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env=environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
+
+
+def compare(name: str, libraries: str, arguments: tuple[str, ...], runs: int, cwd: Path) -> None:
+    """Print a command's CPU time, its libraries', and the ratio."""
+    floor, command = [], []
+    for _ in range(runs):
+        floor.append(cpu_seconds(libraries, cwd=cwd))
+        command.append(cpu_seconds(ORACLE, *arguments, cwd=cwd))
+    ratio = min(command) / min(floor)
+    print(
+        f"{name}: {min(command):.3f} s of CPU, {ratio:.2f} times {libraries!r}"
+        f" ({min(floor):.3f} s; at most {BUDGET:g} times)"
+    )
+
+
+def print_imports(arguments: tuple[str, ...], cwd: Path) -> None:
+    """Print the modules of a command that take longest to import by themselves."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", ORACLE, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = re.findall(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", done.stderr, re.MULTILINE)
+    slowest = sorted(((int(micros), module) for micros, module in rows), reverse=True)
+    total = sum(micros for micros, _ in slowest)
+    print(f"  {len(slowest)} modules in {total / 1000:.0f} ms, of which")
+    for micros, module in slowest[:SHOWN_MODULES]:
+        print(f"  {micros / 1000:6.1f} ms  {module}")
+
+
+def print_calls(arguments: tuple[str, ...], cwd: Path) -> None:
+    """Print the functions of a command that take longest by themselves."""
+    code = "import cProfile; cProfile.run('from oracle.cli import main; main()', 'calls.prof')"
+    cpu_seconds(code, *arguments, cwd=cwd)
+    show = "import pstats; pstats.Stats('calls.prof').sort_stats('tottime').print_stats({})"
+    done = subprocess.run(
+        [sys.executable, "-c", show.format(SHOWN_CALLS)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    print("\n".join(line for line in done.stdout.splitlines()[6:] if line))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5, help="how often each is measured")
+    runs = parser.parse_args().runs
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = SimulationSettings(transactions_per_block=60)
+        chain = SimulatedSource(settings, now=lambda: NOW_UNIX, history_days=1).chain
+        first = chain.settings.first_height
+        paths = [folder / f"{height}.bin" for height in range(first, first + BLOCKS_IN_FILE)]
+        for height, path in enumerate(paths, first):
+            path.write_bytes(chain.block(height))
+        price = ("price", "--json", "--blocks", *map(str, paths))
+        compare("oracle price --blocks", PRICE_LIBRARIES, price, runs, folder)
+        print_imports(price, folder)
+        # The first build reads the simulated chain; a block a minute may arrive in later ones, so
+        # that the least of several runs is one without.
+        for _ in range(2):
+            cpu_seconds(ORACLE, "build", cwd=folder)
+        compare("oracle build, no new block", BUILD_LIBRARIES, ("build",), runs, folder)
+        print_imports(("build",), folder)
+        print_calls(("build",), folder)
+
+
+if __name__ == "__main__":
+    main()

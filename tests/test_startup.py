@@ -1,0 +1,93 @@
+"""A command loads what it needs, and only when it runs: modules are counted, not seconds.
+
+`benchmarks/startup.py` has the CPU time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from oracle.simulated.source import SimulatedSource
+from tests.conftest import PROJECT
+
+NOW_UNIX = 1_762_000_000
+HEAVY = ("duckdb", "pyarrow", "jinja2", "plotly", "httpx", "pydantic", "rich", "structlog")
+SCRIPT = """
+import json, sys
+from oracle.cli import main
+sys.argv[0] = "oracle"
+try:
+    main()
+except SystemExit as ended:
+    print(json.dumps([ended.code or 0, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+
+def modules_of(folder: Path, *arguments: str) -> set[str]:
+    """Return every module that a command has loaded when it ends well."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    code, names = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0
+    return set(names)
+
+
+@pytest.fixture(scope="module")
+def block(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty small blocks in one file of records, enough for a price."""
+    chain = SimulatedSource(now=lambda: NOW_UNIX, history_days=2).chain
+    path = tmp_path_factory.mktemp("blocks") / "some.blk"
+    first = chain.settings.first_height
+    blocks = [chain.block(height) for height in range(first, first + 60)]
+    magic = bytes.fromhex("fabfb5da")
+    path.write_bytes(b"".join(magic + len(one).to_bytes(4, "little") + one for one in blocks))
+    return path
+
+
+def test_help_loads_no_command_and_no_array(tmp_path: Path) -> None:
+    assert modules_of(tmp_path, "--help").isdisjoint({"numpy", "oracle.cli.price", *HEAVY})
+
+
+def test_a_price_of_files_loads_neither_database_nor_pages_nor_network(
+    block: Path, tmp_path: Path
+) -> None:
+    loaded = modules_of(tmp_path, "price", "--json", "--blocks", str(block))
+    assert "numpy" in loaded
+    assert loaded.isdisjoint({"builder", "oracle.tick", "oracle.sources.http", *HEAVY})
+
+
+def test_a_price_of_files_loads_no_masked_arrays(block: Path, tmp_path: Path) -> None:
+    assert "numpy.ma" not in modules_of(tmp_path, "price", "--json", "--blocks", str(block))
+
+
+def test_the_settings_are_shown_without_arrays_or_database(tmp_path: Path) -> None:
+    assert modules_of(tmp_path, "config").isdisjoint({"numpy", *HEAVY})
+
+
+def test_the_package_alone_loads_nothing_of_its_parts() -> None:
+    script = (
+        "import sys, oracle; print([name for name in sys.modules if name.startswith('oracle')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "['oracle']\n"
+
+
+def test_every_public_name_is_there() -> None:
+    import oracle
+
+    assert [name for name in oracle.__all__ if not hasattr(oracle, name)] == []
