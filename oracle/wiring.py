@@ -95,14 +95,14 @@ def _real_sources(settings: Settings, clock: Clock, is_patient: bool) -> Sources
 
 def _block_source(name: str, settings: Settings, is_patient: bool) -> BlockSource:
     """Return one source of blocks by its name in ORACLE_SOURCES."""
-    from oracle.sources.blkfiles import BlkFilesSource
-    from oracle.sources.core import CoreSource
-    from oracle.sources.esplora import EsploraSource
-
     if name == "blkfiles":
+        from oracle.sources.blkfiles import BlkFilesSource
+
         return BlkFilesSource(settings.bitcoin_datadir or Path())
     route = route_of(settings)
     if name == "core":
+        from oracle.sources.core import CoreSource
+
         password = settings.bitcoin_rpc_password
         return CoreSource(
             settings.bitcoin_rpc_url,
@@ -112,6 +112,8 @@ def _block_source(name: str, settings: Settings, is_patient: bool) -> BlockSourc
             retry=_retry(settings, settings.oracle_rpc_retry_delays_seconds, is_patient),
             route=route,
         )
+    from oracle.sources.esplora import EsploraSource
+
     retry = _retry(settings, settings.oracle_mempool_retry_delays_seconds, is_patient)
     if name == "electrs":
         return EsploraSource(settings.electrs_url or "", retry=retry, name=name, route=route)
