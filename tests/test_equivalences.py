@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from oracle.errors import ReorgTooDeepError
 from oracle.record.store import Store
+from oracle.sources import Quote
 from oracle.tick import KEPT_BLOCKS, SPARE_BLOCKS, TickRules, run_tick
 from tests.helpers.ticking import (
     CALCULATOR,
@@ -169,3 +177,108 @@ def test_clock_jumps_do_not_touch_what_follows_from_the_chain(tmp_path, straight
     for source.height, jump in enumerate((-(10**8), 10**8, 0, -86_400, 3600), TIP - 4):
         tick(path, source, source, WHOLE, now_unix=source.time_unix + jump)
     assert record_of(path) == record_of(straight)
+
+
+# --- Chunks -------------------------------------------------
+
+
+class Killed(BaseException):
+    """What ends a process at any moment."""
+
+
+class Mortal(HeldSource):
+    """Ends the process when it has served so many blocks; its quotes swing about the prices."""
+
+    lives = 10**9
+
+    def block(self, block_hash: str) -> bytes:
+        self.lives -= 1
+        if self.lives < 0:
+            raise Killed
+        return super().block(block_hash)
+
+    def at(self, time_unix: int) -> Quote:
+        swing = (time_unix * 2_654_435_761 % 2**32) / 2**32 - 0.5  # as good as drawn from the time
+        return Quote(52_000 * (1 + 0.08 * swing), time_unix - 5, self.name)
+
+
+FORK = TIP - 170  # deeper than a chunk
+
+
+def catch_up(path: Path, source: Mortal, chunk: int, lives: int) -> None:
+    """Tick once with chunks of a size, until the process ends or the tick is done."""
+    source.lives = lives
+    with patch("oracle.tick.CHUNK_BLOCKS", chunk), suppress(Killed):
+        tick(path, source, source, WHOLE)
+
+
+def at_one_go(path: Path, *sources: Mortal) -> Path:
+    for source in sources:
+        catch_up(path, source, 10**6, 10**9)
+    return path
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """Records of one tick in one chunk, and of another onto a deep fork."""
+
+    straight: Path
+    forked: Path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patches:
+        from tests.helpers.ticking import spot_fingerprint, window_fingerprint
+
+        patches.setattr("oracle.tick.estimate_window", window_fingerprint)
+        patches.setattr("oracle.tick.estimate_spot", spot_fingerprint)
+        straight, forked = Mortal(small_chain(), TIP), Mortal(forked_chain(FORK), TIP + 5)
+        return Undisturbed(
+            at_one_go(folder / "straight.duckdb", straight),
+            at_one_go(folder / "forked.duckdb", straight, forked),
+        )
+
+
+# Chunks of one block are what a tick after every block makes, above.
+CHUNKS = st.integers(20, 400)
+RUNS = st.lists(st.tuples(CHUNKS, st.integers(0, 250)), max_size=3)
+EACH_RUN_TAKES_A_SECOND = settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def test_the_undisturbed_record_has_days_samples_and_episodes(undisturbed):
+    found = everything(undisturbed.straight)
+    assert any(row["ended_at_unix"] for row in found["episodes"])
+    assert any(row["exchange_close_usd"] for row in found["days"])
+    assert len(found["exchange_samples"]) > 300
+
+
+@EACH_RUN_TAKES_A_SECOND
+@given(runs=RUNS, last_chunk=CHUNKS)
+def test_runs_killed_anywhere_in_chunks_of_any_size_record_what_one_run_does(
+    undisturbed, runs: Sequence[tuple[int, int]], last_chunk: int
+):
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "a.duckdb")
+        source = Mortal(small_chain(), TIP)
+        for chunk, lives in runs:
+            catch_up(path, source, chunk, lives)
+        catch_up(path, source, last_chunk, 10**9)
+        assert everything(path) == everything(undisturbed.straight)
+
+
+@EACH_RUN_TAKES_A_SECOND
+@given(runs=RUNS, last_chunk=CHUNKS)
+def test_runs_killed_on_their_way_onto_a_deep_fork_record_what_one_run_does(
+    undisturbed, runs: Sequence[tuple[int, int]], last_chunk: int
+):
+    with TemporaryDirectory() as folder:
+        path = Path(shutil.copy(undisturbed.straight, folder))
+        source = Mortal(forked_chain(FORK), TIP + 5)
+        for chunk, lives in runs:
+            catch_up(path, source, chunk, lives)
+        catch_up(path, source, last_chunk, 10**9)
+        assert everything(path) == everything(undisturbed.forked)

@@ -3,6 +3,7 @@ follow."""
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import asdict
 from datetime import date
 
@@ -105,8 +106,9 @@ class Market:
         """Add a sample; return its price unless the quote is too old to warn of anything."""
         self.quote_is_stale = time_unix - quote.quoted_at_unix > self._limits.quote_max_age_seconds
         if time_unix not in self._times:
-            self._times.append(time_unix)
-            self._prices.append(np.nan if self.quote_is_stale else quote.price_usd)
+            place = bisect(self._times, time_unix)  # in the order in which the record returns them
+            self._times.insert(place, time_unix)
+            self._prices.insert(place, np.nan if self.quote_is_stale else quote.price_usd)
             self._batch.add(
                 "exchange_samples", sample_row(quote, time_unix, is_stale=self.quote_is_stale)
             )

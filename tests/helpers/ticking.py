@@ -90,12 +90,30 @@ class HeldSource:
         return self.chain.quote(time_unix)
 
 
+class PrunedSource(HeldSource):
+    """A source that knows all hashes, and has no block below a height."""
+
+    def __init__(self, chain: SimulatedChain, height: int, lowest: int, name: str = "held") -> None:
+        super().__init__(chain, height, name)
+        self.lowest = lowest
+
+    def block(self, block_hash: str) -> bytes:
+        if self.chain.heights[block_hash] < self.lowest:
+            raise BlockNotFoundError(f"block {block_hash} is pruned", source=self.name)
+        return super().block(block_hash)
+
+
 def tick(
-    path: Path, source: Any, quotes: Any = None, rules: TickRules = RULES, now_unix: int = 0
+    path: Path,
+    source: Any,
+    quotes: Any = None,
+    rules: TickRules = RULES,
+    now_unix: int = 0,
+    network: str = "simulated",
 ) -> TickReport:
     """Open the record, run one tick, close it; the time is a minute after the tip's arrival unless
     told."""
-    with Store(path, network="simulated") as store:
+    with Store(path, network=network) as store:
         return run_tick(
             store, source, quotes, CALCULATOR, rules, now_unix=now_unix or source.time_unix
         )
