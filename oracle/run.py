@@ -201,7 +201,7 @@ class Run:
     def fail_to_publish(self, error: Exception) -> None:
         """Record and tell that the site could not be built or written."""
         found = self._site_error(error)
-        log.critical("the site could not be published", code=found.code, exc_info=error)
+        log.critical("the site could not be published", reason=str(found), code=found.code)
         self._record_failure(found)
         self._end_with(found, found.public_message)
 
