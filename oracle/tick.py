@@ -30,9 +30,9 @@ from oracle.exchange.market import DAY_SECONDS, Market
 from oracle.fetch import Progress
 from oracle.incoming import Incoming, NewBlock
 from oracle.plan import KEPT_BLOCKS, WINDOW_AND_TIP, Plan, Planner
-from oracle.record.store import Batch, Row, Store
+from oracle.record.store import Batch, Store
 from oracle.remarks import Remark
-from oracle.rows import block_row, day_row, price_row, run_row
+from oracle.rows import StoredPrices, block_row, day_row, price_row, run_row
 from oracle.sources import BlockSource, ChainTip, Health, QuoteSource
 
 # more txids are stored: after so deep a reorg no old block is read again, nodes may have pruned it
@@ -65,7 +65,7 @@ class TickReport:
     source: str
     blocks_added: int
     blocks_replaced: int
-    price: Row | None
+    price: StoredPrices | None
     comparison: Comparison | None
     quote_is_stale: bool
     quote_problem: SourceError | None  # why there is no quote, when asking for it failed
@@ -189,16 +189,18 @@ class _Tick:
             market.compare(self.now_unix, chunk.price, chunk.window_span_unix, is_now=True)
             added = self._added + chunk.added
             replaced = self._replaced + plan.replaced
-            run: Row = {
-                "blocks_added": added,
-                "blocks_replaced": replaced,
-                "tip_height": plan.tip.height,
-                "source": source,
-                "sources": [found.published() for found in health],
-                "remarks": [asdict(remark) for remark in self._remarks],
-            }
-            outcome = "ok" if added or replaced else "no_new_block"
-            chunk.batch.add("runs", run_row(self.now_unix, ended_unix(), outcome, **run))
+            run = run_row(
+                self.now_unix,
+                ended_unix(),
+                "ok" if added or replaced else "no_new_block",
+                blocks_added=added,
+                blocks_replaced=replaced,
+                tip_height=plan.tip.height,
+                source=source,
+                sources=[found.published() for found in health],
+                remarks=[asdict(remark) for remark in self._remarks],
+            )
+            chunk.batch.add("runs", run)
             self._write()
         return TickReport(
             plan.tip,

@@ -4,7 +4,6 @@ follow."""
 from __future__ import annotations
 
 from bisect import bisect
-from dataclasses import asdict
 from datetime import date
 
 import numpy as np
@@ -15,7 +14,7 @@ from oracle.estimate.limits import Limits
 from oracle.exchange.compare import Comparison, compare, exchange_mean
 from oracle.exchange.episodes import RECENT_TICKS, Episode, Moment, next_episode
 from oracle.record.store import MAX_HEIGHT, Batch, Store
-from oracle.rows import Row, sample_row
+from oracle.rows import ExchangeOfDay, StoredDivergence, StoredEpisode, StoredPrices, sample_row
 from oracle.sources import Quote, QuoteSource
 
 DAY_SECONDS = 86_400
@@ -56,7 +55,12 @@ class Market:
         self.quote_is_stale = False
 
     def compare(
-        self, time_unix: int, price: Row | None, window_span_unix: tuple[int, int], *, is_now: bool
+        self,
+        time_unix: int,
+        price: StoredPrices | None,
+        window_span_unix: tuple[int, int],
+        *,
+        is_now: bool,
     ) -> None:
         """Record the quote of a moment and set the prices beside it; a recorded moment stays as it
         is."""
@@ -74,7 +78,7 @@ class Market:
             exchange_mean_usd=self.mean(*window_span_unix),
             threshold_percent=self._limits.divergence_threshold_percent,
         )
-        row = {"time_unix": time_unix, "height": price["height"], **asdict(self.comparison)}
+        row = divergence_row(time_unix, price["height"], self.comparison)
         self._batch.add("divergences", row)
         self._remember(row, price["window_confidence"])
         self._follow_episodes()
@@ -114,7 +118,7 @@ class Market:
             )
         return None if self.quote_is_stale else quote.price_usd
 
-    def _remember(self, row: Row, confidence: float | None) -> None:
+    def _remember(self, row: StoredDivergence, confidence: float | None) -> None:
         at = row["time_unix"], row["height"]
         for kind, moment in (
             ("divergence", Moment(*at, row["headline_percent"], row["leg"])),
@@ -129,7 +133,7 @@ class Market:
         fresh = np.isfinite(prices)
         return exchange_mean(times[fresh], prices[fresh], first_unix, last_unix)
 
-    def of_day(self, day: date) -> Row:
+    def of_day(self, day: date) -> ExchangeOfDay:
         """Return the exchange's mean and close of a UTC day, None where the samples do not tell."""
         midnight = midnight_unix(day)
         end = midnight + DAY_SECONDS - 1
@@ -160,4 +164,34 @@ class Market:
     def close_books(self) -> None:
         """Hand the episodes as they now stand to the batch."""
         ended = [episode for episode in self.changed if episode.ended_at_unix is not None]
-        self._batch.episodes = [asdict(episode) for episode in [*ended, *self._open.values()]]
+        self._batch.episodes = [episode_row(episode) for episode in [*ended, *self._open.values()]]
+
+
+def divergence_row(time_unix: int, height: int, comparison: Comparison) -> StoredDivergence:
+    """Return the row of a comparison at a moment."""
+    return {
+        "time_unix": time_unix,
+        "height": height,
+        "spot_usd": comparison.spot_usd,
+        "exchange_usd": comparison.exchange_usd,
+        "spot_percent": comparison.spot_percent,
+        "window_usd": comparison.window_usd,
+        "exchange_mean_usd": comparison.exchange_mean_usd,
+        "window_percent": comparison.window_percent,
+        "headline_percent": comparison.headline_percent,
+        "leg": comparison.leg,
+        "is_large": comparison.is_large,
+    }
+
+
+def episode_row(episode: Episode) -> StoredEpisode:
+    """Return the row of an episode."""
+    return {
+        "kind": episode.kind,
+        "leg": episode.leg,
+        "started_at_unix": episode.started_at_unix,
+        "ended_at_unix": episode.ended_at_unix,
+        "start_height": episode.start_height,
+        "end_height": episode.end_height,
+        "peak_percent": episode.peak_percent,
+    }

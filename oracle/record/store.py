@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, cast, overload
 
 import duckdb
 import numpy as np
@@ -26,8 +26,18 @@ from oracle.core.params import PARAMETERS
 from oracle.errors import RequestError, StoreError
 from oracle.record.connect import check_ours, connect
 from oracle.record.sql import migrations, statements
+from oracle.rows import (
+    RecentMoment,
+    StoredBlock,
+    StoredDay,
+    StoredDivergence,
+    StoredEpisode,
+    StoredPrices,
+    StoredRun,
+    StoredSample,
+)
 
-Row = dict[str, Any]
+Row = dict[str, Any]  # an answer before it has a class
 TXID_BYTES = 32
 MAX_HEIGHT = 2**31 - 1
 OUTPUT_COLUMNS = ("value_sats", "is_round", "parent_height")
@@ -69,14 +79,25 @@ class Batch:
     now_unix: int
     rewind_to: int | None = None  # rows above this height left the chain
     forget_txids_below: int = 0
-    tables: dict[str, list[Row]] = field(default_factory=dict)
+    tables: dict[str, list[Mapping[str, object]]] = field(default_factory=dict)
     facts: list[BlockFacts] = field(default_factory=list)
     txids: dict[int, list[bytes]] = field(default_factory=dict)
-    episodes: list[Row] | None = (
-        None  # ended in this tick or still open; None leaves all as they are
-    )
+    # Ended in this tick or still open; None leaves all as they are.
+    episodes: list[StoredEpisode] | None = None
 
-    def add(self, table: str, row: Row) -> None:
+    @overload
+    def add(self, table: Literal["blocks"], row: StoredBlock) -> None: ...
+    @overload
+    def add(self, table: Literal["prices"], row: StoredPrices) -> None: ...
+    @overload
+    def add(self, table: Literal["days"], row: StoredDay) -> None: ...
+    @overload
+    def add(self, table: Literal["exchange_samples"], row: StoredSample) -> None: ...
+    @overload
+    def add(self, table: Literal["divergences"], row: StoredDivergence) -> None: ...
+    @overload
+    def add(self, table: Literal["runs"], row: StoredRun) -> None: ...
+    def add(self, table: str, row: Mapping[str, object]) -> None:
         """Add a row to a table."""
         self.tables.setdefault(table, []).append(row)
 
@@ -181,35 +202,37 @@ class Store:
             )
         return recent
 
-    def samples(self, since_unix: int) -> list[Row]:
+    def samples(self, since_unix: int) -> list[StoredSample]:
         """Return exchange samples from a time on, oldest first."""
-        return self._rows("samples", since=since_unix)
+        return cast("list[StoredSample]", self._rows("samples", since=since_unix))
 
-    def recent_moments(self, newest: int, up_to_height: int = MAX_HEIGHT) -> list[Row]:
+    def recent_moments(self, newest: int, up_to_height: int = MAX_HEIGHT) -> list[RecentMoment]:
         """Return the newest ticks, of blocks up to a height, with the confidence of their window,
         oldest first."""
-        return self._rows("recent_moments", newest=newest, up_to=up_to_height)[::-1]
+        rows = self._rows("recent_moments", newest=newest, up_to=up_to_height)
+        return cast("list[RecentMoment]", rows[::-1])
 
-    def newest_price(self, up_to_height: int) -> tuple[Row | None, tuple[int, int]]:
+    def newest_price(self, up_to_height: int) -> tuple[StoredPrices | None, tuple[int, int]]:
         """Return the prices as of the newest block up to a height that has any, and the span of
         their window."""
         rows = self._rows("newest_price", up_to=up_to_height)
         if not rows:
             return None, (0, 0)
-        return rows[0], (rows[0].pop("window_first_unix"), rows[0].pop("window_last_unix"))
+        span_unix = rows[0].pop("window_first_unix"), rows[0].pop("window_last_unix")
+        return cast("StoredPrices", rows[0]), span_unix
 
-    def open_episodes(self) -> list[Row]:
+    def open_episodes(self) -> list[StoredEpisode]:
         """Return the episodes that go on."""
-        return self._rows("open_episodes")
+        return cast("list[StoredEpisode]", self._rows("open_episodes"))
 
     def day_after(self, up_to_height: int) -> date | None:
         """Return the UTC day after the newest recorded one that is final at a height."""
         day: date | None = self._rows("day_after", up_to=up_to_height - FINAL_DEPTH)[0]["day"]
         return day
 
-    def last_run(self, *, or_failed: bool = True) -> Row | None:
+    def last_run(self, *, or_failed: bool = True) -> StoredRun | None:
         """Return how the newest run ended; the newest that did not fail, if so wanted."""
-        rows = self._rows("last_run", or_failed=or_failed)
+        rows = cast("list[StoredRun]", self._rows("last_run", or_failed=or_failed))
         return rows[0] if rows else None
 
     # What a tick writes
