@@ -206,6 +206,7 @@ def test_where_the_window_leads_the_spot_price_is_shown_as_what_it_is() -> None:
     assert "On-chain price, last 144 blocks $58,495" in text
     assert "Exchange mean $58,436 of the quotes during these blocks now $58,434" in text
     assert "Spot price $58,463 not relied on: doubtful" in text
+    assert "The on-chain price above is the window price" in text
 
 
 def test_where_the_window_leads_the_confidence_is_the_windows() -> None:

@@ -225,12 +225,12 @@ def test_a_square_is_shaded_by_its_distance(changes: dict[str, Any], kind: str) 
 
 
 def test_the_gauge_has_the_exchange_price_in_its_middle() -> None:
-    made = gauge(100.0, (100.0, 100.0), 100.0, 2.0)
+    made = gauge(100.0, (100.0, 100.0), 100.0, exchange="exchange", limit=2.0)
     assert (made.dot, made.limit_left + made.limit_right) == (50.0, 100.0)
 
 
 def test_the_gauge_holds_any_interval() -> None:
-    made = gauge(110.0, (80.0, 130.0), 100.0, 2.0)
+    made = gauge(110.0, (80.0, 130.0), 100.0, exchange="exchange", limit=2.0)
     assert 0 < made.band_left < made.dot < made.band_left + made.band_width < 100
 
 

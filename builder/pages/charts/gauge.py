@@ -16,8 +16,12 @@ REACH = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """Places as percentages of the width; `percent` is the price's difference in percent."""
+    """Places as percentages of the width; `percent` is the price's difference in percent.
 
+    `exchange` is what the line in the middle is called.
+    """
+
+    exchange: str
     percent: float
     limit: float
     limit_left: float
@@ -28,7 +32,12 @@ class Gauge:
 
 
 def gauge(
-    price_usd: float, interval_usd: tuple[float, float], exchange_usd: float, limit: float
+    price_usd: float,
+    interval_usd: tuple[float, float],
+    exchange_usd: float,
+    *,
+    exchange: str,
+    limit: float,
 ) -> Gauge:
     """Work out the places of a price, its interval (low, high) and the limits."""
     percent = _percent_above(price_usd, exchange_usd)
@@ -37,6 +46,7 @@ def gauge(
     reach = max(limit * LIMIT_REACH, max(abs(low), abs(percent), abs(high)) * REACH)
     x = Scale(-reach, reach, PERCENT_OF_WIDTH)
     return Gauge(
+        exchange=exchange,
         percent=percent,
         limit=limit,
         limit_left=x(-limit),

@@ -20,6 +20,7 @@ class PriceBox:
 
     label: str
     anchor: str
+    is_window: bool
     price: Price | None
     is_doubtful: bool
     reason: str
@@ -97,6 +98,7 @@ def price_box(headline: Headline) -> PriceBox:
     return PriceBox(
         label=label,
         anchor=f"{headline.leg}-price",
+        is_window=headline.is_window,
         price=price if is_priced else None,
         is_doubtful=headline.is_doubtful,
         reason=(price["reason"] if price else None) or NOTHING_RECORDED,
@@ -139,7 +141,13 @@ def gauge_of(headline: Headline, limit: float) -> Gauge | None:
     if price is None or price_usd is None or exchange_usd is None:
         return None
     interval_usd = (price["low_usd"] or price_usd, price["high_usd"] or price_usd)
-    return gauge(price_usd, interval_usd, exchange_usd, limit)
+    return gauge(
+        price_usd,
+        interval_usd,
+        exchange_usd,
+        exchange="exchange mean" if headline.is_window else "exchange",
+        limit=limit,
+    )
 
 
 def other_price(latest: Latest, headline: Headline) -> OtherPrice:
