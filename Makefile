@@ -2,7 +2,7 @@
 # make test   set everything up, tests included, and run the whole gate
 # make docs   write the tables of docs/api.md anew, out of the types of the public files
 # make lock   bring the pinned Python packages up to date
-.PHONY: site preview test test-slow test-hours lint docs lock benchmark benchmark-short accuracy clean
+.PHONY: site preview test test-slow test-hours lint docs lock benchmark benchmark-short accuracy stages clean
 .DEFAULT_GOAL := site
 BIN := .venv/bin
 
@@ -68,6 +68,10 @@ accuracy:
 	@.ci/setup test
 	$(BIN)/python -m pip install --quiet --editable ".[benchmark]"
 	$(BIN)/python -m benchmarks.accuracy
+
+stages:
+	@.ci/setup test
+	$(BIN)/python -m tests.helpers.stage_table
 
 clean:
 	rm -rf .venv build *.egg-info site/releases site/public state

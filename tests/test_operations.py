@@ -53,3 +53,50 @@ def test_every_link_inside_the_page_has_its_heading() -> None:
         for heading in re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
     }
     assert set(re.findall(r"\(#([a-z-]+)\)", PAGE)) <= headings
+
+
+# --- What the page quotes is what the source says -----------
+
+# Code in the page that is no message: it begins with a program.
+PROGRAMS = {
+    *("chown", "cp", "df", "flock", "journalctl", "onchain-oracle", "oracle", "sudo", "systemctl"),
+    *("timedatectl", "nginx"),
+}
+# Words that stand for what differs from time to time, as the page writes it.
+FILLED_IN = re.compile(r"\.\.\.|\bNAME\b|\bOTHER\b|/path/\S+|\bX\b")
+
+
+def texts_of(module: Path) -> Iterator[str]:
+    """Every text of a module, with a mark where an f-string fills something in."""
+    tree = ast.parse(module.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            parts = [getattr(part, "value", None) for part in node.values]
+            yield "".join(part if isinstance(part, str) else "\0" for part in parts)
+
+
+TEXTS = "\n".join(" ".join(text.split()) for module in MODULES for text in texts_of(module))
+TEXTS = TEXTS.replace("`", "")
+
+
+def quoted() -> list[str]:
+    """Every message that the page quotes: code of more than one word that is no command."""
+    prose = re.sub(r"^```.*?^```", "", PAGE, flags=re.MULTILINE | re.DOTALL)
+    codes = {" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose)}
+    sentences = [code for code in codes if " " in code and code.split(" ")[0] not in PROGRAMS]
+    return sorted(code for code in sentences if not code.startswith(('{"', "X-")))
+
+
+@pytest.mark.parametrize("sentence", quoted())
+def test_every_message_that_the_page_quotes_is_one_of_the_source(sentence: str) -> None:
+    parts = [part.strip(" :,;") for part in FILLED_IN.split(sentence)]
+    assert [part for part in parts if part and part not in TEXTS] == []
+
+
+def test_what_sources_say_is_quoted_so_that_it_is_looked_for() -> None:
+    table = PAGE.partition("| sentence | what to do |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[1].strip() for row in table.splitlines() if row.startswith("| `")]
+    rows = [row for row in table.splitlines() if row.startswith("| ") and "---" not in row]
+    assert len(cells) == len(rows) > 0

@@ -139,7 +139,7 @@ def _count(data: bytes, position: int, min_bytes: int) -> tuple[int, int]:
     return count, behind
 
 
-def _read_transactions(data: bytes, block: Block) -> list[int]:  # noqa: PLR0912, PLR0915 - the hot path is one loop
+def _read_transactions(data: bytes, block: Block) -> list[int]:  # noqa: C901, PLR0912, PLR0915 - the hot path is one loop
     """Read all transactions into the block; return where each begins."""
     max_inputs, max_witness_bytes = P.max_inputs, P.max_witness_bytes
     txids, seen, left_out = block.txids, set[bytes](), block.left_out

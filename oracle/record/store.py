@@ -1,5 +1,5 @@
-"""The record: the only place that knows DuckDB and SQL (the tables are in `oracle/record/sql/`,
-numbered).
+"""The record as it is written; `oracle/record` alone knows DuckDB and SQL (the tables are in
+`oracle/record/sql/`, numbered).
 
 A tick's rows are handed over as one `Batch` and written in one transaction. Rows of blocks that
 left the chain are kept and marked with `replaced_at_unix`; everything here reads current rows only.
