@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.api.endpoints import ENDPOINTS, JSON, REFUSALS, SHAPES, Endpoint, Parameter
+from builder.api.types import ErrorObject
 from builder.draft import Draft, fingerprint
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ ABOUT = (
 )
 LISTS = {"compat-historical": "PricesHistorical"}
 """What is a list has no class of its own, but a title."""
+
+OPEN = (ErrorObject,)
+"""What may say more than is described: errors are of many origins. All else has no further keys."""
 
 NOT_MODIFIED = {"description": "Not modified (If-None-Match, If-Modified-Since)"}
 ERROR = {JSON: {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
@@ -78,7 +82,7 @@ def _generator() -> type[GenerateJsonSchema]:
 
         def typed_dict_schema(self, schema: Any) -> Schema:
             made = super().typed_dict_schema(schema)
-            return {**made, "additionalProperties": False}
+            return {**made, "additionalProperties": schema["cls"] in OPEN}
 
     return Ours
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typing_extensions import TypedDict
 
-from builder.api.types.base import Count, Share, Time, Usd, about
+from builder.api.types.base import Count, Share, Time, Unix, Usd, about
 
 
 class PriceEntry(TypedDict):
@@ -49,7 +49,7 @@ class PricesComparison(TypedDict):
 class MempoolPrice(TypedDict):
     """A price in mempool's shape."""
 
-    time: Annotated[int, about("time of the price; 0: none (seconds since 1970 UTC)")]
+    time: Annotated[Unix, about("time of the price; 0: none (seconds since 1970 UTC)")]
     USD: Annotated[float, about("USD per BTC; -1: none")]
 
 
