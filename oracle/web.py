@@ -121,6 +121,15 @@ def trusted(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
+def proxy_problem(proxy: Address, seconds: float = 5.0) -> str | None:
+    """Return why a proxy takes no connection, or None where it does."""
+    try:
+        socket.create_connection((proxy.host, proxy.port), seconds).close()
+    except OSError as error:
+        return f"takes no connection ({error.strerror or error})"
+    return None
+
+
 class WebClient:
     """The connections to one server."""
 

@@ -90,7 +90,8 @@ def _real_sources(settings: Settings, clock: Clock, is_patient: bool) -> Sources
             route=route_of(settings),
         )
     blocks = [_block_source(name, settings, is_patient) for name in settings.oracle_sources]
-    return Sources(FailoverSource(blocks), quotes, settings.oracle_first_run_blocks)
+    together = FailoverSource(blocks, unasked_sources(settings))
+    return Sources(together, quotes, settings.oracle_first_run_blocks)
 
 
 def _block_source(name: str, settings: Settings, is_patient: bool) -> BlockSource:
@@ -124,6 +125,18 @@ def _retry(settings: Settings, delays_seconds: tuple[float, ...], is_patient: bo
     from oracle.sources.http import RetryPolicy
 
     return RetryPolicy(delays_seconds if is_patient else (), settings.oracle_source_timeout_seconds)
+
+
+def unasked_sources(settings: Settings) -> frozenset[str]:
+    """Return the names of sources that came along with BITCOIN_DATADIR and that nobody asked for.
+
+    A node's block files are such an extra beside its RPC: they may not be ours to read.
+    """
+    from oracle.sources.blkfiles import NAME
+
+    is_asked = settings.origins.get("ORACLE_SOURCES") is not None
+    is_alone = settings.oracle_sources == ("blkfiles",)
+    return frozenset() if is_asked or is_alone else frozenset({NAME})
 
 
 def route_of(settings: Settings) -> Route:

@@ -25,15 +25,8 @@ NAMES = sorted(path.parent.name for path in SHARED.glob("cases/*/run.sh"))
 NOT_YET = {
     "assumeutxo-gap": "an old part of the block files with more work wins over the newest",
     "held-wal-left": "a broken write-ahead log is not told and the run goes on without it",
-    "includeconf": "bitcoin.conf's includeconf is not read",
-    "node-address": "rpcconnect=::1 or host:port, and odd passwords in a URL, end in a traceback",
-    "own-ca": "SSL_CERT_FILE is not heeded, and the advice does not name the certificate",
-    "quote-time": "quotes with impossible times and prices end in tracebacks or show as fresh",
     "rate-limited": "blocks fetched before a server said 429 are fetched again by each run",
-    "rest-refused": "REST that is refused is not given up for getblock",
-    "rpc-minus-1": "every -1 of the node is read as pruned",
     "silent-site-failure": "a site that cannot be written is told to nobody",
-    "slow-answer": "a byte now and then keeps a request alive for ever",
     "xored-file": "a file under the key of the xor.dat beside it is not read",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,8 +15,8 @@ import pytest
 
 from oracle.config import Settings, load_settings
 from oracle.doctor import Finding, examine
-from oracle.errors import SourceUnavailableError, StoreError
-from oracle.sources import BlockSource, ChainTip, Health, Quote, QuoteSource
+from oracle.errors import BlockNotFoundError, NoQuoteError, SourceUnavailableError, StoreError
+from oracle.sources import BlockSource, ChainTip, Health, Quote, QuoteSource, State
 from oracle.sources.esplora import EsploraSource
 from oracle.sources.http import RetryPolicy
 from tests.helpers.fakes import FakeChain, FakeElectrs, small_blocks
@@ -43,8 +44,8 @@ class FixedSource:
             raise SourceUnavailableError("it is warming up", source=self.name)
         return ChainTip(self.health.tip_height, "00" * 32)
 
-    def headers(self, first_height: int, last_height: int) -> list[bytes]:
-        return [bytes(68) + (NOW - self.tip_age_seconds).to_bytes(4, "little") + bytes(8)]
+    def block(self, block_hash: str) -> bytes:
+        return bytes(68) + (NOW - self.tip_age_seconds).to_bytes(4, "little") + bytes(8)
 
 
 @dataclass
@@ -109,6 +110,7 @@ def test_where_all_is_well_everything_is_ok(settings: Settings) -> None:
 def test_the_findings_come_in_the_order_of_a_run(settings: Settings) -> None:
     assert list(found(settings)) == [
         "source electrs",
+        "block of electrs",
         "clock",
         "disk for DUCKDB_PATH",
         "disk for DUCKDB_BACKUP_PATH",
@@ -134,14 +136,18 @@ def test_no_secret_is_in_a_finding(settings: Settings) -> None:
 
 def test_a_source_that_does_not_answer_is_bad_and_says_why(settings: Settings) -> None:
     health = Health(
-        "electrs", "http://node:3000", False, advice=("connection refused: is it running?",)
+        "electrs",
+        "http://node:3000",
+        False,
+        advice=("connection refused: is it running?",),
+        state="unreachable",
     )
     finding = found(settings, sources=[FixedSource(health)])["source electrs"]
     assert (finding.level, finding.advice) == ("bad", "connection refused: is it running?")
 
 
 def test_a_source_that_does_not_answer_is_not_asked_for_the_time(settings: Settings) -> None:
-    health = Health("electrs", "http://node:3000", False)
+    health = Health("electrs", "http://node:3000", False, state="unreachable")
     assert "clock" not in found(settings, sources=[FixedSource(health)])
 
 
@@ -181,8 +187,118 @@ def test_the_clock_is_judged_by_the_newest_block(
 
 
 def test_a_source_without_a_tip_says_nothing_about_the_clock(settings: Settings) -> None:
-    finding = found(settings, sources=[FixedSource(replace(WELL, tip_height=None))])["clock"]
-    assert (finding.level, finding.message) == ("bad", "it is warming up")
+    source = FixedSource(replace(WELL, tip_height=None, state="syncing"))
+    assert "clock" not in found(settings, sources=[source])
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("refused", "does not let us in"),
+        ("syncing", "has not caught up with its chain"),
+        ("bad_answer", "answers something else than it should"),
+    ],
+)
+def test_a_source_that_no_run_could_use_is_bad_and_says_why(
+    settings: Settings, state: State, message: str
+) -> None:
+    source = FixedSource(replace(WELL, state=state, advice=("do this",)))
+    finding = found(settings, sources=[source])["source electrs"]
+    assert (finding.level, finding.message, finding.advice) == ("bad", message, "do this")
+
+
+def test_a_server_of_prices_only_is_as_it_should_be(settings: Settings) -> None:
+    prices = FixedSource(replace(WELL, source="mempool", state="prices_only", tip_height=None))
+    findings = found(settings, sources=[FixedSource(), prices])
+    assert {finding.level for finding in findings.values()} == {"ok"}
+
+
+def test_a_site_whose_only_source_serves_prices_only_has_no_blocks(settings: Settings) -> None:
+    prices = FixedSource(replace(WELL, source="mempool", state="prices_only", tip_height=None))
+    finding = found(settings, sources=[prices])["blocks"]
+    assert (finding.level, "ELECTRS_URL" in finding.advice) == ("bad", True)
+
+
+def with_data_folder(tmp_path: Path, **more: str) -> Settings:
+    places = {"DUCKDB_PATH": str(tmp_path / "a.duckdb"), "BITCOIN_DATADIR": str(tmp_path)}
+    return load_settings(places | more)
+
+
+FILES = Health("blk-files", "/node", False, state="unreachable", advice=("cannot be read",))
+
+
+def test_block_files_that_nobody_asked_for_are_not_needed_beside_a_node(tmp_path: Path) -> None:
+    sources = [FixedSource(replace(WELL, source="bitcoin-core")), FixedSource(FILES)]
+    finding = found(with_data_folder(tmp_path), sources=sources)["source blk-files"]
+    assert finding.level == "ok"
+    assert "not needed" in finding.message
+
+
+def test_block_files_that_were_asked_for_are_needed(tmp_path: Path) -> None:
+    settings = with_data_folder(tmp_path, ORACLE_SOURCES="core,blkfiles")
+    sources = [FixedSource(replace(WELL, source="bitcoin-core")), FixedSource(FILES)]
+    assert found(settings, sources=sources)["source blk-files"].level == "bad"
+
+
+def test_block_files_are_needed_when_the_node_does_not_answer(tmp_path: Path) -> None:
+    node = replace(WELL, source="bitcoin-core", state="unreachable", is_reachable=False)
+    sources = [FixedSource(node), FixedSource(FILES)]
+    findings = found(with_data_folder(tmp_path), sources=sources)
+    assert findings["source blk-files"].level == "bad"
+
+
+def test_a_source_that_gives_no_block_is_bad(settings: Settings) -> None:
+    class NoBlocks(FixedSource):
+        def block(self, block_hash: str) -> bytes:
+            raise SourceUnavailableError("its disk is broken", source=self.name)
+
+    finding = found(settings, sources=[NoBlocks()])["block of electrs"]
+    assert (finding.level, finding.message) == ("bad", "its disk is broken")
+
+
+def test_a_tip_that_cannot_be_had_yet_is_no_fault(settings: Settings) -> None:
+    class Late(FixedSource):
+        def hashes(self, first_height: int, last_height: int) -> list[str]:
+            return ["11" * 32]
+
+        def block(self, block_hash: str) -> bytes:
+            if block_hash == "00" * 32:
+                raise BlockNotFoundError("not yet", source=self.name)
+            return super().block(block_hash)
+
+    finding = found(settings, sources=[Late()])["block of electrs"]
+    assert (finding.level, finding.message[:12]) == ("ok", "block 937807")
+
+
+def test_a_file_of_authorities_that_holds_none_is_bad(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("nothing")
+    settings = with_data_folder(tmp_path, ORACLE_CA_FILE=str(tmp_path / "ca.pem"))
+    finding = found(settings)["ORACLE_CA_FILE"]
+    assert (finding.level, "holds no certificate" in finding.message) == ("bad", True)
+
+
+def test_a_proxy_that_takes_no_connection_is_bad(tmp_path: Path) -> None:
+    settings = with_data_folder(tmp_path, ORACLE_PROXY="socks5h://me:hunter2@127.0.0.1:1")
+    finding = found(settings)["ORACLE_PROXY"]
+    assert (finding.level, "Tor" in finding.advice) == ("bad", True)
+    assert "hunter2" not in str(finding)
+
+
+def test_a_proxy_that_takes_connections_is_ok(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"socks5h://127.0.0.1:{listening.getsockname()[1]}"
+        settings = with_data_folder(tmp_path, ORACLE_PROXY=address)
+        finding = found(settings)["ORACLE_PROXY"]
+    assert finding.level == "ok"
+
+
+def test_a_feed_with_a_price_not_to_believe_is_a_warning_that_says_why(settings: Settings) -> None:
+    class Odd(BrokenQuotes):
+        def latest(self) -> Quote | None:
+            raise NoQuoteError("its time lies ahead", source=self.name)
+
+    finding = found(settings, quotes=Odd())["quote"]
+    assert (finding.level, finding.advice) == ("warn", "its time lies ahead")
 
 
 @pytest.mark.parametrize(("age_seconds", "level"), [(7200, "ok"), (7201, "warn")])

@@ -97,7 +97,9 @@ def _of_exchange(shown: Shown) -> Iterator[Notice]:
     exchange = shown["exchange"]
     if exchange is None:
         if shown["spot"]:
-            yield _warning("no_exchange", "No exchange price is known: on-chain prices only.")
+            # There never was one: a site without an exchange source is as its owner wants it.
+            message = "No exchange price is known: on-chain prices only."
+            yield {"code": "no_exchange", "severity": "info", "message": message}
     elif exchange["is_stale"]:
         message = f"The exchange price is from {exchange['quoted_at']}: too old to compare."
         yield _warning("stale_exchange", message)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from oracle.address import Address, parse_address
 from oracle.errors import (
@@ -46,6 +46,7 @@ from oracle.sources.replies import (
     RPC_REPLIES,
     ChainInfo,
     RpcReply,
+    Shape,
     is_hash,
 )
 from oracle.web import Route, WebAnswer
@@ -197,17 +198,11 @@ class CoreSource(HttpSource):
 
     # JSON-RPC
 
-    def _call(
-        self, method: str, about: tuple[object, ...], shape: TypeAdapter[T], reply_bytes: int
-    ) -> T:
+    def _call(self, method: str, about: tuple[object, ...], shape: Shape[T], reply_bytes: int) -> T:
         return self._batch(method, [about], shape, reply_bytes)[0]
 
     def _batch(
-        self,
-        method: str,
-        calls: Sequence[tuple[object, ...]],
-        shape: TypeAdapter[T],
-        reply_bytes: int,
+        self, method: str, calls: Sequence[tuple[object, ...]], shape: Shape[T], reply_bytes: int
     ) -> list[T]:
         """Make calls of one method, many a request; each result has the shape or it is an error."""
         results: list[T] = []
@@ -240,7 +235,7 @@ class CoreSource(HttpSource):
 
     def _replies(self, answer: WebAnswer, method: str) -> list[RpcReply]:
         try:
-            replies = RPC_REPLIES.validate_json(answer.body)
+            replies = RPC_REPLIES.of_json(answer.body)
         except ValidationError:
             if passes(answer):
                 raise self._not_ready(answer) from None
@@ -257,7 +252,7 @@ class CoreSource(HttpSource):
         if reply is not None and reply.error is None and "result" in reply.model_fields_set:
             return reply.result
         try:
-            fault = RPC_FAULT.validate_python(reply.error if reply else None)
+            fault = RPC_FAULT.of(reply.error if reply else None)
         except ValidationError:
             what = f" (it answered {_spoken(call)} with {self._described(answer)})"
             raise self._error(BadAnswerError, NO_CORE, what) from None
@@ -267,9 +262,9 @@ class CoreSource(HttpSource):
         cause = MethodNotFound() if is_method_unknown else None
         raise self._error(kind, reason, detail) from cause
 
-    def _shaped(self, result: object, shape: TypeAdapter[T], call: tuple[object, ...]) -> T:
+    def _shaped(self, result: object, shape: Shape[T], call: tuple[object, ...]) -> T:
         try:
-            return shape.validate_python(result)
+            return shape.of(result)
         except ValidationError as error:
             wrong = error.errors()[0]
             where = ".".join(str(part) for part in wrong["loc"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import TypeVar
 
 from oracle.errors import BlockNotFoundError, SourceTimeoutError, SourceUnavailableError
@@ -21,8 +21,11 @@ class FailoverSource:
     that gave the last answer.
     """
 
-    def __init__(self, sources: Sequence[BlockSource]) -> None:
+    def __init__(
+        self, sources: Sequence[BlockSource], unasked: frozenset[str] = frozenset()
+    ) -> None:
         self.sources = tuple(sources)
+        self._unasked = unasked  # names of sources that nobody asked for: only good news of them
         self._current = 0  # which source is asked first
         self._answered = 0  # which one gave the last answer
 
@@ -64,8 +67,16 @@ class FailoverSource:
         return self.sources[self._current].probe()
 
     def probes(self) -> list[Health]:
-        """Ask every source how it is."""
-        return [source.probe() for source in self.sources]
+        """Ask every source how it is; one that nobody asked for is left out where it is not well
+        and another is."""
+        found = [source.probe() for source in self.sources]
+        well = {health.source for health in found if health.state == "ok"}
+        return [
+            health for health in found if health.source in well or not self._is_extra(health, well)
+        ]
+
+    def _is_extra(self, health: Health, well: Set[str]) -> bool:
+        return bool(well) and health.source in self._unasked
 
     def close(self) -> None:
         """Close all sources."""

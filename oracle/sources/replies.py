@@ -7,9 +7,12 @@ limits its depth and the digits of a number, and takes no lone surrogates.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from functools import cached_property
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+T = TypeVar("T")
 
 MAX_HEIGHT = 20_000_000  # some 380 years of blocks; testnet3, the longest chain, has a quarter
 MAX_CODE = 1_000_000  # of a JSON-RPC error, either way
@@ -26,7 +29,8 @@ Version = Annotated[
 
 
 class _Reply(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    # Built when it is used first: most runs need a few of them, and starting is what most runs do.
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class RpcReply(_Reply):
@@ -74,22 +78,41 @@ class BackendInfo(_Reply):
     backend: Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z]{1,20}$")] = "none"
 
 
-RPC_REPLIES: TypeAdapter[list[RpcReply] | RpcReply] = TypeAdapter(list[RpcReply] | RpcReply)
-RPC_FAULT: TypeAdapter[RpcFault] = TypeAdapter(RpcFault)
-CHAIN_INFO: TypeAdapter[ChainInfo] = TypeAdapter(ChainInfo)
-HEADER_INFO: TypeAdapter[HeaderInfo] = TypeAdapter(HeaderInfo)
-NETWORK_INFO: TypeAdapter[NetworkInfo] = TypeAdapter(NetworkInfo)
-BACKEND_INFO: TypeAdapter[BackendInfo] = TypeAdapter(BackendInfo)
-HASH: TypeAdapter[str] = TypeAdapter(BlockHash)
-HEADER: TypeAdapter[str] = TypeAdapter(HeaderHex)
-BLOCK: TypeAdapter[str] = TypeAdapter(BlockHex)
-OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+class Shape(Generic[T]):
+    """What a reply must be; what checks it is built when it is needed first."""
+
+    def __init__(self, what: Any) -> None:
+        self._what = what
+
+    def of_json(self, body: bytes) -> T:
+        """Return a reply in JSON; raise pydantic's ValidationError where it is something else."""
+        return self._adapter.validate_json(body)
+
+    def of(self, value: object) -> T:
+        """Return a reply, or part of one, that was JSON."""
+        return self._adapter.validate_python(value)
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[T]:
+        return TypeAdapter(self._what)
+
+
+RPC_REPLIES = Shape[list[RpcReply] | RpcReply](list[RpcReply] | RpcReply)
+RPC_FAULT = Shape[RpcFault](RpcFault)
+CHAIN_INFO = Shape[ChainInfo](ChainInfo)
+HEADER_INFO = Shape[HeaderInfo](HeaderInfo)
+NETWORK_INFO = Shape[NetworkInfo](NetworkInfo)
+BACKEND_INFO = Shape[BackendInfo](BackendInfo)
+HASH = Shape[str](BlockHash)
+HEADER = Shape[str](HeaderHex)
+BLOCK = Shape[str](BlockHex)
+OBJECT = Shape[dict[str, Any]](dict[str, Any])
 
 
 def object_of(body: bytes) -> dict[str, Any] | None:
     """Return a JSON object, or None where it is something else."""
     try:
-        return OBJECT.validate_json(body)
+        return OBJECT.of_json(body)
     except ValidationError:
         return None
 
@@ -97,7 +120,7 @@ def object_of(body: bytes) -> dict[str, Any] | None:
 def backend_info_of(body: bytes) -> BackendInfo | None:
     """Return what a mempool backend says of itself, or None where it is something else."""
     try:
-        return BACKEND_INFO.validate_json(body)
+        return BACKEND_INFO.of_json(body)
     except ValidationError:
         return None
 

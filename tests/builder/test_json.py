@@ -143,6 +143,7 @@ def test_without_any_exchange_price_there_are_on_chain_prices_and_a_notice() -> 
     assert latest["divergence"]["headline_percent"] is None
     assert latest["spot"]["price_usd"] > 0
     assert codes(latest) == {"simulated", "no_exchange"}
+    assert latest["status"] == "ok"  # as its owner wants it
 
 
 def test_no_price_at_all_is_said(quiet: Connection) -> None:

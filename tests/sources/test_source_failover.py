@@ -168,6 +168,18 @@ def test_every_source_is_probed(source, electrs):
     assert [health.is_reachable for health in source.probes()] == [True, False]
 
 
+def test_a_source_that_nobody_asked_for_is_not_reported_when_it_is_not_well(node, electrs):
+    core = CoreSource(node.url, user=node.user, password=node.password, retry=AT_ONCE)
+    extra = EsploraSource(electrs.url, retry=AT_ONCE, name="electrs")
+    both = FailoverSource([core, extra], unasked=frozenset({"electrs"}))
+    assert [health.source for health in both.probes()] == ["bitcoin-core", "electrs"]
+    electrs.stop()
+    assert [health.source for health in both.probes()] == ["bitcoin-core"]
+    node.stop()
+    assert [health.source for health in both.probes()] == ["bitcoin-core", "electrs"]
+    both.close()
+
+
 def test_the_probe_is_that_of_the_source_in_use(source):
     assert source.probe().source == "bitcoin-core"
 
