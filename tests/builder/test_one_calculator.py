@@ -128,6 +128,25 @@ def test_a_record_of_another_version_keeps_it_and_says_who_found_the_points(tmp_
     assert files["window"]["price_points"]["thinning"].endswith(f"; found by {THEIRS}")
 
 
+def test_a_file_of_many_prices_names_the_version_of_its_newest(tmp_path: Path) -> None:
+    with make_history(days=3, outputs_per_block=0) as connection:
+        connection.execute(
+            "UPDATE prices SET algorithm_version = ? WHERE height = "
+            "(SELECT max(height) FROM prices)",
+            [THEIRS],
+        )
+        folder = build_site(Reader(connection), Output(tmp_path), context(END_UNIX)).folder
+        release = Made(folder, Reader(connection))
+    names = ("latest", "history/24h", "history/all", "days")
+    versions = {name: release.read(f"api/{name}.json")["algorithm_version"] for name in names}
+    assert versions == {
+        "latest": THEIRS,
+        "history/24h": THEIRS,
+        "history/all": THEIRS,
+        "days": ALGORITHM_VERSION,  # the newest final day is older than that block
+    }
+
+
 def test_another_version_makes_every_picture_anew(tmp_path: Path) -> None:
     with make_history(days=3, outputs_per_block=20) as connection:
         build_site(Reader(connection), Output(tmp_path), context())

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
+from builder.api import contract
 from builder.api.contract import openapi, schemas
 from builder.api.endpoints import REFUSALS
 from builder.api.reference import TABLES, with_tables
@@ -183,6 +184,19 @@ def test_the_published_description_names_the_public_address(site: Site) -> None:
     assert read(site("ordinary"), "api/openapi.json")["servers"] == [
         {"url": "https://price.example.org"}
     ]
+
+
+def test_the_description_is_carried_over_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make_history(days=0) as connection:
+        build_site(Reader(connection), Output(tmp_path), context())
+        monkeypatch.setattr(contract, "schemas", lambda: 1 / 0)
+        again = build_site(Reader(connection), Output(tmp_path), context()).folder
+        with pytest.raises(ZeroDivisionError):
+            moved = Output(tmp_path, public_url="https://elsewhere.example.org")
+            build_site(Reader(connection), moved, context())
+    assert read(again, "api/openapi.json")["servers"] == [{"url": "/"}]
 
 
 def test_every_json_path_of_the_description_is_a_published_file(site: Site) -> None:
