@@ -44,7 +44,12 @@ log = get_logger(__name__)
 
 
 def run_once(
-    settings: Settings, clock: Clock, publish: Publish, progress: Progress | None = None
+    settings: Settings,
+    clock: Clock,
+    publish: Publish,
+    progress: Progress | None = None,
+    *,
+    shown_height: int | None = None,
 ) -> Run:
     """Run once, deal with whatever fails, and return how it went.
 
@@ -54,6 +59,8 @@ def run_once(
         publish: builds the site from the record and returns the name of the release; it may raise
             anything.
         progress: is told blocks done and blocks in all.
+        shown_height: the newest block that the site shows; a database that is not there beside such
+            a site is missing, and no new one is begun.
 
     Raises:
         BusyError: another run is at it; nothing was done.
@@ -61,6 +68,7 @@ def run_once(
     run = Run(settings, clock)
     try:
         with only_run(settings):
+            _check_not_missing(settings.duckdb_path, shown_height)
             run.record(progress)
             run.publish(publish)
     except BusyError:
@@ -73,6 +81,15 @@ def run_once(
         run.refuse(run.unexpected(error))
     run.deliver()
     return run
+
+
+def _check_not_missing(database: Path, shown_height: int | None) -> None:
+    if shown_height is not None and not database.exists():
+        raise RequestError(
+            f"there is no database {database}, but the site shows blocks up to {shown_height}: "
+            f"bring it back, or set DUCKDB_PATH to where it is; to begin a new one without that "
+            f"history, run once: oracle build --anew"
+        )
 
 
 @dataclass

@@ -16,9 +16,12 @@ from oracle.core.price import price_window
 from oracle.core.window import form_window
 from oracle.errors import RequestError, SettingsError
 from oracle.estimate.window import Limits
+from oracle.record.store import Store
+from oracle.tick import TickRules, run_tick
 from oracle.wiring import calculator_of
 from tests.helpers import plain_blocks as plain
-from tests.helpers.swapped_calculator import OneDollarMore, Speechless
+from tests.helpers.swapped_calculator import Always, OneDollarMore, Speechless
+from tests.helpers.ticking import FIRST, HeldSource, current, small_chain
 from tests.helpers.vectors import chain_facts, expected, raw_blocks
 
 SWAPPED = "tests.helpers.swapped_calculator"
@@ -162,3 +165,20 @@ def test_the_page_that_errors_name_exists_and_names_every_method() -> None:
         "ORACLE_CALCULATOR",
     )
     assert [name for name in names if name not in page] == []
+
+
+def test_with_another_class_nothing_in_the_database_is_ours(tmp_path: Path) -> None:
+    path = tmp_path / "a.duckdb"
+    source = HeldSource(small_chain(), FIRST + 146)
+    with Store(path, network="simulated") as store:
+        run_tick(
+            store, source, None, Always(), TickRules(first_run_blocks=147),
+            now_unix=source.time_unix,
+        )  # fmt: skip
+    rows = current(path, "prices")
+    usd = [row[f"{leg}_usd"] for row in rows for leg in ("window", "spot")]
+    assert len(usd) == 6
+    assert usd == pytest.approx([Always.price_usd] * 6, rel=1e-4)
+    assert {row["algorithm_version"] for row in rows} == {Always.algorithm_version}
+    assert {row["window_points"] for row in rows} == {20 * 144}
+    assert {row["spot_points"] for row in rows} == {20 * 36}

@@ -210,6 +210,17 @@ def story(folder: Path) -> dict:
     return {name: value for name, value in found.items() if name not in moment}
 
 
+def test_a_database_that_is_gone_beside_a_site_with_a_history_is_asked_about(oracle, tmp_path):
+    oracle(tmp_path, "build")
+    (tmp_path / "state/oracle.duckdb").unlink()
+    said = oracle(tmp_path, "build")
+    assert said.exit_code == 2
+    assert f"the site shows blocks up to {TIP}" in said.err
+    assert not (tmp_path / "state/oracle.duckdb").exists()
+    assert oracle(tmp_path, "build", "--anew").exit_code == 0
+    assert oracle(tmp_path, "build").exit_code == 0
+
+
 # --- status, config, doctor ---------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import asdict
 
@@ -23,19 +24,36 @@ log = get_logger("oracle.cli")
 
 
 @click.command()
+@click.option("--anew", is_flag=True, help="Begin a new database although the site has a history.")
 @as_json_option
-def build(*, as_json: bool) -> None:
+def build(*, anew: bool, as_json: bool) -> None:
     """Run once: fetch what is new, price it, record it, and publish the site."""
     settings = read_settings()
     with logging_to(settings):
         log_settings(settings)
         with show_progress("reading blocks") as progress:
-            run = run_once(settings, time.time, lambda: _build_site(settings), progress)
+            run = run_once(
+                settings,
+                time.time,
+                lambda: _build_site(settings),
+                progress,
+                shown_height=None if anew else _shown_height(settings),
+            )
         if as_json:
             answer = {"exit_code": run.exit_code, "released": run.released}
             show(answer, (), as_json=True)
     if run.error:
         raise run.error
+
+
+def _shown_height(settings: Settings) -> int | None:
+    """Return the newest block that the site in force shows, unless its blocks are simulated."""
+    try:
+        release = releases.current_release(settings.oracle_site_dir)
+        latest = json.loads((release / "api/latest.json").read_bytes()) if release else {}
+        return None if latest.get("is_demo") else int(latest["tip"]["height"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):  # no such site
+        return None
 
 
 def _build_site(settings: Settings) -> str:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 from oracle.errors import StoreError
 
+# What we write, the oldest DuckDB that pyproject.toml allows can read: one can go back to it.
+STORAGE_VERSION = "v1.4.0"
 CLOSED = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
 }
+Config = dict[str, str | bool | int | float | list[str]]
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -28,7 +33,8 @@ def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.Duck
     Raises:
         duckdb.Error: it cannot be opened; the caller says what that means.
     """
-    connection = duckdb.connect(str(path or ":memory:"), read_only=read_only, config={**CLOSED})
+    config: Config = {**CLOSED, "storage_compatibility_version": STORAGE_VERSION}
+    connection = duckdb.connect(str(path or ":memory:"), read_only=read_only, config=config)
     try:
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -62,3 +68,31 @@ def check_ours(path: Path) -> None:
             f"{path} can be written by others (mode {found.st_mode & 0o777:o}): it is not used; "
             f"if you trust what is in it, chmod 600 it"
         )
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a database into a sentence that says what was seen."""
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error).splitlines()[0]
+        if "lock on file" in text:
+            raise StoreError(
+                f"{path} is held by another program; close it and try again ({text})"
+            ) from error
+        if "newer version of DuckDB" in str(error):
+            raise StoreError(
+                f"the database {path} was written by a newer DuckDB than the one installed here "
+                f"({duckdb.__version__}): install that one again, or restore an older copy"
+            ) from error
+        if "WAL file" in text:
+            raise StoreError(
+                f"the journal {path}.wal, which a run left when it was killed, is damaged: put it "
+                f"aside, and the next run goes on from what was written before ({text})"
+            ) from error
+        raise StoreError(f"the database {path} cannot be used: {text}") from error
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} cannot be used: {error.strerror or error}"
+        ) from error

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from oracle.core.window import Window
 from oracle.errors import NoDataError, StoreError
-from oracle.record.connect import connect
+from oracle.record.connect import connect, translated
 from oracle.record.sql import statements
 
 Row = dict[str, Any]
@@ -82,13 +82,9 @@ def open_reader(database_path: Path) -> Iterator[Reader]:
         NoDataError: there is no such database yet.
         StoreError: it cannot be opened.
     """
-    try:
+    if not database_path.exists():
+        raise NoDataError(f"there is no database {database_path} yet; make it with: oracle build")
+    with translated(database_path):
         connection = connect(database_path, read_only=True)
-    except duckdb.Error as error:
-        if database_path.exists():
-            raise StoreError(f"the database {database_path} cannot be opened: {error}") from error
-        raise NoDataError(
-            f"there is no database {database_path} yet; make it with: oracle build"
-        ) from error
     with connection:
         yield Reader(connection)

@@ -24,7 +24,7 @@ from oracle.core.block import Rule
 from oracle.core.eligible import BlockFacts, RecentTxids
 from oracle.core.params import PARAMETERS
 from oracle.errors import RequestError, StoreError
-from oracle.record.connect import check_ours, connect
+from oracle.record.connect import check_ours, connect, translated
 from oracle.record.sql import migrations, statements
 from oracle.rows import (
     RecentMoment,
@@ -125,11 +125,11 @@ class Store:
             RequestError: the database holds another network's blocks.
         """
         self.path = path
-        with _translated(path):
+        with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = connect(path)
         try:
-            with _translated(path):
+            with translated(path):
                 self._migrate()
             self._check_network(network)
         except BaseException:
@@ -175,7 +175,7 @@ class Store:
     def facts(self, first_height: int, last_height: int) -> list[BlockFacts]:
         """Return the facts of stored blocks of an inclusive range of heights."""
         blocks = self._rows("block_facts", first=first_height, last=last_height)
-        with _translated(self.path):
+        with translated(self.path):
             outputs = self._execute(
                 "output_facts", first=first_height, last=last_height
             ).fetchnumpy()
@@ -239,7 +239,7 @@ class Store:
 
     def write(self, batch: Batch) -> None:
         """Write a tick in one transaction: all of it, or nothing."""
-        with _translated(self.path), self._transaction():
+        with translated(self.path), self._transaction():
             if batch.rewind_to is not None:
                 for table, height in FOLLOW_THE_CHAIN.items():
                     names = {"table": table, "height": height}
@@ -265,7 +265,7 @@ class Store:
         """
         check_ours(backup)
         saved = _tables_of(backup)
-        with _translated(self.path):
+        with translated(self.path):
             for table, rows in saved.items():
                 self._db.register(f"backup_{table}", rows)
             try:
@@ -293,7 +293,7 @@ class Store:
         return self._db.execute(sql.format(**names) if names else sql, parameters)
 
     def _rows(self, name: str, **parameters: Any) -> list[Row]:
-        with _translated(self.path):
+        with translated(self.path):
             cursor = self._execute(name, **parameters)
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -307,6 +307,13 @@ class Store:
     def _migrate(self) -> None:
         self._execute("make_migrations")
         done = {row["number"] for row in self._rows("migrations")}
+        known = [number for number, _ in migrations()]
+        if done and max(done) > max(known):
+            raise StoreError(
+                f"the database {self.path} was made by a newer version of this program (it has "
+                f"migration {max(done)}, this one knows {max(known)}): install that version again, "
+                f"or restore the copy made before the upgrade"
+            )
         for number, script in migrations():
             if number not in done:
                 with self._transaction():
@@ -321,7 +328,7 @@ class Store:
                 f"another DUCKDB_PATH"
             )
         if network and not known:
-            with _translated(self.path):
+            with translated(self.path):
                 self._execute("set_network", network=network)
 
     @contextmanager
@@ -340,7 +347,7 @@ class Store:
 
 def _tables_of(backup: Path) -> dict[str, pa.Table]:
     """Read the tables of a backup that are merged; what only has the name of one is not read."""
-    with _translated(backup), connect(backup, read_only=True) as connection:
+    with translated(backup), connect(backup, read_only=True) as connection:
         there = connection.execute(statements()["tables"]).fetchall()
         if missing := MERGED.keys() - {name for (name,) in there}:
             raise StoreError(
@@ -366,20 +373,3 @@ def _output_table(facts: Sequence[BlockFacts]) -> pa.Table:
 
 def _txid_table(txids: dict[int, list[bytes]]) -> pa.Table:
     return pa.table({"height": list(txids), "txids": [b"".join(block) for block in txids.values()]})
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except duckdb.Error as error:
-        text = str(error).splitlines()[0]
-        if "lock on file" in text:
-            raise StoreError(
-                f"{path} is held by another program; close it and try again ({text})"
-            ) from error
-        raise StoreError(f"the database {path} cannot be used: {text}") from error
-    except OSError as error:
-        raise StoreError(
-            f"the database {path} cannot be used: {error.strerror or error}"
-        ) from error

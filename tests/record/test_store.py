@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -12,9 +15,11 @@ import pytest
 from oracle.core.block import Rule
 from oracle.core.eligible import BlockFacts
 from oracle.errors import RequestError, StoreError
+from oracle.record.connect import STORAGE_VERSION
 from oracle.record.sql import migrations, statements
 from oracle.record.store import Batch, Store
 from oracle.rows import block_row
+from tests.conftest import PROJECT
 from tests.helpers.ticking import rows_of
 
 
@@ -203,3 +208,60 @@ def test_a_backup_that_is_no_database_is_an_error_and_changes_nothing(tmp_path, 
     with pytest.raises(StoreError):
         store.merge_from(tmp_path / "junk.duckdb")
     assert store.chain(9, or_height=0) == {}
+
+
+# --- Other versions, and damage -----------------------------
+
+
+def test_a_database_of_a_newer_version_of_us_is_told_as_that(path, store):
+    store.close()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("INSERT INTO migrations VALUES (999)")
+    with pytest.raises(StoreError, match=r"newer version of this program .*migration 999"):
+        Store(path)
+
+
+def test_a_database_of_a_newer_duckdb_is_told_as_that(path, monkeypatch):
+    text = (  # DuckDB 1.4.0 on a file of 2.0.1
+        "IO Error: Trying to read a database file with version number 999, but we can only read "
+        "versions between 64 and 67.\nThe database file was created with an newer version of "
+        "DuckDB.\n"
+    )
+
+    def refuse(*_: object, **__: object) -> None:
+        raise duckdb.IOException(text)
+
+    monkeypatch.setattr("oracle.record.connect.duckdb.connect", refuse)
+    with pytest.raises(StoreError, match="written by a newer DuckDB than the one installed here"):
+        Store(path)
+
+
+def test_what_we_write_can_be_read_by_the_oldest_duckdb_that_is_allowed(path, store):
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    oldest = next(need for need in project["dependencies"] if need.startswith("duckdb"))
+    assert f"{oldest.removeprefix('duckdb>=')}.0" == STORAGE_VERSION.removeprefix("v")
+    store.close()
+    with duckdb.connect(str(path), read_only=True) as connection:
+        tags = connection.execute("SELECT tags FROM duckdb_databases() WHERE NOT internal")
+        assert tags.fetchall()[0][0]["storage_version"] == f"{STORAGE_VERSION}+"
+
+
+KILLED = """
+import os, sys
+import duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("SET checkpoint_threshold = '1GB'")
+connection.execute("INSERT INTO recent_txids SELECT n, repeat('x', 99)::BLOB FROM range(2000) t(n)")
+os._exit(0)
+"""
+
+
+def test_a_damaged_journal_is_named(path, store):
+    store.close()
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=True)
+    journal = path.with_name(f"{path.name}.wal")
+    data = bytearray(journal.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    journal.write_bytes(data)
+    with pytest.raises(StoreError, match=rf"the journal {journal}.* put it aside"):
+        Store(path)
