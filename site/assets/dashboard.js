@@ -209,6 +209,7 @@
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (!plot && page.getElementById("history-plot")) location.reload();
       now().replaceWith(page.getElementById("now"));
+      document.getElementById("words").replaceWith(page.getElementById("words"));
       drawn?.replaceChildren(...page.querySelector(".drawn").childNodes);
       document.title = page.title;
       oracle.tellTime();

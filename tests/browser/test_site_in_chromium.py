@@ -16,6 +16,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 
 from builder.pages.site import PLACEHOLDER
 from tests.browser.chromium import Open, Opened, Site, serve
+from tests.browser.conftest import come_alive
 from tests.helpers.made_history import END_UNIX
 
 pytestmark = pytest.mark.browser
@@ -445,6 +446,12 @@ def test_where_the_window_leads_all_three_numbers_are_the_windows(kept: Open) ->
         file["divergence"]["window_percent"],
     ]
     assert "Spot price" in opened.page.inner_text(".facts")
+
+
+def test_the_live_chart_says_which_differences_are_the_windows(kept: Open) -> None:
+    alive = come_alive(kept("/", "windowed"))
+    said = plotted(alive, "data.find((trace) => trace.name === 'Difference').customdata")
+    assert {said[0], said[-1]} == {"", " (of the window)"}
 
 
 def test_axe_finds_nothing_serious_where_the_window_leads(kept: Open) -> None:
