@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from oracle.calculator import PriceCalculator
-from oracle.chain import utc_date
+from oracle.chain import OLD_TIP_SECONDS, utc_date
 from oracle.core.eligible import BlockFacts
 from oracle.core.window import form_window
 from oracle.errors import ParseError, RequestError
@@ -25,6 +25,31 @@ from oracle.sources import BlockSource
 SIMULATED = "simulated"  # the network of the simulated chain
 FILES = "files"  # the source of blocks that were named as files
 OF_FILES = Range("blocks", None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class NewestBlock:
+    """The tip behind a recent window; `age_seconds` is 0 where its stamp is ahead of the clock."""
+
+    height: int
+    time_unix: int
+    age_seconds: int
+
+    @property
+    def is_old(self) -> bool:
+        """Whether a price as of this block is none of now."""
+        return self.age_seconds > OLD_TIP_SECONDS
+
+    @property
+    def warning(self) -> str | None:
+        """What to know before taking the price for one of now."""
+        if not self.is_old:
+            return None
+        stamped = datetime.fromtimestamp(self.time_unix, UTC)
+        return (
+            f"the newest block, {self.height}, is of {stamped:%Y-%m-%d %H:%M} UTC: "
+            "this is the price of then, not of now"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +66,8 @@ class Answer:
     network: str | None
     """None for files, which may be of any."""
     source: str
+    newest: NewestBlock | None = None
+    """The tip of the chain, when the recent window was asked for and the time is known."""
 
     @property
     def is_simulated(self) -> bool:
@@ -67,6 +94,8 @@ def price_of_chain(
     calculator: PriceCalculator,
     limits: Limits,
     progress: Progress | None = None,
+    *,
+    now_unix: int | None = None,
 ) -> Answer:
     """Price a UTC day of a chain; with no day the 144 blocks below its tip, and the tip for spot.
 
@@ -76,6 +105,7 @@ def price_of_chain(
         calculator: prices the window.
         limits: when a price is valid.
         progress: told after each block how many of how many are read.
+        now_unix: the time, to tell how old the newest block is; None leaves that out.
 
     Raises:
         SourceError: the source could not hand over what is needed.
@@ -93,7 +123,11 @@ def price_of_chain(
     window = blocks[:-1]  # the tip is left out of the recent window, not of the spot price
     estimate = estimate_window(form_window(window), calculator, limits)
     spot = estimate_spot(blocks, estimate, calculator, limits)
-    return Answer(found, window, estimate, spot, calculator.algorithm_version, network, source.name)
+    version, tip = calculator.algorithm_version, blocks[-1]
+    newest = None
+    if now_unix is not None:
+        newest = NewestBlock(tip.height, tip.time_unix, max(0, now_unix - tip.time_unix))
+    return Answer(found, window, estimate, spot, version, network, source.name, newest)
 
 
 def price_of_files(paths: Sequence[Path], calculator: PriceCalculator, limits: Limits) -> Answer:
@@ -145,4 +179,6 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "is_simulated": answer.is_simulated,
         "network": answer.network,
         "source": answer.source,
+        "newest_block": asdict(answer.newest) if answer.newest else None,
+        "warning": answer.newest.warning if answer.newest else None,
     }

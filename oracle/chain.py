@@ -13,6 +13,8 @@ from oracle.errors import NoDataError, NotFinalError, RequestError, Verification
 
 MEDIAN_BLOCKS = 11
 GENESIS_DATE = date(2009, 1, 3)
+# A gap between blocks that long comes once in centuries: behind it, "recent" is not now.
+OLD_TIP_SECONDS = 3 * 3600
 HeaderTimes = Callable[[int, int], Sequence[int]]
 
 

@@ -80,3 +80,31 @@ def test_a_file_that_is_no_block_is_a_wrong_request(tmp_path):
     path.write_bytes(b"dear reader " * 20)
     with pytest.raises(RequestError, match="not a file of blocks"):
         price_of_files([path], UTXOracleCalculator(), Limits())
+
+
+def test_a_fresh_tip_needs_no_warning(source):
+    answer = price_of_chain(source, None, UTXOracleCalculator(), Limits(), now_unix=NOW_UNIX)
+    said = answer_json(answer)
+    assert said["newest_block"]["height"] == source.tip().height
+    assert said["newest_block"]["age_seconds"] < 3_600
+    assert said["warning"] is None
+
+
+def test_a_recent_window_whose_tip_is_old_says_so(source):
+    later_unix = NOW_UNIX + 4 * 3_600
+    answer = price_of_chain(source, None, UTXOracleCalculator(), Limits(), now_unix=later_unix)
+    said = answer_json(answer)
+    assert said["newest_block"]["age_seconds"] >= 4 * 3_600
+    assert f"{source.tip().height}, is of 2025-11-01" in said["warning"]
+    assert "not of now" in said["warning"]
+
+
+def test_a_tip_ahead_of_the_clock_has_no_age(source):
+    answer = price_of_chain(source, None, UTXOracleCalculator(), Limits(), now_unix=1_000)
+    assert answer.newest.age_seconds == 0
+
+
+def test_the_age_of_a_day_is_nothing_to_warn_of(source):
+    day = date(2025, 10, 31)
+    answer = price_of_chain(source, day, UTXOracleCalculator(), Limits(), now_unix=2_000_000_000)
+    assert (answer_json(answer)["newest_block"], answer_json(answer)["warning"]) == (None, None)

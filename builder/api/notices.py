@@ -9,9 +9,7 @@ from builder.api.head import iso
 from builder.api.types import Leg, Notice, NoticeCode, Shown, State, Tip
 from builder.gather import Context, Gathered
 from builder.rows import RunRow
-
-STALE_TIP_SECONDS = 3 * 3600
-"""A gap between blocks that long comes once in centuries; then something is broken."""
+from oracle.chain import OLD_TIP_SECONDS
 
 STALE_RUNS = 3
 """This many intervals without a good run."""
@@ -63,7 +61,7 @@ def _failures(gathered: Gathered, tip: Tip | None, context: Context) -> Iterator
     if silent_seconds > STALE_RUNS * context.interval_seconds:
         since = iso(context.now_unix - silent_seconds)
         yield _error("stale", f"No run has succeeded since {since}.")
-    elif tip and tip["age_seconds"] > STALE_TIP_SECONDS:
+    elif tip and tip["age_seconds"] > OLD_TIP_SECONDS:
         yield _error("stale", f"The newest known block is from {tip['time']}.")
 
 

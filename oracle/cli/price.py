@@ -92,7 +92,7 @@ def _answer(settings: Settings, day: date | None, files: list[Path]) -> Answer:
         show_progress("reading blocks") as progress,
     ):
         require_network(source.network(), settings.oracle_network, source.name)
-        return price_of_chain(source, day, calculator, limits, progress)
+        return price_of_chain(source, day, calculator, limits, progress, now_unix=int(time.time()))
 
 
 def _lines(answer: Answer) -> list[str]:
@@ -111,6 +111,8 @@ def _lines(answer: Answer) -> list[str]:
         f"  {len(answer.blocks)} blocks{heights}, {estimate.outputs:,} outputs, "
         f"{estimate.points:,} price points"
     )
+    if answer.newest and answer.newest.is_old:
+        lines.append(f"  warning: {answer.newest.warning}")
     return lines
 
 
