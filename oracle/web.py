@@ -24,6 +24,7 @@ import httpcore
 from oracle.address import Address
 from oracle.errors import SettingsError
 
+HTTP = b"HTTP/"  # how an answer begins
 ADDRESSES_TRIED = 4  # of a host name that stands for many; they share the time of the request
 LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".home.arpa")
 
@@ -156,7 +157,14 @@ class WebClient:
             return self._exchange(request)
         except FOREIGN_ERRORS as error:
             is_proxied = self.proxy is not None
-            raise WebError(_trouble_of(error, is_proxied=is_proxied), str(error)) from error
+            trouble = _trouble_of(error, is_proxied=is_proxied)
+            if trouble is Trouble.CUT_SHORT and not is_proxied and self._heard_no_http():
+                trouble = Trouble.NO_HTTP
+            raise WebError(trouble, str(error)) from error
+
+    def _heard_no_http(self) -> bool:
+        heard = self._deadline.heard
+        return heard != b"" and not heard.startswith(HTTP)
 
     def _exchange(self, request: WebRequest) -> WebAnswer:
         sent = {"Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
@@ -216,9 +224,11 @@ class _Deadline(threading.local):
     """When the request of this thread must be over, by the clock that only goes forward."""
 
     end = float("inf")
+    heard = b""  # the first bytes that came
 
     def start(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
+        self.heard = b""
 
     def left(self) -> float:
         """Return the seconds that are left, which are more than none."""
@@ -270,7 +280,10 @@ class _Stream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         del timeout
-        return self._stream.read(max_bytes, self._deadline.left())
+        data = self._stream.read(max_bytes, self._deadline.left())
+        if len(self._deadline.heard) < len(HTTP):
+            self._deadline.heard += data[: len(HTTP)]
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         del timeout

@@ -51,17 +51,17 @@ SENTENCES: dict[Trouble, str] = {
     "check the address in {setting}, the network and the firewall",
     Trouble.CERTIFICATE: "shows a certificate that is not trusted here: for an authority of your "
     "own set ORACLE_CA_FILE to its certificate, else check the host name in {setting}",
-    Trouble.NO_TLS: "speaks no TLS at that port: should {setting} begin with http://?",
+    Trouble.NO_TLS: "speaks no TLS at that port: should {setting} begin with http and no s?",
     Trouble.PROXY: "cannot be reached through ORACLE_PROXY: does the proxy run, and may it "
     "connect there?",
     Trouble.CUT_SHORT: "closed the connection in the middle: does it run well, see its log",
     Trouble.NO_HTTP: "does not speak HTTP at that port: check the port in {setting}, or should it "
-    "begin with https://?",
+    "begin with https?",
     Trouble.TOO_LARGE: "sent more bytes than such an answer can have",
     Trouble.COMPRESSED: "sent a compressed answer, which was not asked for",
 }
 BAD_ANSWERS = {Trouble.TOO_LARGE, Trouble.COMPRESSED}
-ONION = "is an onion service: set ORACLE_PROXY to your Tor, as socks5h://127.0.0.1:9050"
+ONION = "is an onion service: set ORACLE_PROXY to the SOCKS port of your Tor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +159,7 @@ class HttpSource(Source):
 
     def _wants_login(self) -> tuple[str, str]:
         """Return what to say of status 401: what may be published, and more."""
-        return (
-            f"wants a user and a password: write them into {self.setting}, as http://user:password@",
-            "",
-        )
+        return (f"wants a user and a password: write them into {self.setting}, before the host", "")
 
     def _forbids(self, content: bytes) -> str:
         del content

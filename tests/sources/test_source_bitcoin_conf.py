@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from oracle.errors import SettingsError
 from oracle.sources.bitcoin_conf import NodeFolder
 
 
@@ -82,6 +83,70 @@ def test_comments_and_blanks_are_left_out(tmp_path):
 
 def test_another_host_is_honoured(tmp_path):
     assert read(tmp_path, "rpcconnect=node").rpc_url() == "http://node:8332"
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("rpcconnect=::1", "http://[::1]:8332"),
+        ("rpcconnect=[::1]", "http://[::1]:8332"),
+        ("rpcconnect=[::1]:9", "http://[::1]:9"),
+        ("rpcconnect=node:9", "http://node:9"),
+        ("rpcconnect=node:9\nrpcport=10", "http://node:10"),
+        ("testnet=", "http://127.0.0.1:18332"),
+        ("testnet=true", "http://127.0.0.1:8332"),
+        ("testnet=00", "http://127.0.0.1:8332"),
+    ],
+)
+def test_addresses_and_switches_are_read_as_core_reads_them(tmp_path, text, url):
+    assert read(tmp_path, text).rpc_url() == url
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("rpcport=abc", "rpcport"),
+        ("rpcport=0", "rpcport"),
+        ("rpcport=99999", "rpcport"),
+        ("rpcconnect=a..b", "rpcconnect"),
+        ("rpcconnect=node:x", "rpcconnect"),
+    ],
+)
+def test_a_port_or_host_that_is_none_is_a_sentence_that_names_it(tmp_path, text, named):
+    with pytest.raises(SettingsError, match=rf"^{named} in .*bitcoin\.conf: "):
+        read(tmp_path, "rpcpassword=hunter2\n" + text).rpc_url()
+
+
+def test_an_included_file_counts_behind_the_file_itself(tmp_path):
+    (tmp_path / "more.conf").write_text("rpcuser=other\nrpcpassword=x\nrpcport=9")
+    found = read(tmp_path, "includeconf=more.conf\nrpcuser=me")
+    assert (found.credentials(), found.rpc_url()) == (("me", "x"), "http://127.0.0.1:9")
+
+
+def test_of_two_included_files_the_first_counts(tmp_path):
+    (tmp_path / "a.conf").write_text("rpcport=1")
+    (tmp_path / "b.conf").write_text("rpcport=2")
+    assert read(tmp_path, "includeconf=a.conf\nincludeconf=b.conf").rpc_url().endswith(":1")
+
+
+def test_the_network_may_be_named_in_an_included_file(tmp_path):
+    (tmp_path / "app.conf").write_text("chain=signet\n[signet]\nrpcport=5")
+    assert read(tmp_path, "includeconf=app.conf").rpc_url().endswith(":5")
+
+
+def test_files_included_by_included_files_are_left_out(tmp_path):
+    (tmp_path / "a.conf").write_text("includeconf=b.conf")
+    (tmp_path / "b.conf").write_text("rpcport=2")
+    assert read(tmp_path, "includeconf=a.conf").rpc_url().endswith(":8332")
+
+
+def test_files_included_for_another_network_are_left_out(tmp_path):
+    (tmp_path / "a.conf").write_text("rpcport=2")
+    assert read(tmp_path, "[regtest]\nincludeconf=a.conf").rpc_url().endswith(":8332")
+
+
+def test_an_included_file_that_is_not_there_is_left_out(tmp_path):
+    assert read(tmp_path, "includeconf=none.conf").rpc_url().endswith(":8332")
 
 
 def test_the_cookie_is_in_the_networks_folder(tmp_path):
