@@ -15,6 +15,15 @@ PROJECT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("ORACLE_SHARED_DIR", PROJECT.parent / "shared"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Coverage watches neither the slow tests nor hundreds of examples of one property: being
+    watched doubles their time, and what they run through is covered by the others."""
+    for item in items:
+        is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if is_property or item.get_closest_marker("slow"):
+            item.add_marker("no_cover")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _standing_clock() -> Iterator[None]:
     """The machine's day and hour change nothing: see tests/helpers/clock.py."""

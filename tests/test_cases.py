@@ -24,9 +24,7 @@ TIMEOUT_SECONDS = 400  # the longest takes a minute on two free cores
 NAMES = sorted(path.parent.name for path in SHARED.glob("cases/*/run.sh"))
 NOT_YET = {
     "assumeutxo-gap": "an old part of the block files with more work wins over the newest",
-    "held-wal-left": "a broken write-ahead log is not told and the run goes on without it",
     "rate-limited": "blocks fetched before a server said 429 are fetched again by each run",
-    "silent-site-failure": "a site that cannot be written is told to nobody",
     "xored-file": "a file under the key of the xor.dat beside it is not read",
 }
 
