@@ -171,7 +171,11 @@ export HOME=/var/cache/onchain-oracle PYTHONDONTWRITEBYTECODE=1
 if [ "$(id -un)" = onchain-oracle ]; then
     exec /opt/onchain-oracle/venv/bin/oracle "$@"
 fi
-exec runuser -u onchain-oracle -- /opt/onchain-oracle/venv/bin/oracle "$@"
+# With the groups that the service has, so that what it may read (a cookie) is read here, too.
+more=$(systemctl show --property=SupplementaryGroups --value oracle-build.service 2>/dev/null || true)
+groups=$(for group in $(id -Gn onchain-oracle) $more; do printf ' -G %s' "$group"; done)
+# shellcheck disable=SC2086 # one word a group
+exec runuser -u onchain-oracle -g "$(id -gn onchain-oracle)" $groups -- /opt/onchain-oracle/venv/bin/oracle "$@"
 TEXT
 }
 

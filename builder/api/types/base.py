@@ -99,7 +99,7 @@ class ErrorObject(TypedDict):
     code: Annotated[str, about("upper-case name, for programs")]
     message: Annotated[str, about("one sentence, for people")]
     retry_after: Annotated[int | None, about("seconds until a retry makes sense")]
-    details: Annotated[dict[str, Any], about("facts: url, attempts, last_error, ...")]
+    details: Annotated[dict[str, Any], about("facts: source, attempts, ...")]
 
 
 class ErrorAnswer(TypedDict):
