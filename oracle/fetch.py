@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,13 +12,12 @@ from pathlib import Path
 from oracle.chain import day_range, recent_range, verify_continuity
 from oracle.core.block import Block, parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
-from oracle.core.wire import HEADER_BYTES, Header, parse_header
+from oracle.core.wire import Header, parse_header
 from oracle.errors import BlockNotFoundError, NoDataError, ParseError, RequestError
-from oracle.sources import BlockSource, blkfiles
-from oracle.sources.networks import NETWORKS
+from oracle.sources import BLOCK_FILES, BlockSource
+from oracle.sources.records import blocks_in, blocks_of_file
 
 FETCH_AHEAD = 3  # blocks fetched, one after the other, while one is read
-KNOWN_MAGICS = {bytes.fromhex(network.magic) for network in NETWORKS}
 Progress = Callable[[int, int], None]
 FollowHeader = Callable[[int, Header], None]
 
@@ -64,7 +62,7 @@ def read_block(source: BlockSource, height: int, block_hash: str) -> tuple[Block
     were by the node.
     """
     data, served_by = source.block(block_hash), source.name
-    is_server = served_by != blkfiles.NAME
+    is_server = served_by != BLOCK_FILES
     try:
         block = parse_block(data, expected_hash=block_hash, height=height, hashes_witness=is_server)
     except ParseError as error:
@@ -134,39 +132,25 @@ def read_files(paths: Sequence[Path]) -> list[BlockFacts]:
     recent = RecentTxids()
     blocks: list[BlockFacts] = []
     for path in paths:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise RequestError(
-                f"cannot read {path}: {error.strerror or error}; name a file of blocks"
-            ) from error
-        for record in split_records(data, path.name):
+        for record in _blocks_of(path):
             height = len(blocks)
-            blocks.append(
-                digest_block(parse_block(record, height=f"{height} ({path.name})"), height, recent)
-            )
+            block = parse_block(record, height=f"{height} ({path.name})")
+            blocks.append(digest_block(block, height, recent))
     if not blocks:
         raise NoDataError("the files hold no block")
     return blocks
 
 
+def _blocks_of(path: Path) -> Iterator[bytes]:
+    try:
+        yield from blocks_of_file(path)
+    except OSError as error:
+        raise RequestError(
+            f"cannot read {path}: {error.strerror or error}; name a file of blocks"
+        ) from error
+
+
 def split_records(data: bytes, name: str) -> Iterator[bytes]:
-    """Yield the blocks of a file: one raw block, or records of magic, size and block (zeros may
-    follow)."""
-    if data[:4] not in KNOWN_MAGICS:
-        if len(data) <= HEADER_BYTES:
-            raise ParseError(f"{name} is too short for a block", offset=len(data))
-        yield data
-        return
-    position = 0
-    while position < len(data):
-        if data[position : position + 8] == bytes(8)[: len(data) - position]:
-            return  # the tail of an unfinished block file
-        if data[position : position + 4] != data[:4] or position + 8 > len(data):
-            raise ParseError(f"{name} has no record where the next should start", offset=position)
-        (size,) = struct.unpack_from("<I", data, position + 4)
-        end = position + 8 + size
-        if end > len(data):
-            raise ParseError(f"{name} ends inside a record of {size} bytes", offset=position)
-        yield data[position + 8 : end]
-        position = end
+    """Yield the blocks of a file's bytes: one raw block, or records of magic, size and block (zeros
+    may follow)."""
+    return blocks_in(lambda offset, size: data[offset : offset + size], len(data), name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ def open_sources(
     """
     if settings.is_simulated:
         return _simulated_sources(settings, clock, is_lasting)
-    return _real_sources(settings, clock, is_patient)
+    return _real_sources(settings, clock, is_patient, is_lasting)
 
 
 def _simulated_sources(settings: Settings, clock: Clock, is_lasting: bool) -> Sources:
@@ -76,7 +76,7 @@ def _simulated_sources(settings: Settings, clock: Clock, is_lasting: bool) -> So
     return Sources(FailoverSource([simulated]), simulated, max(1, whole_chain))
 
 
-def _real_sources(settings: Settings, clock: Clock, is_patient: bool) -> Sources:
+def _real_sources(settings: Settings, clock: Clock, is_patient: bool, is_lasting: bool) -> Sources:
     from oracle.sources.failover import FailoverSource
     from oracle.sources.quotes import MempoolQuotes, QuoteBounds
 
@@ -89,17 +89,35 @@ def _real_sources(settings: Settings, clock: Clock, is_patient: bool) -> Sources
             retry=_retry(settings, settings.oracle_mempool_retry_delays_seconds, is_patient),
             route=route_of(settings),
         )
-    blocks = [_block_source(name, settings, is_patient) for name in settings.oracle_sources]
+    blocks: list[BlockSource] = []
+    for name in reversed(settings.oracle_sources):
+        if name == "blkfiles":
+            blocks.insert(0, _block_files(settings, is_lasting, blocks))
+        else:
+            blocks.insert(0, _block_source(name, settings, is_patient))
     together = FailoverSource(blocks, unasked_sources(settings))
     return Sources(together, quotes, settings.oracle_first_run_blocks)
 
 
+def _block_files(
+    settings: Settings, is_lasting: bool, behind: Sequence[BlockSource]
+) -> BlockSource:
+    """Return the node's block files, which follow the chain of a source behind them: files alone do
+    not know which branch a node found invalid."""
+    from oracle.sources.blkfiles import BlkFilesSource
+
+    index_path = settings.duckdb_path.with_suffix(".blkindex")
+    is_kept = is_lasting or index_path.parent.is_dir()
+    nodes = [source for source in behind if source.name == "bitcoin-core"] or [*behind]
+    return BlkFilesSource(
+        settings.bitcoin_datadir or Path(),
+        index_path if is_kept else None,
+        nodes[0] if nodes else None,
+    )
+
+
 def _block_source(name: str, settings: Settings, is_patient: bool) -> BlockSource:
     """Return one source of blocks by its name in ORACLE_SOURCES."""
-    if name == "blkfiles":
-        from oracle.sources.blkfiles import BlkFilesSource
-
-        return BlkFilesSource(settings.bitcoin_datadir or Path())
     route = route_of(settings)
     if name == "core":
         from oracle.sources.core import CoreSource

@@ -23,9 +23,7 @@ pytestmark = pytest.mark.cases
 TIMEOUT_SECONDS = 400  # the longest takes a minute on two free cores
 NAMES = sorted(path.parent.name for path in SHARED.glob("cases/*/run.sh"))
 NOT_YET = {
-    "assumeutxo-gap": "an old part of the block files with more work wins over the newest",
     "rate-limited": "blocks fetched before a server said 429 are fetched again by each run",
-    "xored-file": "a file under the key of the xor.dat beside it is not read",
 }
 
 

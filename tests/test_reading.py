@@ -262,3 +262,70 @@ def test_a_file_that_cannot_be_read_is_a_wrong_request(tmp_path: Path) -> None:
 def test_no_files_hold_no_block() -> None:
     with pytest.raises(NoDataError, match="the files hold no block"):
         read_files([])
+
+
+# --- A node's own files -------------------------------------
+
+KEY = bytes.fromhex("0102a3b4c5d6e7f8")
+
+
+def hidden(data: bytes, key: bytes = KEY) -> bytes:
+    return bytes(byte ^ key[at % len(key)] for at, byte in enumerate(data))
+
+
+def read_hashes(folder: Path, data: bytes, key: bytes = KEY) -> list[str]:
+    """Return the hashes of the blocks in one block file with a key beside it."""
+    (folder / "xor.dat").write_bytes(key)
+    (folder / "blk00000.dat").write_bytes(data)
+    return [block.hash for block in read_files([folder / "blk00000.dat"])]
+
+
+TWO = records(*BLOCKS[:2])
+TWO_HASHES = [header_hash(block) for block in BLOCKS[:2]]
+
+
+def test_a_file_under_the_key_beside_it_is_read(tmp_path: Path) -> None:
+    assert read_hashes(tmp_path, hidden(TWO)) == TWO_HASHES
+
+
+@pytest.mark.parametrize("zeros", [1, 7, 8, 1000, 3 << 20])
+def test_unwritten_space_behind_hidden_records_ends_them(tmp_path: Path, zeros: int) -> None:
+    assert read_hashes(tmp_path, hidden(TWO) + bytes(zeros)) == TWO_HASHES
+    assert read_hashes(tmp_path, hidden(TWO + bytes(zeros))) == TWO_HASHES
+
+
+def test_a_plain_file_beside_a_key_is_read_as_it_is(tmp_path: Path) -> None:
+    assert read_hashes(tmp_path, TWO) == TWO_HASHES
+
+
+def test_a_raw_block_beside_a_key_is_read_as_it_is(tmp_path: Path) -> None:
+    assert read_hashes(tmp_path, BLOCKS[0]) == TWO_HASHES[:1]
+
+
+@pytest.mark.parametrize("key", [b"", bytes(8)])
+def test_no_key_in_the_keys_file_hides_nothing(tmp_path: Path, key: bytes) -> None:
+    assert read_hashes(tmp_path, TWO, key) == TWO_HASHES
+
+
+def test_a_file_that_is_not_written_to_holds_no_block(tmp_path: Path) -> None:
+    with pytest.raises(NoDataError, match="the files hold no block"):
+        read_hashes(tmp_path, bytes(100_000))
+
+
+def test_a_hidden_file_under_another_key_is_no_file_of_blocks(tmp_path: Path) -> None:
+    with pytest.raises(ParseError):
+        read_hashes(tmp_path, hidden(TWO), KEY[::-1])
+
+
+def test_a_large_hidden_file_without_its_key_says_what_it_needs(tmp_path: Path) -> None:
+    path = tmp_path / "blk00000.dat"
+    path.write_bytes(hidden(records(*BLOCKS) + bytes(4 << 20)))
+    with pytest.raises(ParseError, match=r"needs its xor\.dat beside it"):
+        read_files([path])
+
+
+def test_a_record_larger_than_any_block_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "some.dat"
+    path.write_bytes(MAGIC + (5_000_000).to_bytes(4, "little") + bytes(5_000_001))
+    with pytest.raises(ParseError, match="larger than any block"):
+        read_files([path])

@@ -12,6 +12,9 @@ from typing import Literal, Protocol
 State = Literal["ok", "prices_only", "syncing", "refused", "bad_answer", "unreachable"]
 
 
+BLOCK_FILES = "blk-files"  # the name of the node's own block files as a source
+
+
 @dataclass(frozen=True, slots=True)
 class ChainTip:
     """The newest block of a source's best chain."""

@@ -66,7 +66,7 @@ class Source:
                 public_advice=advice,
             )
         except SourceError as error:
-            return _health_after(known, error)
+            return health_after(known, error)
         finally:
             self._delays_seconds = patient
 
@@ -130,7 +130,8 @@ def short(block_hash: str) -> str:
     return f"...{block_hash[-8:]}"
 
 
-def _health_after(known: Health, error: SourceError) -> Health:
+def health_after(known: Health, error: SourceError) -> Health:
+    """Return the health of a source whose probe ended in an error."""
     state = _state_of(error)
     return replace(
         known,

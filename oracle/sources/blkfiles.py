@@ -1,189 +1,317 @@
 """Bitcoin Core's own block files, read without the node: for long backfills on the same machine.
 
-They are looked through once, at the first question: 88 bytes of each record, jumping over the rest.
 Blocks lie in no order, among stale ones, copies and junk, and the last file ends in space not yet
-written. Nothing is ever written here.
+written. An index of ours says where they are; it is opened at the first question that needs it.
+Nothing is ever written to the node's folder.
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import suppress
-from functools import cached_property
-from graphlib import TopologicalSorter
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
-from oracle.core.block import COINBASE_PREVOUT, parse_block
+import structlog
+
+from oracle.core.block import COINBASE_PREVOUT
 from oracle.core.wire import HEADER_BYTES, parse_header, sha256d
-from oracle.errors import BadAnswerError, BlockNotFoundError, ParseError, SourceUnavailableError
-from oracle.sources import ChainTip
-from oracle.sources.base import Source
-from oracle.sources.bitcoin_conf import NodeFolder
-from oracle.sources.networks import NETWORKS
+from oracle.errors import BadAnswerError, BlockNotFoundError, SourceError, SourceUnavailableError
+from oracle.sources import BLOCK_FILES, BlockSource, ChainTip, Health
+from oracle.sources.base import Source, health_after
+from oracle.sources.bitcoin_conf import NodeFolder, user_name
+from oracle.sources.blkfolder import BlockFile, BlockFolder, WrongFileError
+from oracle.sources.blkindex import BlockIndex, DamagedIndexError, Place
+from oracle.sources.records import HEAD_BYTES, MAGICS, Record, records_in
 
-MAGICS = {bytes.fromhex(network.magic): network.name for network in NETWORKS}
-NAME = "blk-files"
-KEY_BYTES = 8
-HEAD_BYTES = 8 + HEADER_BYTES  # magic and size come first
-MAX_BLOCK_BYTES = 4_000_000
-UNREADABLE = "cannot be read ({}): check BITCOIN_DATADIR, and that we may read the node's files"
+log = structlog.get_logger(__name__)
 
-
-class Record(NamedTuple):
-    """Where a block is, and its header."""
-
-    header: bytes
-    path: Path
-    offset: int
-    size: int
+PROBE_BYTES = 32 << 20  # a probe looks through so much at most, and asks for no tip behind more
+HASH_BYTES = 32
+NO_BLOCK = "has no block yet, or is not the folder: check BITCOIN_DATADIR"
+T = TypeVar("T")
 
 
 class BlkFilesSource(Source):
-    """The blk files of a data folder (or of a folder that holds them itself)."""
+    """The blk files of a data folder (or of a folder that holds them itself).
 
-    def __init__(self, datadir: Path) -> None:
-        super().__init__(NAME, str(datadir))
-        folders = (*NodeFolder(datadir).blocks_folders(), datadir)
-        self._paths = next(
-            filter(None, (sorted(folder.glob("blk*.dat")) for folder in folders)), []
-        )
+    Args:
+        datadir: the node's data folder.
+        index_path: where the index is kept; None keeps it in memory, for this once.
+        node: who says which chain is the best one as long as it answers: files alone do not know
+            which branch the node found invalid.
+    """
+
+    def __init__(
+        self, datadir: Path, index_path: Path | None = None, node: BlockSource | None = None
+    ) -> None:
+        super().__init__(BLOCK_FILES, str(datadir))
+        self._folder = BlockFolder([*NodeFolder(datadir).blocks_folders(), datadir])
+        self._index_path = index_path
+        self.node = node
+        self._opened: BlockIndex | None = None
+        self._tip_place: Place | None = None
+        self._line = bytearray()  # hashes of the best chain from the tip down, as far as asked for
+
+    # The questions
 
     def network(self) -> str:
         """Return the network whose magic the files begin with."""
-        return MAGICS[self._magic]
+        return MAGICS[self._magic()]
 
     def tip(self) -> ChainTip:
-        """Return the newest complete block of the chain with the most work."""
-        lowest, chain = self._chain
-        return ChainTip(lowest + len(chain) - 1, chain[-1][::-1].hex())
+        """Return the newest complete block of the chain with the most work, in the part of the
+        files that goes on longest."""
+        with self._while_it_answers():
+            if self.node is not None:
+                return self.node.tip()
+        return self._own_tip()
 
     def hashes(self, first_height: int, last_height: int) -> list[str]:
         """Return block hashes of an inclusive range of heights."""
-        return [parse_header(header).hash for header in self.headers(first_height, last_height)]
+        with self._while_it_answers():
+            if self.node is not None:
+                return self.node.hashes(first_height, last_height)
+        return [place.hash[::-1].hex() for place in self._places(first_height, last_height)]
 
     def headers(self, first_height: int, last_height: int) -> list[bytes]:
         """Return 80-byte headers of an inclusive range of heights."""
-        lowest, chain = self._chain
-        if first_height < lowest or last_height >= lowest + len(chain):
-            raise self._error(
-                BlockNotFoundError, f"does not have all of blocks {first_height} to {last_height}"
-            )
-        return [
-            self._records[name].header
-            for name in chain[first_height - lowest : last_height + 1 - lowest]
-        ]
+        with self._while_it_answers():
+            if self.node is not None:
+                return self.node.headers(first_height, last_height)
+        return [place.header for place in self._places(first_height, last_height)]
 
     def block(self, block_hash: str) -> bytes:
         """Return one block as on the wire; a stale one too, where the files have it."""
-        record = self._records.get(bytes.fromhex(block_hash)[::-1])
-        if record is None:
-            raise self._error(BlockNotFoundError, f"has no block {block_hash}")
-        return self._checked(self._read(*record[1:]), block_hash)
+        return self._ask(lambda index: self._block(index, bytes.fromhex(block_hash)[::-1]))
+
+    def probe(self) -> Health:
+        """Look whether the files are there and can be read; the tip only where the index tells it
+        at once."""
+        known = Health(self.name, self.url, is_reachable=False)
+        started = time.monotonic()
+        try:
+            network = self.network()
+            with self._translated():
+                self._folder.reader(self._folder.files()[-1].number)(0, HEAD_BYTES)
+            latency_ms = 1000 * (time.monotonic() - started)
+            tip = self._own_tip() if self._is_indexed() else None
+        except SourceError as error:
+            return health_after(known, error)
+        advice = self._advice(tip) if tip else ()
+        return Health(
+            self.name, self.url, is_reachable=True, latency_ms=latency_ms, network=network,
+            is_synced=True if tip else None, tip_height=tip.height if tip else None,
+            advice=advice, public_advice=advice,
+        )  # fmt: skip
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Close the index."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
-    # The best chain, by hashes in wire order
-
-    @cached_property
-    def _chain(self) -> tuple[int, list[bytes]]:
-        """Return the lowest height that is there, and the chain with the most work from there
-        on."""
-        work = self._summed_work()
-        block_hash = max(work, key=work.__getitem__, default=b"")
-        chain: list[bytes] = []
-        while block_hash in self._records:
-            chain.append(block_hash)
-            block_hash = self._records[block_hash].header[4:36]
-        if not chain:
-            raise self._error(
-                SourceUnavailableError,
-                "has no block yet, or is not the folder: check BITCOIN_DATADIR",
+    @contextmanager
+    def _while_it_answers(self) -> Iterator[None]:
+        """Ask the node no more once it does not answer."""
+        try:
+            yield
+        except SourceUnavailableError as error:
+            log.warning(
+                "the node does not say which chain is the best; the files do", reason=str(error)
             )
-        lowest = 0 if block_hash == bytes(32) else self._coinbase_height(chain[0]) - len(chain) + 1
-        if lowest and lowest != self._coinbase_height(chain[-1]):
-            raise self._error(
-                BadAnswerError, "begins after the genesis block, where no coinbase says its height"
-            )
-        return lowest, chain[::-1]
+            self.node = None
 
-    def _summed_work(self) -> dict[bytes, int]:
-        """Return the work of each block and all blocks under it that are there."""
-        parents = {
-            block_hash: [record.header[4:36]] for block_hash, record in self._records.items()
-        }
-        work: dict[bytes, int] = {}
-        for block_hash in TopologicalSorter(parents).static_order():  # parents first
-            if block_hash in parents:
-                target = parse_header(self._records[block_hash].header).target
-                work[block_hash] = work.get(parents[block_hash][0], 0) + (1 << 256) // (target + 1)
-        return work
+    # The best chain
 
-    def _coinbase_height(self, block_hash: bytes) -> int:
-        """Return the height that a block's coinbase says (BIP34), for files whose genesis was
-        pruned."""
-        block = self._read(*self._records[block_hash][1:])
-        push = block.index(COINBASE_PREVOUT, HEADER_BYTES) + len(COINBASE_PREVOUT) + 1
-        return int.from_bytes(block[push + 1 : push + 1 + block[push]], "little")
+    def _own_tip(self) -> ChainTip:
+        place = self._ask(self._best)
+        return ChainTip(place.height, place.hash[::-1].hex())
+
+    def _best(self, index: BlockIndex) -> Place:
+        if self._tip_place is None:
+            tips = index.tips()
+            if not tips:
+                raise self._error(SourceUnavailableError, NO_BLOCK)
+            best = max(tips, key=_newest)
+            if (
+                not index.has_whole_chain(best)
+                and self._coinbase_height(best.file, best.start, best.size) != best.height
+            ):
+                raise self._error(
+                    BadAnswerError,
+                    "begins after the genesis block, where no coinbase says its height",
+                )
+            self._tip_place = best
+            self._line = bytearray(best.hash)
+        return self._tip_place
+
+    def _advice(self, tip: ChainTip) -> tuple[str, ...]:
+        """Say where the files have a gap: they have the first block, and not all up to the tip."""
+        del tip
+        return self._ask(self._gap)
+
+    def _gap(self, index: BlockIndex) -> tuple[str, ...]:
+        best = self._best(index)
+        old = [tip for tip in index.tips() if tip.root != best.root and index.has_whole_chain(tip)]
+        return tuple(
+            f"the files have a gap behind block {tip.height}, below the part with the newest block "
+            f"{best.height}, which counts: the node is on a UTXO snapshot, or files are missing"
+            for tip in old
+        )
+
+    def _places(self, first_height: int, last_height: int) -> list[Place]:
+        """Return the best chain's blocks of an inclusive range of heights."""
+        return self._ask(lambda index: self._range(index, first_height, last_height))
+
+    def _range(self, index: BlockIndex, first_height: int, last_height: int) -> list[Place]:
+        tip = self._best(index)
+        missing = self._error(
+            BlockNotFoundError, f"does not have all of blocks {first_height} to {last_height}"
+        )
+        if first_height < 0 or last_height > tip.height:
+            raise missing
+        while len(self._line) // HASH_BYTES <= tip.height - first_height:
+            lowest = index.place(bytes(self._line[-HASH_BYTES:]))
+            if lowest is None or index.place(lowest.parent) is None:
+                raise missing
+            self._line += lowest.parent
+        depths = range(tip.height - first_height, tip.height - last_height - 1, -1)
+        hashes = [self._line[HASH_BYTES * n : HASH_BYTES * (n + 1)] for n in depths]
+        found = [index.place(bytes(block_hash)) for block_hash in hashes]
+        return [place for place in found if place is not None]
+
+    # The index
+
+    def _ask(self, question: Callable[[BlockIndex], T]) -> T:
+        """Ask the index; one that cannot be used or is wrong is made anew, once."""
+        with self._translated():
+            try:
+                return question(self._index())
+            except (sqlite3.Error, DamagedIndexError) as error:
+                self._drop_index(error)
+            try:
+                return question(self._index())
+            except (sqlite3.Error, DamagedIndexError) as error:
+                raise self._error(
+                    BadAnswerError, "is not what its index says", f": {error}"
+                ) from error
+
+    def _index(self) -> BlockIndex:
+        """Return the index, brought up to date once."""
+        if self._opened is None:
+            magic = self._magic()
+            folder = self._folder
+            index = BlockIndex(self._kept_at(), folder.path, magic, folder.key)
+            try:
+                index.update(folder.files(), self._scan, self._head, self._coinbase_height)
+            except BaseException:
+                index.close()
+                raise
+            self._opened = index
+        return self._opened
+
+    def _kept_at(self) -> Path | None:
+        """Return where the index is kept, once there is a folder for it."""
+        if self._index_path is not None:
+            try:
+                self._index_path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError:
+                self._index_path = None
+        return self._index_path
+
+    def _drop_index(self, error: Exception) -> None:
+        self.close()
+        self._tip_place = None
+        is_damaged = not isinstance(error, sqlite3.OperationalError)
+        log.warning(
+            "the index of the block files cannot be used and is made anew", reason=str(error)
+        )
+        if self._index_path is None:
+            return
+        try:
+            if is_damaged:
+                self._index_path.unlink()
+                return
+        except OSError:
+            log.warning("the index of the block files cannot be removed")
+        self._index_path = None
+
+    def _is_indexed(self) -> bool:
+        """Tell whether the tip is known after little looking."""
+        with self._translated():
+            files = self._folder.files()
+            if self._opened is not None or sum(file.size for file in files) <= PROBE_BYTES:
+                return True
+            path = self._index_path
+            if path is None or not path.exists():
+                return False
+            try:
+                with closing(
+                    BlockIndex(path, self._folder.path, self._magic(), self._folder.key)
+                ) as index:
+                    return index.unscanned_bytes(files) <= PROBE_BYTES
+            except sqlite3.Error:
+                return False
 
     # The files
 
-    @cached_property
-    def _records(self) -> dict[bytes, Record]:
-        return {
-            sha256d(record.header): record for path in self._paths for record in self._scan(path)
-        }
-
-    def _scan(self, path: Path) -> Iterator[Record]:
-        """Yield the blocks of a file, passing over what is none."""
-        at = 0
-        while len(head := self._read(path, at, HEAD_BYTES)) == HEAD_BYTES:
-            record = Record(head[8:], path, at + 8, int.from_bytes(head[4:8], "little"))
-            if (
-                head[:4] == self._magic
-                and record.size <= MAX_BLOCK_BYTES
-                and self._is_whole(record)
-            ):
-                yield record
-                at += 8 + record.size
-            else:  # the unwritten tail, zeros, looks here like the key repeating
-                chunk = self._read(path, at + 1, 1 << 20)
-                found = chunk.find(self._magic)
-                at += 1 + (found if found >= 0 else len(chunk) - 3)
-
-    def _is_whole(self, record: Record) -> bool:
-        """Tell a block from junk and from one that was cut: the file ends behind it, a magic
-        follows, or it parses."""
-        header = parse_header(record.header)
-        end = self._read(record.path, record.offset + record.size - 1, 5)
-        if len(end) == 1 or end[1:] == self._magic:
-            return int(header.hash, 16) <= header.target
-        with suppress(ParseError):
-            return bool(parse_block(self._read(*record[1:])))
-        return False
-
-    @cached_property
     def _magic(self) -> bytes:
-        magic = self._read(self._paths[0], 0, 4) if self._paths else b""
-        if magic not in MAGICS:
-            raise self._error(
-                SourceUnavailableError,
-                UNREADABLE.format(f"it begins with {magic!r}, xor.dat undone"),
-            )
+        with self._translated():
+            magic = self._folder.magic
+        if not magic:
+            raise self._error(SourceUnavailableError, NO_BLOCK)
         return magic
 
-    def _read(self, path: Path, offset: int, size: int) -> bytes:
-        """Return bytes from an offset without the key, which repeats from the start of the file."""
-        try:
-            key = self._key[offset % KEY_BYTES :] + self._key * (size // KEY_BYTES + 1)
-            with path.open("rb", buffering=0) as file:
-                stored = os.pread(file.fileno(), size, offset)
-        except OSError as error:
-            raise self._error(SourceUnavailableError, UNREADABLE.format(error)) from error
-        plain = int.from_bytes(stored, "little") ^ int.from_bytes(key[: len(stored)], "little")
-        return plain.to_bytes(len(stored), "little")
+    def _scan(self, file: BlockFile, start: int) -> Iterable[Record]:
+        return records_in(self._folder.reader(file.number), self._magic(), start)
 
-    @cached_property
-    def _key(self) -> bytes:
-        path = self._paths[0].with_name("xor.dat")
-        return path.read_bytes() if path.exists() else bytes(KEY_BYTES)
+    def _head(self, file: BlockFile, at: int) -> bytes:
+        return self._folder.reader(file.number)(at, HEAD_BYTES)
+
+    def _block(self, index: BlockIndex, block_hash: bytes) -> bytes:
+        place = index.place(block_hash)
+        if place is None:
+            raise self._error(BlockNotFoundError, f"has no block {block_hash[::-1].hex()}")
+        try:
+            data = self._folder.reader(place.file)(place.start, place.size)
+        except FileNotFoundError as error:
+            raise self._error(
+                BlockNotFoundError, f"has no blk{place.file:05}.dat any more: it was pruned"
+            ) from error
+        if sha256d(data[:HEADER_BYTES]) != block_hash or len(data) != place.size:
+            raise DamagedIndexError(f"blk{place.file:05}.dat holds something else at {place.start}")
+        return data
+
+    def _coinbase_height(self, file: int, start: int, size: int) -> int:
+        """Return the height that a block's coinbase says (BIP34), for files whose first blocks are
+        not there; 0 where it says none."""
+        block = self._folder.reader(file)(start, size)
+        push = block.find(COINBASE_PREVOUT, HEADER_BYTES) + len(COINBASE_PREVOUT) + 1
+        return int.from_bytes(block[push + 1 : push + 1 + block[push]], "little")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn trouble with the disk into an error of this source."""
+        try:
+            yield
+        except PermissionError as error:
+            raise self._error(
+                SourceUnavailableError,
+                "cannot be read by us",
+                f": {error.filename or error} is closed to user {user_name()}",
+            ) from error
+        except (OSError, WrongFileError) as error:
+            raise self._error(
+                SourceUnavailableError,
+                "cannot be read",
+                f" ({error}): check BITCOIN_DATADIR, the key in xor.dat, and that we may read "
+                "the node's files",
+            ) from error
+
+
+def _newest(tip: Place) -> tuple[int, int]:
+    """Return what makes one part of the files newer than another that it does not connect to."""
+    return tip.height, parse_header(tip.header).time_unix

@@ -249,6 +249,122 @@ def test_a_file_with_no_block_yet_is_unavailable(look, folder):
         look().tip()
 
 
+# The first file
+
+
+@pytest.mark.parametrize(
+    "first",
+    [b"", bytes(50_000), encoded(bytes(50_000))],
+    ids=["empty", "not written to", "zeros under the key"],
+)
+def test_a_first_file_without_a_block_is_passed_over(look, folder, first):
+    write(folder, [record(block) for block in BLOCKS], 1)
+    (folder / "blk00000.dat").write_bytes(first)
+    assert (look().network(), look().tip().height) == ("regtest", 19)
+
+
+def test_files_that_are_not_written_to_yet_are_unavailable(look, folder):
+    write(folder, [], 0)
+    with pytest.raises(SourceUnavailableError, match="no block yet"):
+        look().network()
+
+
+def test_a_folder_that_is_closed_to_us_says_to_whom(look, folder, monkeypatch):
+    def closed(path: Path) -> list[Path]:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    write(folder, [record(block) for block in BLOCKS])
+    source = look()
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(SourceUnavailableError, match="is closed to user "):
+        source.tip()
+
+
+# Parts that do not connect: a node on a UTXO snapshot, or a file that is missing
+
+OLD = small_blocks(60, tag=b"old", start_unix=1_700_000_000)
+NEW = small_blocks(20, 2000, "22" * 32, tag=b"new", start_unix=1_760_000_000)
+
+
+@pytest.fixture
+def gapped(look, folder) -> BlkFilesSource:
+    write(folder, [record(block) for block in OLD], 0)
+    write(folder, [record(block) for block in NEW], 1)
+    return look()
+
+
+def test_the_newest_part_counts_not_the_one_with_more_work(gapped):
+    assert gapped.tip() == ChainTip(2019, header_hash(NEW[-1]))
+    assert gapped.hashes(2000, 2019) == [header_hash(block) for block in NEW]
+
+
+def test_blocks_on_the_other_side_of_a_gap_are_not_found_by_height(gapped):
+    with pytest.raises(BlockNotFoundError):
+        gapped.hashes(1999, 2019)
+    with pytest.raises(BlockNotFoundError):
+        gapped.headers(0, 9)
+
+
+def test_blocks_on_the_other_side_of_a_gap_are_found_by_hash(gapped):
+    assert gapped.block(header_hash(OLD[7])) == OLD[7]
+
+
+def test_a_probe_says_that_there_is_a_gap(gapped):
+    (advice,) = gapped.probe().public_advice
+    assert "a gap behind block 59, below the part with the newest block 2019" in advice
+
+
+def test_a_whole_chain_has_no_gap(full):
+    assert full.probe().advice == ()
+
+
+def test_a_gap_that_is_filled_makes_one_chain(look, folder):
+    write(folder, [record(block) for block in BLOCKS[:5]], 0)
+    write(folder, [record(block) for block in BLOCKS[9:]], 2)
+    assert look().tip().height == 19
+    write(folder, [record(block) for block in BLOCKS[5:9]], 1)
+    assert look().hashes(0, 19) == HASHES
+
+
+# The node decides
+
+
+class Node:
+    """A node that says which chain is the best, or does not answer."""
+
+    name = "bitcoin-core"
+
+    def __init__(self, hashes: list[str], is_up: bool = True) -> None:
+        self.chain, self.is_up, self.asked = hashes, is_up, 0
+
+    def tip(self) -> ChainTip:
+        self._ask()
+        return ChainTip(len(self.chain) - 1, self.chain[-1])
+
+    def hashes(self, first_height: int, last_height: int) -> list[str]:
+        self._ask()
+        return self.chain[first_height : last_height + 1]
+
+    def _ask(self) -> None:
+        self.asked += 1
+        if not self.is_up:
+            raise SourceUnavailableError("down", source=self.name)
+
+
+def test_a_branch_that_the_node_does_not_follow_is_not_followed(full, folder):
+    """The files have 20 blocks, of which the node found the last 5 invalid."""
+    source = BlkFilesSource(folder, node=Node(HASHES[:15]))
+    assert source.tip() == ChainTip(14, HASHES[14])
+    assert source.hashes(10, 14) == HASHES[10:15]
+    assert source.block(HASHES[14]) == BLOCKS[14]
+
+
+def test_a_node_that_does_not_answer_is_asked_once_and_the_files_decide(full, folder):
+    node = Node(HASHES[:15], is_up=False)
+    source = BlkFilesSource(folder, node=node)
+    assert (source.tip().height, source.hashes(19, 19), node.asked) == (19, HASHES[19:], 1)
+
+
 # Pruned
 
 
@@ -278,13 +394,13 @@ def test_a_pruned_height_is_not_found(look, folder):
         look().headers(11, 13)
 
 
-def test_a_file_that_is_pruned_meanwhile_is_unavailable(look, folder):
+def test_a_block_whose_file_is_pruned_meanwhile_is_not_found(look, folder):
     path = write(folder, [record(block) for block in BLOCKS[:12]], 0)
     write(folder, [record(block) for block in BLOCKS[12:]], 1)
     source = look()
     source.tip()
     path.unlink()
-    with pytest.raises(SourceUnavailableError, match="blk00000"):
+    with pytest.raises(BlockNotFoundError, match="blk00000"):
         source.block(HASHES[3])
 
 
