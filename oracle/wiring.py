@@ -150,11 +150,11 @@ def unasked_sources(settings: Settings) -> frozenset[str]:
 
     A node's block files are such an extra beside its RPC: they may not be ours to read.
     """
-    from oracle.sources.blkfiles import NAME
+    from oracle.sources import BLOCK_FILES
 
     is_asked = settings.origins.get("ORACLE_SOURCES") is not None
     is_alone = settings.oracle_sources == ("blkfiles",)
-    return frozenset() if is_asked or is_alone else frozenset({NAME})
+    return frozenset() if is_asked or is_alone else frozenset({BLOCK_FILES})
 
 
 def route_of(settings: Settings) -> Route:
