@@ -162,6 +162,13 @@ class ProbeRow(TypedDict):
     state: NotRequired[str]
 
 
+class RemarkRow(TypedDict):
+    """What a person should know about a run that did not fail."""
+
+    code: str
+    message: str
+
+
 class RunRow(TypedDict):
     """A run."""
 
@@ -174,6 +181,7 @@ class RunRow(TypedDict):
     source: str | None
     error: ErrorObject | None
     sources: list[ProbeRow]
+    remarks: list[RemarkRow] | None
 
 
 class FailingRow(TypedDict):

@@ -3,13 +3,14 @@ Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from builder.api.head import iso
 from builder.api.types import Leg, Notice, NoticeCode, Shown, State, Tip
 from builder.gather import Context, Gathered
 from builder.rows import RunRow
 from oracle.chain import OLD_TIP_SECONDS
+from oracle.headers import MAX_AHEAD_SECONDS
 
 STALE_RUNS = 3
 """This many intervals without a good run."""
@@ -37,6 +38,8 @@ def notices_of(gathered: Gathered, shown: Shown, context: Context) -> list[Notic
         *_of_prices(shown),
         *_of_exchange(shown),
         *_of_record(gathered),
+        *_of_clock(shown["tip"], context),
+        *_of_branches(gathered.runs),
     ]
 
 
@@ -101,6 +104,25 @@ def _of_exchange(shown: Shown) -> Iterator[Notice]:
     elif exchange["is_stale"]:
         message = f"The exchange price is from {exchange['quoted_at']}: too old to compare."
         yield _warning("stale_exchange", message)
+
+
+def _of_clock(tip: Tip | None, context: Context) -> Iterator[Notice]:
+    if tip and tip["time_unix"] - context.now_unix > MAX_AHEAD_SECONDS:
+        message = "The clock of this machine is behind the newest block: ages here are wrong."
+        yield _warning("clock", message)
+
+
+def _of_branches(runs: Sequence[RunRow]) -> Iterator[Notice]:
+    """Yield what the newest run says of the source's branch, and what one of hours ago did."""
+    said = [remark for run in runs[:1] for remark in run["remarks"] or ()]
+    yield from (
+        _warning("source_differs", f"{remark['message']}.")
+        for remark in said
+        if remark["code"] == "source_differs"
+    )
+    followed = [remark for run in runs for remark in run["remarks"] or ()]
+    for remark in [remark for remark in followed if remark["code"] == "less_work"][:1]:
+        yield _warning("less_work", f"{remark['message']}.")
 
 
 def _of_record(gathered: Gathered) -> Iterator[Notice]:

@@ -378,3 +378,72 @@ def test_points_as_csv_have_a_header_and_a_line_each(quiet: Connection) -> None:
     lines = points_csv(day).decode().splitlines()
     assert lines[0] == "time_unix,height,price_usd"
     assert len(lines) == 1 + day["price_points"]["shown"]
+
+
+# --- Wrong clocks, other branches ---------------------------
+
+DAYS_AHEAD = END_UNIX + 3 * 86_400
+
+
+def remark(connection: Connection, code: str, runs_ago: int = 0) -> None:
+    """Let a run have something to say, and others with nothing follow it."""
+    said = f'[{{"code": "{code}", "message": "mempool is on another branch"}}]'
+    connection.execute("UPDATE runs SET remarks = ?", [said])
+    for n in range(1, runs_ago + 1):
+        connection.execute(
+            "INSERT INTO runs SELECT * REPLACE (started_at_unix + 600 * ? AS started_at_unix, "
+            "ended_at_unix + 600 * ? AS ended_at_unix, '[]' AS remarks) "
+            "FROM runs ORDER BY rowid DESC LIMIT 1",
+            [n, n],
+        )
+
+
+def test_a_run_with_a_clock_ahead_is_not_the_newest_until_its_time_has_come(
+    quiet: Connection,
+) -> None:
+    quiet.execute(
+        "INSERT INTO runs SELECT * REPLACE (? AS started_at_unix, ? AS ended_at_unix) FROM runs "
+        "ORDER BY rowid DESC LIMIT 1",
+        [DAYS_AHEAD, DAYS_AHEAD],
+    )
+    record = read(quiet)
+    assert record.runs[0]["started_at_unix"] <= END_UNIX
+    assert record.last_good_run is not None
+    assert record.last_good_run["started_at_unix"] <= END_UNIX
+    assert read(quiet, DAYS_AHEAD + 1).runs[0]["started_at_unix"] == DAYS_AHEAD
+
+
+def test_a_quote_and_a_comparison_of_a_clock_ahead_are_not_those_of_now(quiet: Connection) -> None:
+    before = latest_of(quiet)
+    quiet.execute(
+        "INSERT INTO exchange_samples SELECT * REPLACE (? AS sampled_at_unix, 1.0 AS price_usd) "
+        "FROM exchange_samples LIMIT 1",
+        [DAYS_AHEAD],
+    )
+    quiet.execute(
+        "INSERT INTO divergences SELECT * REPLACE (? AS time_unix, 99.0 AS headline_percent) "
+        "FROM divergences ORDER BY time_unix DESC LIMIT 1",
+        [DAYS_AHEAD],
+    )
+    after = latest_of(quiet)
+    assert (after["exchange"], after["divergence"]) == (before["exchange"], before["divergence"])
+    assert DAYS_AHEAD not in [tick["time_unix"] for tick in read(quiet).ticks]
+
+
+def test_a_clock_behind_the_newest_block_is_told(quiet: Connection) -> None:
+    assert "clock" in codes(latest_of(quiet, context(END_UNIX - 2 * 86_400)))
+    assert "clock" not in codes(latest_of(quiet))
+
+
+def test_a_source_that_differs_is_told_while_it_does(quiet: Connection) -> None:
+    remark(quiet, "source_differs")
+    assert "source_differs" in codes(latest_of(quiet))
+    remark(quiet, "source_differs", runs_ago=1)
+    assert "source_differs" not in codes(latest_of(quiet, context(END_UNIX + 3600)))
+
+
+def test_a_branch_with_less_work_that_was_followed_is_told_for_hours(quiet: Connection) -> None:
+    remark(quiet, "less_work", runs_ago=5)
+    latest = latest_of(quiet, context(END_UNIX + 12_000))
+    told = [notice for notice in latest["notices"] if notice["code"] == "less_work"]
+    assert [notice["message"] for notice in told] == ["mempool is on another branch."]

@@ -36,6 +36,9 @@ NoticeCode = TypeAliasType(
         "failing",
         "source_unreachable",
         "gaps",
+        "clock",
+        "less_work",
+        "source_differs",
     ],
 )
 Severity = TypeAliasType("Severity", Literal["info", "warning", "error"])

@@ -143,14 +143,15 @@ FROM now_prices ORDER BY height DESC LIMIT 1
 -- name: site_exchange
 SELECT price_usd, quoted_at_unix, sampled_at_unix, greatest(0, $now - quoted_at_unix) AS age_seconds, is_stale, source,
     currencies
-FROM exchange_samples ORDER BY exchange_samples.sampled_at_unix DESC, exchange_samples.quoted_at_unix DESC LIMIT 1
+FROM exchange_samples ORDER BY exchange_samples.sampled_at_unix <= $now DESC, exchange_samples.sampled_at_unix DESC,
+    exchange_samples.quoted_at_unix DESC LIMIT 1
 
 -- name: site_divergence
 SELECT spot_percent, window_percent, headline_percent, leg, is_large, exchange_mean_usd, since_unix,
     headline_percent / 100 * if(leg = 'spot', exchange_usd, exchange_mean_usd) AS headline_usd
 FROM (
     SELECT max(started_at_unix) AS since_unix FROM episodes WHERE kind = 'divergence' AND ended_at_unix IS NULL
-) LEFT JOIN (FROM now_divergences ORDER BY time_unix DESC, height DESC LIMIT 1) ON true
+) LEFT JOIN (FROM now_divergences ORDER BY time_unix <= $now DESC, time_unix DESC, height DESC LIMIT 1) ON true
 
 -- name: site_days
 SELECT * EXCLUDE (date, replaced_at_unix), strftime(date, '%Y-%m-%d') AS date,
@@ -166,7 +167,7 @@ SELECT d.time_unix, d.height, round(p.spot_usd, 2) AS spot_usd, round(p.spot_low
     if(p.spot_usd IS NULL, p.window_is_valid, p.spot_is_valid) AS is_valid,
     if(p.spot_usd IS NULL, p.window_points, p.spot_points) AS points, p.algorithm_version
 FROM now_divergences AS d JOIN now_prices AS p USING (height)
-WHERE d.time_unix >= $first ORDER BY d.time_unix, d.height
+WHERE d.time_unix BETWEEN $first AND greatest($now, p.time_unix) ORDER BY d.time_unix, d.height
 
 -- The last valid and the last invalid block of each step, up to a height. Header times may go back: a block belongs to
 -- the step in which it came.
@@ -219,17 +220,21 @@ SELECT kind, leg, start_height, end_height, peak_percent, started_at_unix, ended
     greatest(0, coalesce(ended_at_unix, $now) - started_at_unix) AS duration_seconds, ended_at_unix IS NULL AS is_ongoing
 FROM episodes ORDER BY started_at_unix DESC, kind
 
+-- A run whose clock was ahead is newer than all others until its time has come: those of before now go first.
 -- name: site_runs
-SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources
-FROM runs ORDER BY started_at_unix DESC, ended_at_unix DESC, rowid DESC LIMIT 30
+SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources,
+    remarks
+FROM runs ORDER BY started_at_unix <= $now DESC, started_at_unix DESC, ended_at_unix DESC, rowid DESC LIMIT 30
 
 -- name: site_last_good_run
-SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources
-FROM runs WHERE outcome <> 'failed' ORDER BY started_at_unix DESC, rowid DESC LIMIT 1
+SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources,
+    remarks
+FROM runs WHERE outcome <> 'failed' ORDER BY started_at_unix <= $now DESC, started_at_unix DESC, rowid DESC LIMIT 1
 
 -- name: site_last_failed_run
-SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources
-FROM runs WHERE outcome = 'failed' ORDER BY started_at_unix DESC, rowid DESC LIMIT 1
+SELECT started_at_unix, ended_at_unix, outcome, blocks_added, blocks_replaced, tip_height, source, error, sources,
+    remarks
+FROM runs WHERE outcome = 'failed' ORDER BY started_at_unix <= $now DESC, started_at_unix DESC, rowid DESC LIMIT 1
 
 -- name: site_failing
 SELECT min(started_at_unix) AS since_unix FROM runs
