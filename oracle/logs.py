@@ -15,19 +15,21 @@ from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-import structlog
-from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
-from structlog.stdlib import (
-    BoundLogger,
-    ProcessorFormatter,
-    add_log_level,
-    add_logger_name,
-    filter_by_level,
-)
-from structlog.typing import EventDict, Processor
-
 from oracle.config import Settings
+from oracle.lean import without
 from oracle.masking import LONGEST_TRACEBACK
+
+with without("rich"):
+    import structlog
+    from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
+    from structlog.stdlib import (
+        BoundLogger,
+        ProcessorFormatter,
+        add_log_level,
+        add_logger_name,
+        filter_by_level,
+    )
+    from structlog.typing import EventDict, Processor
 
 _FIRST: list[Processor] = [add_logger_name, add_log_level, TimeStamper(fmt="iso", utc=True)]
 _ALL: list[Processor] = [filter_by_level, *_FIRST, ProcessorFormatter.wrap_for_formatter]

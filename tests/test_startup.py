@@ -91,3 +91,13 @@ def test_every_public_name_is_there() -> None:
     import oracle
 
     assert [name for name in oracle.__all__ if not hasattr(oracle, name)] == []
+
+
+def test_a_library_that_is_hidden_is_not_loaded_and_there_again_afterwards() -> None:
+    script = (
+        "import sys, oracle.logs; print('rich' in sys.modules); import rich; print(rich.__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "rich"]
