@@ -95,7 +95,7 @@ class BlkFilesSource(Source):
         try:
             network = self.network()
             with self._translated():
-                self._folder.reader(self._folder.files()[-1].number)(0, HEAD_BYTES)
+                self._folder.reader(max(self._folder.files))(0, HEAD_BYTES)
             latency_ms = 1000 * (time.monotonic() - started)
             tip = self._own_tip() if self._is_indexed() else None
         except SourceError as error:
@@ -206,7 +206,7 @@ class BlkFilesSource(Source):
             folder = self._folder
             index = BlockIndex(self._kept_at(), folder.path, magic, folder.key)
             try:
-                index.update(folder.files(), self._scan, self._head, self._coinbase_height)
+                index.update(folder.files.values(), self._scan, self._head, self._coinbase_height)
             except BaseException:
                 index.close()
                 raise
@@ -242,7 +242,7 @@ class BlkFilesSource(Source):
     def _is_indexed(self) -> bool:
         """Tell whether the tip is known after little looking."""
         with self._translated():
-            files = self._folder.files()
+            files = self._folder.files.values()
             if self._opened is not None or sum(file.size for file in files) <= PROBE_BYTES:
                 return True
             path = self._index_path

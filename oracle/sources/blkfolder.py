@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -46,34 +48,20 @@ class BlockFolder:
         self._folders = tuple(folders)
 
     @cached_property
-    def _found(self) -> tuple[Path, dict[int, Path]]:
-        """The folder, and its files by number."""
+    def files(self) -> dict[int, BlockFile]:
+        """The files by number, in that order, as they were at the first look; no other file of the
+        folder is looked at."""
         for folder in self._folders:
-            if folder.is_dir():
-                names = ((FILE_NAME.fullmatch(path.name), path) for path in folder.iterdir())
-                files = {int(match[1]): path for match, path in names if match}
-                if files:
-                    return folder, files
-        return self._folders[-1], {}
+            files = _files_in(folder) if folder.is_dir() else []
+            if files:
+                return {file.number: file for file in sorted(files)}
+        return {}
 
     @property
     def path(self) -> Path:
         """The folder that has the files."""
-        return self._found[0]
-
-    @property
-    def has_files(self) -> bool:
-        """Whether there is any block file."""
-        return bool(self._found[1])
-
-    def files(self) -> list[BlockFile]:
-        """Return the files in the order of their numbers, as they are now."""
-        found = []
-        for number, path in sorted(self._found[1].items()):
-            if path.exists():
-                state = path.stat()
-                found.append(BlockFile(number, path, state.st_size, state.st_mtime_ns))
-        return found
+        first = next(iter(self.files.values()), None)
+        return first.path.parent if first else self._folders[-1]
 
     @cached_property
     def key(self) -> bytes:
@@ -89,15 +77,27 @@ class BlockFolder:
         Raises:
             WrongFileError: a file begins with something else.
         """
-        for _, path in sorted(self._found[1].items()):
-            stored = KeyedFile(path, NO_KEY).read(0, HEAD_BYTES)
+        for file in self.files.values():
+            stored = KeyedFile(file.path, NO_KEY).read(0, HEAD_BYTES)
             plain = without_key(stored, 0, self.key)
             if plain[:MAGIC_BYTES] in MAGICS:
                 return plain[:MAGIC_BYTES]
             if any(stored[:START_BYTES]) and any(plain[:START_BYTES]):
-                raise WrongFileError(f"{path.name} begins with {plain[:MAGIC_BYTES]!r}")
+                raise WrongFileError(f"{file.path.name} begins with {plain[:MAGIC_BYTES]!r}")
         return b""
 
     def reader(self, number: int) -> Read:
         """Return what reads a file, its key undone."""
-        return KeyedFile(self._found[1][number], self.key).read
+        return KeyedFile(self.files[number].path, self.key).read
+
+
+def _files_in(folder: Path) -> list[BlockFile]:
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if match := FILE_NAME.fullmatch(entry.name):
+                with suppress(FileNotFoundError):  # pruned between the two looks
+                    state = entry.stat()
+                    place = Path(entry.path)
+                    found.append(BlockFile(int(match[1]), place, state.st_size, state.st_mtime_ns))
+    return found

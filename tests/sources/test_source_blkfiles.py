@@ -275,7 +275,7 @@ def test_a_folder_that_is_closed_to_us_says_to_whom(look, folder, monkeypatch):
 
     write(folder, [record(block) for block in BLOCKS])
     source = look()
-    monkeypatch.setattr(Path, "iterdir", closed)
+    monkeypatch.setattr("os.scandir", closed)
     with pytest.raises(SourceUnavailableError, match="is closed to user "):
         source.tip()
 
