@@ -20,6 +20,7 @@ from oracle.errors import ParseError, RequestError
 from oracle.estimate.limits import Limits
 from oracle.estimate.window import Estimate, SpotEstimate, estimate_spot, estimate_window
 from oracle.fetch import Progress, Range, find_range, read_files, read_range
+from oracle.headers import HeaderChain, is_known
 from oracle.sources import BlockSource
 
 SIMULATED = "simulated"  # the network of the simulated chain
@@ -114,7 +115,9 @@ def price_of_chain(
     """
     network = source.network()
     found = find_range(source, day)
-    blocks = read_range(source, found, progress)
+    # On a network that is not known work and times prove nothing, and nothing is recorded here.
+    follow = HeaderChain(network, now_unix).follow if is_known(network) else None
+    blocks = read_range(source, found, progress, follow)
     if day is not None:
         estimate = estimate_window(form_window(blocks), calculator, limits)
         return Answer(

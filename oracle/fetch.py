@@ -99,14 +99,17 @@ def find_range(source: BlockSource, day: date | None) -> Range:
 
 
 def read_range(
-    source: BlockSource, found: Range, progress: Progress | None = None
+    source: BlockSource,
+    found: Range,
+    progress: Progress | None = None,
+    follow: FollowHeader | None = None,
 ) -> list[BlockFacts]:
     """Read the blocks of a range, and behind a recent window the tip; check that each follows the
-    last."""
+    last. `follow` is shown each header, and may refuse it."""
     first, last = found.first_height or 0, found.last_height or 0
     hashes = source.hashes(first, last + 1 if found.mode == "recent" else last)
     facts = []
-    for block, _ in read_blocks(source, hashes, first, RecentTxids()):
+    for block, _ in read_blocks(source, hashes, first, RecentTxids(), follow):
         facts.append(block)
         if progress:
             progress(len(facts), len(hashes))

@@ -110,10 +110,11 @@ class HeaderChain:
     """Follows the headers of one chain upwards and refuses the first that breaks a rule.
 
     Tell it first what is known below with `know`, the more the stricter it is: without the header
-    before, a header's bits are only compared with the limit.
+    before, a header's bits are only compared with the limit. Without a time no header is too far
+    ahead.
     """
 
-    def __init__(self, network: str, now_unix: int) -> None:
+    def __init__(self, network: str, now_unix: int | None) -> None:
         self._rules = rules_of(network)
         self._network = network
         self._now_unix = now_unix
@@ -193,7 +194,8 @@ class HeaderChain:
     # Time
 
     def _time_problem(self, height: int, header: Header, previous: Header | None) -> str | None:
-        ahead_seconds = header.time_unix - self._now_unix
+        now_unix = header.time_unix if self._now_unix is None else self._now_unix
+        ahead_seconds = header.time_unix - now_unix
         if ahead_seconds > MAX_AHEAD_SECONDS:
             return (
                 f"its time is {ahead_seconds / 3600:.1f} hours ahead of this machine's clock, and "

@@ -12,7 +12,7 @@ import pytest
 from oracle.answer import answer_json, price_of_chain, price_of_files
 from oracle.calculator import UTXOracleCalculator
 from oracle.cli import main
-from oracle.errors import NotFinalError, RequestError
+from oracle.errors import NotFinalError, RequestError, VerificationError
 from oracle.estimate.window import Limits
 from oracle.simulated.source import SimulatedSource
 
@@ -108,3 +108,22 @@ def test_the_age_of_a_day_is_nothing_to_warn_of(source):
     day = date(2025, 10, 31)
     answer = price_of_chain(source, day, UTXOracleCalculator(), Limits(), now_unix=2_000_000_000)
     assert (answer_json(answer)["newest_block"], answer_json(answer)["warning"]) == (None, None)
+
+
+def test_blocks_that_cost_nothing_have_no_price_on_main(source):
+    """A chain of regtest difficulty that a server passes off as main's."""
+
+    class AsMain:
+        name, block, hashes, headers, tip = (
+            source.name,
+            source.block,
+            source.hashes,
+            source.headers,
+            source.tip,
+        )
+
+        def network(self) -> str:
+            return "main"
+
+    with pytest.raises(VerificationError, match="easier than anything on network main"):
+        price_of_chain(AsMain(), None, UTXOracleCalculator(), Limits())

@@ -373,3 +373,7 @@ def test_the_network_asked_for_is_accepted(wanted: str | None) -> None:
 def test_another_network_than_the_one_asked_for_is_refused(found: str) -> None:
     with pytest.raises(RequestError, match=f"ORACLE_NETWORK asks for main, and x is on .*{found}"):
         require_network(found, "main", "x")
+
+
+def test_without_a_clock_no_time_is_too_far_ahead() -> None:
+    HeaderChain("main", None).follow(5, made(MAIN_BITS, NOW + 10**8))
