@@ -79,12 +79,7 @@ def render_and_publish(
     add_contract(draft, output.public_url)
     draft.marks = _health_marks(objects.status)
     _keep_earlier_assets(draft)
-    sums = [
-        f"{draft.entries[path]['sha256']}  {path[5:]}\n"
-        for path in draft.paths("data/")
-        if path != SUMS
-    ]
-    draft.add(SUMS, "".join(sums).encode())
+    draft.add(SUMS, _sums(draft))
     folder = publish(output.site_dir, draft, _manifest(latest), keep=output.keep_releases)
     return BuildReport(
         folder=folder,
@@ -93,6 +88,13 @@ def render_and_publish(
         files_carried=len(draft.entries) - len(draft.files),
         days_rendered=len(dates),
     )
+
+
+def _sums(draft: Draft) -> bytes:
+    """Return the hashes of the data files, as sha256sum checks them."""
+    paths = [path for path in draft.paths("data/") if path != SUMS]
+    lines = [f"{draft.entries[path]['sha256']}  {path.removeprefix('data/')}\n" for path in paths]
+    return "".join(lines).encode()
 
 
 def _keep_earlier_assets(draft: Draft) -> None:

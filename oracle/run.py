@@ -29,7 +29,7 @@ from oracle.lock import locked, only_run
 from oracle.logs import get_logger
 from oracle.notify import Event, deliver
 from oracle.record.store import Batch, Store
-from oracle.remarks import log_remarks
+from oracle.report import log_report
 from oracle.rows import run_row
 from oracle.sources import Health
 from oracle.sources.networks import require_network
@@ -123,7 +123,8 @@ class Run:
         """
         try:
             self.tick_into(self.settings.duckdb_path, progress)
-            self.log_report()
+            if self.report is not None:
+                log_report(self.report, self.settings.oracle_quote_max_age_seconds)
         except RequestError:
             raise
         except StoreError as error:
@@ -322,37 +323,6 @@ class Run:
             messages[episode.kind, is_over],
             asdict(episode),
         )
-
-    def log_report(self) -> None:
-        """Log what the tick found, in the order in which an administrator would ask."""
-        report = self.report
-        if report is None:
-            return
-        facts = {name: getattr(report, name) for name in ("blocks_added", "source")}
-        facts["tip_height"] = report.tip.height
-        if report.blocks_replaced:
-            log.warning(
-                "the chain was reorganised", blocks_replaced=report.blocks_replaced, **facts
-            )
-        if report.quote_problem is not None:
-            log.warning("no exchange price", reason=str(report.quote_problem))
-        elif report.quote_is_stale:
-            log.warning(
-                "the exchange price is stale",
-                max_age_seconds=self.settings.oracle_quote_max_age_seconds,
-            )
-        log_remarks(report.remarks)
-        price, comparison = report.price, report.comparison
-        if price is None:
-            log.warning("no price yet: the window needs 144 blocks and the tip", **facts)
-            return
-        if report.blocks_added and not price["window_is_valid"]:
-            summary = {name: value for name, value in price.items() if name.startswith("window_")}
-            log.warning("Low confidence: the price is not valid", **facts, **summary)
-        prices = {name: price[name] for name in ("window_usd", "spot_usd", "spot_confidence")}
-        shown = ("exchange_usd", "headline_percent", "leg")
-        compared = {name: getattr(comparison, name) for name in shown} if comparison else {}
-        log.info("recorded", **facts, **prices, **compared)
 
 
 def error_object(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -26,6 +26,7 @@ from oracle.core.params import PARAMETERS
 from oracle.errors import RequestError, StoreError
 from oracle.record.connect import check_ours, connect, translated
 from oracle.record.sql import migrations, statements
+from oracle.record.tables import OUTPUT_COLUMNS, output_table, txid_table
 from oracle.rows import (
     RecentMoment,
     StoredBlock,
@@ -40,7 +41,6 @@ from oracle.rows import (
 Row = dict[str, Any]  # an answer before it has a class
 TXID_BYTES = 32
 MAX_HEIGHT = 2**31 - 1
-OUTPUT_COLUMNS = ("value_sats", "is_round", "parent_height")
 FINAL_DEPTH = PARAMETERS.final_depth_blocks
 # table: the height of the block that settles a row; a reorg marks rows above the fork as replaced
 FOLLOW_THE_CHAIN = {
@@ -250,8 +250,8 @@ class Store:
                 self._execute("forget_open_episodes")
             for table, rows in {**batch.tables, "episodes": batch.episodes or []}.items():
                 self._insert(table, pa.Table.from_pylist(rows))
-            self._insert("outputs", _output_table(batch.facts))
-            self._insert("recent_txids", _txid_table(batch.txids))
+            self._insert("outputs", output_table(batch.facts))
+            self._insert("recent_txids", txid_table(batch.txids))
 
     def merge_from(self, backup: Path) -> dict[str, int]:
         """Merge what a backup holds and this database lacks, in one transaction; return rows
@@ -357,19 +357,3 @@ def _tables_of(backup: Path) -> dict[str, pa.Table]:
             table: connection.sql(statements()["whole_table"].format(table=table)).to_arrow_table()
             for table in MERGED
         }
-
-
-def _output_table(facts: Sequence[BlockFacts]) -> pa.Table:
-    if not facts:
-        return pa.table({})
-    columns = {name: np.concatenate([getattr(f, name) for f in facts]) for name in OUTPUT_COLUMNS}
-    return pa.table(
-        {
-            "height": np.repeat([f.height for f in facts], [len(f.value_sats) for f in facts]),
-            **columns,
-        }
-    )
-
-
-def _txid_table(txids: dict[int, list[bytes]]) -> pa.Table:
-    return pa.table({"height": list(txids), "txids": [b"".join(block) for block in txids.values()]})

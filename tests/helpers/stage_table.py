@@ -85,7 +85,7 @@ STAGES = (
         "run",
         ("oracle/run.py", "oracle/lock.py", "oracle/told.py", "oracle/notify.py",
          "oracle/doctor.py", "oracle/logs.py", "oracle/masking.py", "oracle/remarks.py",
-         "oracle/errors.py", "oracle/lean.py"),
+         "oracle/report.py", "oracle/errors.py", "oracle/lean.py"),
         "a tick, or what went wrong in it",
         "a recorded run; log, notifications, exit code, with every secret masked",
     ),
