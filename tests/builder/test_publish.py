@@ -98,6 +98,22 @@ def test_a_release_is_reached_through_the_link(tmp_path: Path) -> None:
     assert (tmp_path / "public").readlink() == Path("releases/00000001-a")
 
 
+def test_what_a_release_holds_is_flushed_to_disk_before_the_link_leads_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[str, bool]] = []
+
+    def watched(file: Any) -> None:
+        handle = file if isinstance(file, int) else file.fileno()
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        flushed.append((path.name, (tmp_path / "public").is_symlink()))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    small(tmp_path, "a", {"index.html": b"hello"})
+    assert {("index.html", False), ("manifest.json", False)} <= set(flushed)
+    assert any(is_linked for _, is_linked in flushed), "the folder of the link, afterwards"
+
+
 def test_the_next_release_takes_the_place_of_the_last(tmp_path: Path) -> None:
     small(tmp_path, "a", {"index.html": b"one"})
     small(tmp_path, "b", {"index.html": b"two"})
