@@ -13,13 +13,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from oracle.calculator import PriceCalculator
-from oracle.chain import OLD_TIP_SECONDS, utc_date
+from oracle.chain import NOT_YET_BLOCKS, OLD_TIP_SECONDS, utc_date
 from oracle.core.eligible import BlockFacts
 from oracle.core.window import form_window
-from oracle.errors import ParseError, RequestError
+from oracle.errors import BlockNotFoundError, ParseError, RequestError
 from oracle.estimate.limits import Limits
 from oracle.estimate.window import Estimate, SpotEstimate, estimate_spot, estimate_window
-from oracle.fetch import Progress, Range, find_range, read_files, read_range
+from oracle.fetch import FollowHeader, Progress, Range, find_range, read_files, read_range
 from oracle.headers import HeaderChain, is_known
 from oracle.sources import BlockSource
 
@@ -114,10 +114,9 @@ def price_of_chain(
         ParseError: a block is not what it should be.
     """
     network = source.network()
-    found = find_range(source, day)
     # On a network that is not known work and times prove nothing, and nothing is recorded here.
     follow = HeaderChain(network, now_unix).follow if is_known(network) else None
-    blocks = read_range(source, found, progress, follow)
+    found, blocks = _read(source, day, progress, follow)
     if day is not None:
         estimate = estimate_window(form_window(blocks), calculator, limits)
         return Answer(
@@ -131,6 +130,30 @@ def price_of_chain(
     if now_unix is not None:
         newest = NewestBlock(tip.height, tip.time_unix, max(0, now_unix - tip.time_unix))
     return Answer(found, window, estimate, spot, version, network, source.name, newest)
+
+
+def _read(
+    source: BlockSource, day: date | None, progress: Progress | None, follow: FollowHeader | None
+) -> tuple[Range, list[BlockFacts]]:
+    """Return a range and its blocks; a newest block that cannot be had yet is no tip yet."""
+    below = 0
+    while True:
+        found = find_range(source, day, below)
+        try:
+            return found, read_range(source, found, progress, follow)
+        except BlockNotFoundError:
+            below += 1
+            if found.day is not None or below > NOT_YET_BLOCKS or _has_tip(source, found):
+                raise
+
+
+def _has_tip(source: BlockSource, recent: Range) -> bool:
+    tip_height = (recent.last_height or 0) + 1
+    try:
+        source.block(source.hashes(tip_height, tip_height)[0])
+    except BlockNotFoundError:
+        return False
+    return True
 
 
 def price_of_files(paths: Sequence[Path], calculator: PriceCalculator, limits: Limits) -> Answer:

@@ -15,6 +15,7 @@ MEDIAN_BLOCKS = 11
 GENESIS_DATE = date(2009, 1, 3)
 # A gap between blocks that long comes once in centuries: behind it, "recent" is not now.
 OLD_TIP_SECONDS = 3 * 3600
+NOT_YET_BLOCKS = 3  # of the newest, a server may announce before it can hand them over
 HeaderTimes = Callable[[int, int], Sequence[int]]
 
 

@@ -82,14 +82,15 @@ class Range:
     last_height: int | None
 
 
-def find_range(source: BlockSource, day: date | None) -> Range:
-    """Return the range of a UTC day, or of the recent window when no day is given."""
+def find_range(source: BlockSource, day: date | None, below: int = 0) -> Range:
+    """Return the range of a UTC day, or of the recent window when no day is given; so many blocks
+    below the newest one count as the tip."""
     tip = source.tip()
     if day is not None:
         return Range(
             "date", day, *day_range(day, tip.height, lambda low, high: _times(source, low, high))
         )
-    first, last = recent_range(tip.height)
+    first, last = recent_range(tip.height - below)
     if first < 0:
         raise NoDataError(
             f"the chain has {tip.height + 1} blocks; "

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from oracle.branches import header_at, headers_of, holds_no_less_work, rules_from
+from oracle.chain import NOT_YET_BLOCKS
 from oracle.core.params import PARAMETERS
 from oracle.errors import BlockNotFoundError, ChainMovedError, ReorgTooDeepError, SyncingError
 from oracle.headers import MAX_AHEAD_SECONDS, SIMULATED, UNKNOWN, is_known
@@ -23,8 +24,6 @@ WINDOW_AND_TIP = PARAMETERS.window_blocks + 1
 DAY_SECONDS = 86_400
 # Of a node that has everything, the newest block is older than this a few times in a century.
 YOUNG_TIP_SECONDS = DAY_SECONDS
-# How many of the newest blocks a server may announce before it can hand them over.
-NOT_YET_BLOCKS = 3
 VALIDATING_SOURCES = {"bitcoin-core"}  # what they follow obeys all rules; others know headers only
 
 

@@ -212,7 +212,7 @@ class Run:
             )
             self._record_failure(error, still_serves=True)
             return
-        log.error("the run failed; nothing was recorded", reason=str(error), code=error.code)
+        log.error("the run failed", reason=str(error), code=error.code)
         self._record_failure(error)
         self._end_with(error, error.public_message)
 

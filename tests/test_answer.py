@@ -12,7 +12,7 @@ import pytest
 from oracle.answer import answer_json, price_of_chain, price_of_files
 from oracle.calculator import UTXOracleCalculator
 from oracle.cli import main
-from oracle.errors import NotFinalError, RequestError, VerificationError
+from oracle.errors import BlockNotFoundError, NotFinalError, RequestError, VerificationError
 from oracle.estimate.window import Limits
 from oracle.simulated.source import SimulatedSource
 
@@ -127,3 +127,29 @@ def test_blocks_that_cost_nothing_have_no_price_on_main(source):
 
     with pytest.raises(VerificationError, match="easier than anything on network main"):
         price_of_chain(AsMain(), None, UTXOracleCalculator(), Limits())
+
+
+@pytest.mark.parametrize("missing", [1, 3])
+def test_a_newest_block_that_cannot_be_had_yet_is_no_tip_yet(missing):
+    class Slow(SimulatedSource):
+        def block(self, block_hash: str) -> bytes:
+            if self.chain.heights[block_hash] > self.tip().height - missing:
+                raise BlockNotFoundError("404", source=self.name)
+            return super().block(block_hash)
+
+    slow = Slow(now=lambda: NOW_UNIX, history_days=2)
+    answer = price_of_chain(slow, None, UTXOracleCalculator(), Limits(), now_unix=NOW_UNIX)
+    assert answer.newest.height == slow.tip().height - missing
+    assert answer.blocks[-1].height == slow.tip().height - missing - 1
+
+
+def test_an_old_block_that_cannot_be_had_is_no_reason_to_go_back():
+    class Pruned(SimulatedSource):
+        def block(self, block_hash: str) -> bytes:
+            if self.chain.heights[block_hash] < self.tip().height - 100:
+                raise BlockNotFoundError("pruned", source=self.name)
+            return super().block(block_hash)
+
+    pruned = Pruned(now=lambda: NOW_UNIX, history_days=2)
+    with pytest.raises(BlockNotFoundError, match="pruned"):
+        price_of_chain(pruned, None, UTXOracleCalculator(), Limits())

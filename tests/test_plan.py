@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from oracle.chain import NOT_YET_BLOCKS
 from oracle.core.wire import parse_header
 from oracle.errors import (
     BlockNotFoundError,
@@ -16,7 +17,7 @@ from oracle.errors import (
     SyncingError,
     VerificationError,
 )
-from oracle.plan import DAY_SECONDS, NOT_YET_BLOCKS
+from oracle.plan import DAY_SECONDS
 from oracle.simulated.serialise import build_block, coinbase_transaction, header_hash
 from oracle.sources import ChainTip
 from oracle.tick import TickRules
