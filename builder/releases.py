@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import re
 import shutil
 import zlib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict  # pydantic's own, for Python before 3.12
+from typing import TypedDict
 
 from oracle.errors import NoDataError, StoreError
 from oracle.logs import get_logger
@@ -29,6 +26,7 @@ ASIDE = "set-aside"  # beside the releases: what was found there and is none
 UNFINISHED = ".tmp-"  # begins the name of whatever a build has not finished; ours to remove
 MANIFEST = "api/manifest.json"
 MANIFEST_END = b"]}\n"  # a manifest that was cut does not end so
+SHA256 = re.compile(r"[0-9a-f]{64}")
 NUMBERED = re.compile(r"(\d{8})-")  # older releases begin with their time: they come first
 VERIFIED_BYTES = 16_000_000  # of a release are read and hashed at each build, in turns: some 20 ms
 FILE_MODE = 0o644  # the web server is another user, whatever our umask is
@@ -36,29 +34,36 @@ FOLDER_MODE = 0o755
 log = get_logger(__name__)
 
 
-def _stays_inside(path: str) -> str:
-    if path.startswith("/") or ".." in path.split("/"):
-        raise ValueError("leads out of the release")
-    return path
-
-
 class Entry(TypedDict):
     """What a manifest says of a file."""
 
-    path: Annotated[str, AfterValidator(_stays_inside)]
-    size_bytes: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    path: str
+    size_bytes: int
+    sha256: str
     gzip_bytes: int | None
     made_from: str | None
 
 
-class _Manifest(TypedDict):
-    files: list[Entry]
-
-
-@cache
-def _manifests() -> TypeAdapter[_Manifest]:
-    return TypeAdapter(_Manifest)
+def _entry(found: object) -> Entry:
+    """Return what a manifest says of a file; ValueError where it cannot be that."""
+    match found:
+        case {
+            "path": str(path),
+            "size_bytes": int(size_bytes),
+            "sha256": str(sha256),
+            "gzip_bytes": int() | None as gzip_bytes,
+            "made_from": str() | None as made_from,
+        }:
+            stays_inside = not path.startswith("/") and ".." not in path.split("/")
+            if stays_inside and size_bytes >= 0 and SHA256.fullmatch(sha256):
+                return Entry(
+                    path=path,
+                    size_bytes=size_bytes,
+                    sha256=sha256,
+                    gzip_bytes=gzip_bytes,
+                    made_from=made_from,
+                )
+    raise ValueError("not an entry of a manifest")
 
 
 class DamagedReleaseError(StoreError):
@@ -111,10 +116,11 @@ def read_manifest(release: Path) -> dict[str, Entry]:
         DamagedReleaseError: it is not there, or is no manifest.
     """
     try:
-        manifest = _manifests().validate_json((release / MANIFEST).read_bytes())
-    except (OSError, ValidationError) as error:
+        manifest = json.loads((release / MANIFEST).read_bytes())
+        entries = [_entry(found) for found in manifest["files"]]
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise DamagedReleaseError(f"the manifest of {release} cannot be read") from error
-    return {entry["path"]: entry for entry in manifest["files"]}
+    return {entry["path"]: entry for entry in entries}
 
 
 def whole_files(release: Path | None) -> dict[str, Entry]:

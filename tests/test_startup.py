@@ -101,3 +101,12 @@ def test_a_library_that_is_hidden_is_not_loaded_and_there_again_afterwards() -> 
         [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["False", "rich"]
+
+
+def test_a_build_loads_neither_models_nor_charts_library_nor_the_sources_it_has_not() -> None:
+    script = "import sys, json, oracle.cli.build; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    unused = {"pydantic", "plotly", "httpx", "rich", "oracle.web", "oracle.simulated.chain"}
+    assert unused.isdisjoint(json.loads(done.stdout))
