@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from oracle.errors import StoreError
+from oracle.record.journal import check_journal
 
 # What we write, the oldest DuckDB that pyproject.toml allows can read: one can go back to it.
 STORAGE_VERSION = "v1.4.0"
@@ -32,7 +33,10 @@ def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.Duck
 
     Raises:
         duckdb.Error: it cannot be opened; the caller says what that means.
+        StoreError: the journal beside it is damaged in a way that DuckDB does not see.
     """
+    if path is not None:
+        check_journal(path)
     config: Config = {**CLOSED, "storage_compatibility_version": STORAGE_VERSION}
     connection = duckdb.connect(str(path or ":memory:"), read_only=read_only, config=config)
     try:
