@@ -20,6 +20,8 @@ def log_report(report: TickReport, quote_max_age_seconds: int) -> None:
     elif report.quote_is_stale:
         log.warning("the exchange price is stale", max_age_seconds=quote_max_age_seconds)
     log_remarks(report.remarks)
+    if report.is_idle:
+        return
     price, comparison = report.price, report.comparison
     if price is None:
         log.warning("no price yet: the window needs 144 blocks and the tip", **facts)

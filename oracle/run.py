@@ -40,6 +40,7 @@ from oracle.wiring import Clock, calculator_of, open_sources, tick_rules_of
 # While a node hangs, a price this old still serves, and nobody is told.
 SERVES_SECONDS = range(3_600)
 Publish = Callable[[], str]
+IDLE = "CLOCK_WRONG"  # what people are told of a run that may record nothing
 log = get_logger(__name__)
 
 
@@ -142,8 +143,16 @@ class Run:
             self.released = publish()
         except Exception as error:  # the builder may raise anything
             self.fail_to_publish(error)
-        if self.error is None and self.report is not None and self._told.ends():
-            self._tell("recovery", f"builds work again, at block {self.report.tip.height}")
+        if self.error is None and self.report is not None:
+            self._tell_of_success(self.report)
+
+    def _tell_of_success(self, report: TickReport) -> None:
+        """Tell once that trouble is over, or that a run may record nothing: the clock is wrong."""
+        if report.is_idle:
+            if self._told.begins(IDLE, self.started_unix):
+                self._tell("failure", "; ".join(remark.message for remark in report.remarks))
+        elif self._told.ends():
+            self._tell("recovery", f"builds work again, at block {report.tip.height}")
 
     def deliver(self) -> None:
         """Tell people what there is to tell, whatever became of the run."""

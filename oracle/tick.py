@@ -71,6 +71,7 @@ class TickReport:
     quote_problem: SourceError | None  # why there is no quote, when asking for it failed
     episodes: tuple[Episode, ...]  # that started or ended in this tick
     remarks: tuple[Remark, ...] = ()  # what a person should know
+    is_idle: bool = False  # nothing may be recorded now; a remark says why
 
 
 def run_tick(
@@ -213,6 +214,7 @@ class _Tick:
             market.quote_problem,
             tuple(self._episodes),
             tuple(self._remarks),
+            plan.is_idle,
         )
 
     def _note_remarks(self) -> None:

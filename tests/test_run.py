@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from oracle import remarks
 from oracle.config import load_settings
 from oracle.errors import BusyError, RequestError, StoreError
 from oracle.lock import only_run
@@ -744,3 +745,26 @@ def test_readers_need_not_wait_for_a_database_nobody_holds(machine, node):
             one.execute("SELECT count(*) FROM blocks").fetchone()
             == two.execute("SELECT count(*) FROM blocks").fetchone()
         )
+
+
+# --- The clock ----------------------------------------------
+
+
+def test_a_clock_that_cannot_be_right_is_told_once_and_records_nothing(machine, node):
+    machine.run()
+    before = rows_of(machine.database, "runs"), rows_of(machine.database, "blocks")
+    machine.now_unix = NOW - 2 * 86_400
+    first, second = machine.run(), machine.run()
+    assert (first.exit_code, [event.kind for event in first.events]) == (0, ["failure"])
+    assert "set the clock" in first.events[0].message
+    assert second.events == []
+    assert [line["message"] for line in machine.logged("WARNING")] == [remarks.MESSAGES["clock"]]
+    assert (rows_of(machine.database, "runs"), rows_of(machine.database, "blocks")) == before
+
+
+def test_a_clock_that_is_right_again_is_told(machine, node):
+    machine.run()
+    machine.now_unix = NOW - 2 * 86_400
+    machine.run()
+    machine.now_unix = NOW + 600
+    assert [event.kind for event in machine.run().events] == ["recovery"]
