@@ -35,6 +35,7 @@ from oracle.sources.http import (
     RetryPolicy,
     passes,
 )
+from oracle.sources.networks import NETWORKS
 from oracle.sources.replies import (
     BLOCK,
     CHAIN_INFO,
@@ -120,6 +121,7 @@ class CoreSource(HttpSource):
         super().__init__("bitcoin-core", address, retry, route)
         self._login = (user or "", password) if password else address.login
         self._has_url = url is not None
+        self._genesis: str | None = None  # the hash of the node's first block
         self._asks_rest = True  # until it answers anything but a block
 
     def _address_of(self, url: str | None) -> Address:
@@ -131,8 +133,21 @@ class CoreSource(HttpSource):
             raise SettingsError([f"BITCOIN_RPC_URL: {error}"]) from None
 
     def network(self) -> str:
-        """Return main, test, testnet4, signet or regtest, as the node says."""
-        return self._chain_info().chain
+        """Return main, test, testnet4, signet or regtest, as the node says.
+
+        A chain with another first block than that network's, as a signet of one's own, is unknown.
+        """
+        named = self._chain_info().chain
+        if self._genesis is None:
+            self._genesis = self._first_hash()
+        is_it = any(known.name == named and self._genesis == known.genesis for known in NETWORKS)
+        return named if is_it else "unknown"
+
+    def _first_hash(self) -> str:
+        """Return the hash of the node's first block, or nothing where it has none."""
+        with suppress(BlockNotFoundError):
+            return self.hashes(0, 0)[0]
+        return ""
 
     def tip(self) -> ChainTip:
         """Return the node's best block; a node that is still catching up has none to give."""
@@ -239,11 +254,8 @@ class CoreSource(HttpSource):
         except ValidationError:
             if passes(answer):
                 raise self._not_ready(answer) from None
-            raise self._error(
-                BadAnswerError,
-                f"{NO_CORE} It",
-                f" answered {method} with {self._described(answer)}",
-            ) from None
+            what = f" (it answered {method} with {self._described(answer)})"
+            raise self._error(BadAnswerError, NO_CORE, what) from None
         return replies if isinstance(replies, list) else [replies]
 
     def _result(
@@ -266,14 +278,9 @@ class CoreSource(HttpSource):
         try:
             return shape.of(result)
         except ValidationError as error:
-            wrong = error.errors()[0]
-            where = ".".join(str(part) for part in wrong["loc"])
-            problem = f"{where}: {wrong['msg']}" if where else wrong["msg"]
-            raise self._error(
-                BadAnswerError,
-                f"{NO_CORE} It",
-                f" answered {_spoken(call)} with {self._said(problem)}",
-            ) from None
+            where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "what comes"
+            what = f" (it answered {_spoken(call)}, where {self._said(where)} cannot be)"
+            raise self._error(BadAnswerError, NO_CORE, what) from None
 
     # Who we are
 

@@ -88,6 +88,16 @@ def test_the_network_is_the_nodes_own_word(either_node, open_source):
     assert open_source(either_node).network() == "regtest"
 
 
+def test_a_chain_with_another_first_block_is_an_unknown_network(open_source):
+    with FakeCore(FakeChain(small_blocks(3), network="signet")) as node:
+        assert open_source(node).network() == "unknown"
+
+
+def test_a_network_of_another_name_is_an_unknown_one(open_source):
+    with FakeCore(FakeChain(BLOCKS, 100, "simulated")) as node:
+        assert open_source(node).network() == "unknown"
+
+
 def test_hashes_are_those_of_the_range(either_node, open_source):
     assert open_source(either_node).hashes(103, 107) == [
         header_hash(block) for block in BLOCKS[3:8]
