@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.core.wire import Header, parse_header, target_of
+from oracle.core.wire import Header, parse_header, sha256d, target_of
 from oracle.errors import RequestError, VerificationError
 from oracle.headers import (
     FREE,
@@ -30,7 +30,7 @@ from oracle.headers import (
     work_of_all,
 )
 from oracle.simulated.serialise import build_block, coinbase_transaction
-from oracle.sources.networks import NETWORKS, require_network
+from oracle.sources.networks import NETWORKS, SIGNET_CHALLENGE, require_network
 
 NOW = 1_760_000_000
 LIMIT = WORK_RULES["main"].limit
@@ -377,3 +377,12 @@ def test_another_network_than_the_one_asked_for_is_refused(found: str) -> None:
 
 def test_without_a_clock_no_time_is_too_far_ahead() -> None:
     HeaderChain("main", None).follow(5, made(MAIN_BITS, NOW + 10**8))
+
+
+# --- A signet of somebody's own -----------------------------
+
+
+def test_the_public_signets_magic_is_that_of_its_challenge() -> None:
+    script = bytes.fromhex(SIGNET_CHALLENGE)
+    magic = next(network.magic for network in NETWORKS if network.name == "signet")
+    assert sha256d(bytes([len(script)]) + script)[:4].hex() == magic

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from oracle.sources.base import Source, health_after
 from oracle.sources.bitcoin_conf import NodeFolder, user_name
 from oracle.sources.blkfolder import BlockFile, BlockFolder, WrongFileError
 from oracle.sources.blkindex import BlockIndex, DamagedIndexError, Place
-from oracle.sources.records import HEAD_BYTES, MAGICS, Record, records_in
+from oracle.sources.records import HEAD_BYTES, Record, records_in
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +52,7 @@ class BlkFilesSource(Source):
         self._index_path = index_path
         self.node = node
         self._opened: BlockIndex | None = None
+        self._is_updated = False
         self._tip_place: Place | None = None
         self._line = bytearray()  # hashes of the best chain from the tip down, as far as asked for
 
@@ -59,7 +60,8 @@ class BlkFilesSource(Source):
 
     def network(self) -> str:
         """Return the network whose magic the files begin with."""
-        return MAGICS[self._magic()]
+        self._magic()
+        return self._folder.network
 
     def tip(self) -> ChainTip:
         """Return the newest complete block of the chain with the most work, in the part of the
@@ -111,7 +113,7 @@ class BlkFilesSource(Source):
         """Close the index."""
         if self._opened is not None:
             self._opened.close()
-            self._opened = None
+        self._opened, self._is_updated = None, False
 
     @contextmanager
     def _while_it_answers(self) -> Iterator[None]:
@@ -201,16 +203,18 @@ class BlkFilesSource(Source):
 
     def _index(self) -> BlockIndex:
         """Return the index, brought up to date once."""
+        index = self._open()
+        if not self._is_updated:
+            files = self._folder.files.values()
+            index.update(files, self._scan, self._head, self._coinbase_height)
+            self._is_updated = True
+        return index
+
+    def _open(self) -> BlockIndex:
         if self._opened is None:
-            magic = self._magic()
             folder = self._folder
-            index = BlockIndex(self._kept_at(), folder.path, magic, folder.key)
-            try:
-                index.update(folder.files.values(), self._scan, self._head, self._coinbase_height)
-            except BaseException:
-                index.close()
-                raise
-            self._opened = index
+            self._opened = BlockIndex(self._kept_at(), folder.path, self._magic(), folder.key)
+            self._is_updated = False
         return self._opened
 
     def _kept_at(self) -> Path | None:
@@ -243,16 +247,12 @@ class BlkFilesSource(Source):
         """Tell whether the tip is known after little looking."""
         with self._translated():
             files = self._folder.files.values()
-            if self._opened is not None or sum(file.size for file in files) <= PROBE_BYTES:
+            if self._is_updated or sum(file.size for file in files) <= PROBE_BYTES:
                 return True
-            path = self._index_path
-            if path is None or not path.exists():
+            if self._index_path is None or not self._index_path.exists():
                 return False
             try:
-                with closing(
-                    BlockIndex(path, self._folder.path, self._magic(), self._folder.key)
-                ) as index:
-                    return index.unscanned_bytes(files) <= PROBE_BYTES
+                return self._open().unscanned_bytes(files) <= PROBE_BYTES
             except sqlite3.Error:
                 return False
 

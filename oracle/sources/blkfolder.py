@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from oracle.core.wire import parse_header
+from oracle.sources.networks import NETWORKS, SIGNET, UNKNOWN
 from oracle.sources.records import (
     HEAD_BYTES,
     MAGIC_BYTES,
@@ -29,7 +31,7 @@ class BlockFile(NamedTuple):
     """A block file as it is now."""
 
     number: int
-    path: Path
+    path: str
     size: int
     mtime_ns: int
 
@@ -61,7 +63,7 @@ class BlockFolder:
     def path(self) -> Path:
         """The folder that has the files."""
         first = next(iter(self.files.values()), None)
-        return first.path.parent if first else self._folders[-1]
+        return Path(first.path).parent if first else self._folders[-1]
 
     @cached_property
     def key(self) -> bytes:
@@ -78,17 +80,30 @@ class BlockFolder:
             WrongFileError: a file begins with something else.
         """
         for file in self.files.values():
-            stored = KeyedFile(file.path, NO_KEY).read(0, HEAD_BYTES)
+            stored = KeyedFile(Path(file.path), NO_KEY).read(0, HEAD_BYTES)
             plain = without_key(stored, 0, self.key)
-            if plain[:MAGIC_BYTES] in MAGICS:
+            if plain[:MAGIC_BYTES] in MAGICS or _begins_a_signet(plain):
                 return plain[:MAGIC_BYTES]
             if any(stored[:START_BYTES]) and any(plain[:START_BYTES]):
-                raise WrongFileError(f"{file.path.name} begins with {plain[:MAGIC_BYTES]!r}")
+                raise WrongFileError(f"{Path(file.path).name} begins with {plain[:MAGIC_BYTES]!r}")
         return b""
+
+    @property
+    def network(self) -> str:
+        """The network of the magic; unknown for a signet of somebody's own."""
+        return MAGICS.get(self.magic, UNKNOWN)
 
     def reader(self, number: int) -> Read:
         """Return what reads a file, its key undone."""
-        return KeyedFile(self.files[number].path, self.key).read
+        return KeyedFile(Path(self.files[number].path), self.key).read
+
+
+def _begins_a_signet(head: bytes) -> bool:
+    """Tell whether a file's first record is the first block that all signets share."""
+    if len(head) < HEAD_BYTES:
+        return False
+    genesis = next(network.genesis for network in NETWORKS if network.name == SIGNET)
+    return parse_header(head[START_BYTES:]).hash == genesis
 
 
 def _files_in(folder: Path) -> list[BlockFile]:
@@ -98,6 +113,7 @@ def _files_in(folder: Path) -> list[BlockFile]:
             if match := FILE_NAME.fullmatch(entry.name):
                 with suppress(FileNotFoundError):  # pruned between the two looks
                     state = entry.stat()
-                    place = Path(entry.path)
-                    found.append(BlockFile(int(match[1]), place, state.st_size, state.st_mtime_ns))
+                    found.append(
+                        BlockFile(int(match[1]), entry.path, state.st_size, state.st_mtime_ns)
+                    )
     return found

@@ -143,19 +143,19 @@ class BlockIndex:
         changed = [file for file in now if known.get(file.number, ())[:2] != file[2:]]
         if not gone and not changed:
             return
-        with self._writing():
-            for number in gone:
-                self._forget(number)
+        if gone:
+            with self._writing():
+                for number in gone:
+                    self._forget(number)
         batch = _Batch(self, coinbase_height)
         for file in changed:
-            batch.add(file, self._start_of(file, head), scan)
+            scanned = known[file.number][2] if file.number in known else 0
+            batch.add(file, self._start_of(file, scanned, head), scan)
         batch.write()
 
-    def _start_of(self, file: BlockFile, head: Head) -> int:
+    def _start_of(self, file: BlockFile, scanned: int, head: Head) -> int:
         """Return from where on to look through a file: one that was written anew from its
         beginning."""
-        states = self._file_states()
-        scanned = states[file.number][2] if file.number in states else 0
         last = self._one(LAST_OF_FILE, file.number)
         if last is None or (
             scanned <= file.size

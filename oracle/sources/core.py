@@ -35,7 +35,7 @@ from oracle.sources.http import (
     RetryPolicy,
     passes,
 )
-from oracle.sources.networks import NETWORKS
+from oracle.sources.networks import NETWORKS, SIGNET_CHALLENGE, UNKNOWN
 from oracle.sources.replies import (
     BLOCK,
     CHAIN_INFO,
@@ -135,13 +135,16 @@ class CoreSource(HttpSource):
     def network(self) -> str:
         """Return main, test, testnet4, signet or regtest, as the node says.
 
-        A chain with another first block than that network's, as a signet of one's own, is unknown.
+        A chain with another first block than that network's is unknown, and so is a signet of one's
+        own, which has the public one's first block and another challenge.
         """
-        named = self._chain_info().chain
+        info = self._chain_info()
         if self._genesis is None:
             self._genesis = self._first_hash()
-        is_it = any(known.name == named and self._genesis == known.genesis for known in NETWORKS)
-        return named if is_it else "unknown"
+        named = next((known for known in NETWORKS if known.name == info.chain), None)
+        is_it = named is not None and self._genesis == named.genesis
+        is_public = info.signet_challenge in {None, SIGNET_CHALLENGE}
+        return info.chain if is_it and is_public else UNKNOWN
 
     def _first_hash(self) -> str:
         """Return the hash of the node's first block, or nothing where it has none."""

@@ -59,6 +59,15 @@ NETWORKS = (
     ),
 )
 
+# The script that a block of the public signet satisfies. Every signet has the same first block;
+# another script makes another network, whose magic is the start of that script's hash.
+SIGNET_CHALLENGE = (
+    "512103ad5e0edad18cb1f0fc0d28a3d4f1f3e445640337489abb10404f2d1e086be430"
+    "210359ef5021964fe22d6f8e05b2463c9540ce96883fe3b278760f048f5189f2e6c452ae"
+)
+SIGNET = "signet"
+UNKNOWN = "unknown"
+
 
 def require_network(found: str, wanted: str | None, source: str) -> str:
     """Return the network that a source is on, when it is the one wanted or any will do.

@@ -48,6 +48,9 @@ class RpcFault(_Reply):
     message: str = ""
 
 
+Challenge = Annotated[str, StringConstraints(strict=True, max_length=20_000)]  # a script in hex
+
+
 class ChainInfo(_Reply):
     """What of getblockchaininfo counts."""
 
@@ -57,6 +60,9 @@ class ChainInfo(_Reply):
     bestblockhash: BlockHash
     initialblockdownload: Annotated[bool, Field(strict=True)] = False
     size_on_disk: Annotated[int, Field(strict=True, ge=0, le=MAX_SIZE_BYTES)] = 0
+    signet_challenge: Annotated[str, StringConstraints(strict=True, max_length=20_000)] | None = (
+        None
+    )
 
 
 class HeaderInfo(_Reply):

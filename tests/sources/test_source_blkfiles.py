@@ -111,6 +111,18 @@ def test_every_network_has_its_magic(tmp_path, magic, network):
     assert BlkFilesSource(tmp_path).network() == network
 
 
+SIGNET_GENESIS = bytes.fromhex(
+    "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"
+    "008f4d5fae77031e8ad22203"
+)
+
+
+def test_a_signet_of_somebodys_own_is_an_unknown_network(tmp_path):
+    """It begins with the block that all signets share, under a magic of its own."""
+    write(tmp_path, [record(SIGNET_GENESIS + bytes(200), bytes.fromhex("88b4d0c4"))])
+    assert BlkFilesSource(tmp_path).network() == "unknown"
+
+
 def test_a_folder_without_files_is_unavailable(tmp_path):
     with pytest.raises(SourceUnavailableError, match="BITCOIN_DATADIR"):
         BlkFilesSource(tmp_path).tip()

@@ -22,6 +22,7 @@ from oracle.simulated.serialise import header_hash
 from oracle.sources import ChainTip
 from oracle.sources.core import CoreSource
 from oracle.sources.http import RetryPolicy
+from oracle.sources.networks import SIGNET_CHALLENGE
 from oracle.sources.replies import HASH
 from tests.helpers.fakes import FakeChain, FakeCore, Reply, small_blocks
 from tests.helpers.fakes.core import RpcError
@@ -96,6 +97,15 @@ def test_a_chain_with_another_first_block_is_an_unknown_network(open_source):
 def test_a_network_of_another_name_is_an_unknown_one(open_source):
     with FakeCore(FakeChain(BLOCKS, 100, "simulated")) as node:
         assert open_source(node).network() == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("challenge", "network"), [(SIGNET_CHALLENGE, "signet"), (None, "signet"), ("51", "unknown")]
+)
+def test_a_signet_of_somebodys_own_is_an_unknown_network(open_source, challenge, network):
+    with FakeCore(FakeChain(BLOCKS, 100, "signet")) as node:
+        node.signet_challenge = challenge
+        assert open_source(node).network() == network
 
 
 def test_hashes_are_those_of_the_range(either_node, open_source):

@@ -39,6 +39,7 @@ class FakeCore(FakeServer):
         self.is_old = is_old  # before 28: answers "2.0" requests as 1.0
         self.warming_up: str | None = None
         self.is_catching_up = False
+        self.signet_challenge: str | None = None
         self.says_initial_download = False  # as a node does whose newest block is old
         self.answers_plainly = False  # a batch of one, with an object
         self.pruned_below = 0
@@ -126,6 +127,8 @@ class FakeCore(FakeServer):
             "pruned": self.pruned_below > 0,
             "warnings": [],
         }
+        if self.signet_challenge is not None:
+            info["signet_challenge"] = self.signet_challenge
         return info | ({"pruneheight": self.pruned_below} if self.pruned_below else {})
 
     def _block_hash(self, height: int) -> str:
