@@ -55,6 +55,7 @@ test-hours:
 benchmark:
 	@.ci/setup test
 	$(BIN)/python -m benchmarks.reading
+	$(BIN)/python -m benchmarks.blkfiles
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.history
 	$(BIN)/python -m benchmarks.site

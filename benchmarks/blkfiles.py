@@ -4,8 +4,9 @@ Two folders of block files, one with as many as mainnet has, one with two. Each 
 mainnet's size that are holes on the disk, and a newest file that is read in earnest. Then, in each:
 
 - indexing: the first look, through all files
-- a tick: a probe, one new block, the tip, the hashes and headers that a run asks for, the block
-- reading all: what a tick would cost without an index on disk
+- the questions of a tick with one new block: a probe, the tip, hashes, headers and the block
+- a whole tick: these, and the record of a block without payments; a real one prices a window, too
+- what the questions would cost without an index on disk
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+from oracle.calculator import UTXOracleCalculator
+from oracle.record.store import Store
 from oracle.simulated.serialise import build_block, coinbase_transaction, header_hash
 from oracle.sources.blkfiles import BlkFilesSource
+from oracle.tick import TickRules, run_tick
 
 MAGIC = bytes.fromhex("fabfb5da")
 FILE_BYTES = 128 << 20  # as Bitcoin Core makes them
@@ -80,13 +84,42 @@ def tick(history: History, index: Path | None) -> None:
     source.close()
 
 
-def ticks(history: History, index: Path | None, rounds: int) -> float:
-    """Return the CPU seconds of the fastest of some ticks, each with a block more."""
+def whole_tick(history: History, index: Path, database: Path) -> None:
+    """Record the newest block."""
+    source = BlkFilesSource(history.folder, index)
+    health = [source.probe()]
+    now_unix = START_UNIX + 600 * history.height
+    with Store(database, network=source.network()) as store:
+        run_tick(
+            store, source, None, UTXOracleCalculator(), TickRules(first_run_blocks=145),
+            now_unix=now_unix, health=health,
+        )  # fmt: skip
+    source.close()
+
+
+def fastest(history: History, action: Callable[[], object], rounds: int) -> float:
+    """Return the CPU seconds of the fastest of some rounds, each with a block more."""
     times = []
     for _ in range(rounds):
         history.grow()
-        times.append(seconds(lambda: tick(history, index)))
+        times.append(seconds(action))
     return min(times)
+
+
+def show(what: str, small: float, large: float) -> None:
+    print(
+        f"{what:<9}{1e3 * small:7.1f} ms with 2 files, {1e3 * large:.1f} ms with all of them: "
+        f"{large / small:.2f} x (aim: {TARGET})"
+    )
+
+
+def peak_bytes(history: History, index: Path) -> int:
+    """Return what a tick allocates at most."""
+    tracemalloc.start()
+    tick(history, index)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
 
 
 def main() -> None:
@@ -103,20 +136,23 @@ def main() -> None:
             f"{options.files} files, {many.height:,} blocks, beside 2 files, {few.height:,} blocks"
         )
         index = base / "many.blkindex"
-        tracemalloc.start()
         indexing = seconds(lambda: tick(many, index))
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
         print(
             f"indexing {indexing:7.1f} s of CPU once, {1e6 * indexing / many.height:.0f} us a "
-            f"block, {peak / 1e6:.0f} MB at most; {index.stat().st_size / 1e6:.0f} MB on disk"
+            f"block; {index.stat().st_size / 1e6:.0f} MB on disk"
         )
-        small = ticks(few, base / "few.blkindex", options.rounds)
-        large = ticks(many, index, options.rounds)
-        print(f"a tick   {1e3 * small:7.1f} ms with 2 files, {1e3 * large:.1f} ms with all of them")
-        print(f"         {large / small:7.2f} x (aim: {TARGET})")
+        small = fastest(few, lambda: tick(few, base / "few.blkindex"), options.rounds)
+        large = fastest(many, lambda: tick(many, index), options.rounds)
+        show("questions", small, large)
+        few_db, many_db = base / "few.duckdb", base / "many.duckdb"
+        whole_tick(few, base / "few.blkindex", few_db)
+        whole_tick(many, index, many_db)
+        small = fastest(few, lambda: whole_tick(few, base / "few.blkindex", few_db), options.rounds)
+        whole = fastest(many, lambda: whole_tick(many, index, many_db), options.rounds)
+        show("a tick", small, whole)
+        print(f"         {peak_bytes(many, index) / 1e6:7.1f} MB of memory for them at most")
         anew = seconds(lambda: tick(many, None))
-        print(f"         {anew / small:7.0f} x where nothing is kept on disk")
+        print(f"questions {anew / large:6.0f} x where nothing is kept on disk")
     finally:
         shutil.rmtree(base)
 
