@@ -18,10 +18,12 @@ from oracle.errors import (
     VerificationError,
 )
 from oracle.plan import DAY_SECONDS
+from oracle.record.store import Batch, Store
 from oracle.simulated.serialise import build_block, coinbase_transaction, header_hash
 from oracle.sources import ChainTip
-from oracle.tick import TickRules
+from oracle.tick import TickRules, run_tick
 from tests.helpers.ticking import (
+    CALCULATOR,
     FIRST,
     RULES,
     HeldSource,
@@ -490,3 +492,36 @@ def test_a_source_that_fails_midway_leaves_what_the_chunks_before_wrote(record):
     source = HeldSource(small_chain(), TIP + 400)
     assert tick(record, source).blocks_added == 256
     assert source.asked[0] == TIP + 145
+
+
+def test_no_transaction_and_no_question_holds_more_than_a_chunk(record, monkeypatch):
+    written: list[int] = []
+    write = Store.write
+
+    def counted(store: Store, batch: Batch) -> None:
+        written.append(len(batch.facts))
+        write(store, batch)
+
+    class Counting(HeldSource):
+        wanted = 0
+
+        def hashes(self, first_height: int, last_height: int) -> list[str]:
+            self.wanted = max(self.wanted, last_height + 1 - first_height)
+            return super().hashes(first_height, last_height)
+
+    monkeypatch.setattr(Store, "write", counted)
+    source = Counting(small_chain(), TIP + 400)
+    assert tick(record, source).blocks_added == 400
+    assert (written, source.wanted) == ([144, 144, 112], 144)
+
+
+def test_a_run_of_many_chunks_is_one_row_and_one_report(record):
+    told = []
+    source = HeldSource(small_chain(), TIP + 400)
+    before = len(rows_of(record, "runs"))
+    with Store(record) as store:
+        run_tick(store, source, None, CALCULATOR, RULES, now_unix=source.time_unix,
+                 progress=lambda done, total: told.append((done, total)))  # fmt: skip
+    runs = rows_of(record, "runs")
+    assert (len(runs), runs[-1]["blocks_added"]) == (before + 1, 400)
+    assert told == [(done, 400) for done in range(1, 401)]
