@@ -1,8 +1,9 @@
 """One run up to the record: plan, fetch, verify, price, compare, and write it a chunk at a time.
 
 No clock and no printing: the time is an argument, and what happened is the report. Each chunk is
-one transaction, and the next one starts from what is recorded: a run that fails or is killed keeps
-the chunks it wrote, and the next run goes on as if nothing had been.
+one transaction, and the next one starts from what is recorded: a run that is killed keeps the
+chunks it wrote, one whose source fails all blocks that it read, and the next run goes on as if
+nothing had been.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def run_tick(
         progress: is told blocks done and blocks in all.
 
     Raises:
-        SourceError: the source failed; what earlier chunks wrote stays, nothing else was written.
+        SourceError: the source failed; what was read until then is written.
         SyncingError: there is no record yet, and the source is not done with the chain.
         ParseError: it handed over a wrong block; likewise.
         ReorgTooDeepError: it shares no block with the record; nothing was written.
@@ -156,8 +157,18 @@ class _Tick:
                     return  # all blocks below it are read
                 if not tries_left:
                     raise
+            except SourceError:
+                self._keep_what_was_read()
+                raise
             else:
                 return
+
+    def _keep_what_was_read(self) -> None:
+        """Write the blocks of a chunk that a failure cut short, so that a server which gives only
+        so many at a time is asked for the others next time. Where they replace recorded blocks,
+        these stay: the record would end lower than it did."""
+        if self._chunk.added and not self._plan.replaced:
+            self._write()
 
     def _read(self) -> None:
         tip = self._plan.tip

@@ -479,19 +479,45 @@ def test_before_the_last_run_with_an_old_tip_the_clock_is_asked_for(record):
 # --- Failures between chunks --------------------------------
 
 
-def test_a_source_that_fails_midway_leaves_what_the_chunks_before_wrote(record):
-    class Dying(HeldSource):
-        def block(self, block_hash: str) -> bytes:
-            if self.chain.heights[block_hash] > TIP + 200:
-                raise SourceUnavailableError("gone", source=self.name)
-            return super().block(block_hash)
+class Dying(HeldSource):
+    """Gives no block above a height."""
 
+    last_height = TIP + 200
+
+    def block(self, block_hash: str) -> bytes:
+        if self.chain.heights[block_hash] > self.last_height:
+            raise SourceUnavailableError("gone", source=self.name)
+        return super().block(block_hash)
+
+
+def test_a_source_that_fails_midway_leaves_what_was_read_before(record):
     with pytest.raises(SourceUnavailableError):
         tick(record, Dying(small_chain(), TIP + 400))
-    assert heights(record)[-1] == TIP + 144
+    assert heights(record)[-1] == TIP + 200
     source = HeldSource(small_chain(), TIP + 400)
-    assert tick(record, source).blocks_added == 256
-    assert source.asked[0] == TIP + 145
+    assert tick(record, source).blocks_added == 200
+    assert source.asked[0] == TIP + 201
+
+
+def test_a_record_begun_with_a_source_that_failed_is_that_of_one_run(record, tmp_path):
+    begun = tmp_path / "begun.duckdb"
+    dying = Dying(small_chain(), TIP)
+    for last_height in (TIP - 80, TIP - 80, TIP - 10):
+        dying.last_height = last_height
+        with pytest.raises(SourceUnavailableError):
+            tick(begun, dying)
+        assert heights(begun)[-1] == last_height
+    tick(begun, HeldSource(small_chain(), TIP))
+    assert record_of(begun) == record_of(record)
+
+
+def test_a_source_that_fails_on_its_way_onto_a_fork_leaves_the_record_as_it_was(record):
+    before = everything(record)
+    dying = Dying(forked_chain(TIP - 5), TIP + 3)
+    dying.last_height = TIP - 2
+    with pytest.raises(SourceUnavailableError):
+        tick(record, dying)
+    assert everything(record) == before
 
 
 def test_no_transaction_and_no_question_holds_more_than_a_chunk(record, monkeypatch):
