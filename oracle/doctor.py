@@ -168,7 +168,9 @@ def _block_that_is_there(source: BlockSource) -> tuple[ChainTip, bytes]:
 def _clock(source: BlockSource, block: bytes, now_unix: float) -> Finding:
     age_seconds = now_unix - parse_header(block[:HEADER_BYTES]).time_unix
     advice = "Is this machine's clock right (timedatectl), and does the source still get blocks?"
-    message = f"the newest block of {source.name} is {age_seconds / 60:.0f} minutes old"
+    minutes = round(age_seconds / 60)
+    age = f"{minutes} minutes old" if minutes >= 0 else f"{-minutes} minutes ahead of this clock"
+    message = f"the newest block of {source.name} is {age}"
     return _judged("clock", message, warn=advice if abs(age_seconds) > TIP_MARK_SECONDS else "")
 
 

@@ -156,6 +156,10 @@ class SourceTimeoutError(SourceUnavailableError):
     """The source took longer than a whole request may take."""
 
 
+class NoBlocksServedError(SourceUnavailableError):
+    """The source is well, but not one of blocks."""
+
+
 class SourceSyncingError(SourceError):
     """The source's node has not caught up with its chain: wait, and ask no other source instead."""
 

@@ -107,6 +107,11 @@ def test_where_all_is_well_everything_is_ok(settings: Settings) -> None:
     assert {finding.level for finding in found(settings, quotes=quotes).values()} == {"ok"}
 
 
+def test_a_block_that_is_ahead_of_this_clock_is_not_called_old(settings: Settings) -> None:
+    finding = found(settings, sources=[FixedSource(tip_age_seconds=-660)])["clock"]
+    assert finding.message == "the newest block of electrs is 11 minutes ahead of this clock"
+
+
 def test_the_findings_come_in_the_order_of_a_run(settings: Settings) -> None:
     assert list(found(settings)) == [
         "source electrs",

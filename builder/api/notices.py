@@ -127,9 +127,11 @@ def _of_branches(runs: Sequence[RunRow]) -> Iterator[Notice]:
 
 def _of_record(gathered: Gathered) -> Iterator[Notice]:
     for probe in gathered.runs[0]["sources"] if gathered.runs else ():
+        name = probe["source"]
         if not probe["is_reachable"]:
-            name = probe["source"]
             yield _warning("source_unreachable", f"The source {name} could not be reached.")
+        elif probe.get("state") in {"refused", "bad_answer"}:
+            yield _warning("source_unreachable", f"The source {name} gives no blocks now.")
     if gathered.gaps:
         yield _warning("gaps", f"Blocks are missing in the record: {len(gathered.gaps)} gaps.")
     if gathered.is_demo:

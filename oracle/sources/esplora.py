@@ -10,6 +10,7 @@ from oracle.address import Address, parse_address
 from oracle.errors import (
     BadAnswerError,
     BlockNotFoundError,
+    NoBlocksServedError,
     SettingsError,
     SourceError,
     SourceUnavailableError,
@@ -35,7 +36,8 @@ SETTINGS = {"electrs": "ELECTRS_URL", "mempool": "MEMPOOL_API_URL"}
 UNAVAILABLE_CODES = {"electrs": "ELECTRS_UNAVAILABLE", "mempool": "MEMPOOL_API_UNAVAILABLE"}
 RUNNING_HINTS = {
     "electrs": " It opens its port only when its first indexing is done.",
-    "mempool": " Is it the port of mempool's web server or backend?",
+    "mempool": " Is it the port of mempool's web server or backend? "
+    "A backend does not start while its database is down.",
 }
 TIP_HASH = "/blocks/tip/hash"
 TIP_HEIGHT = "/blocks/tip/height"
@@ -51,7 +53,7 @@ ELECTRUM = (
     "HTTP port of mempool's or Blockstream's electrs (3000)"
 )
 LAGS = (
-    "its backend lags behind its node (it counts to {counted}, the node is at {height}): is its "
+    "its backend lags behind its node (it counts to {counted}, the node {is_at} {height}): is its "
     "database up, and does the node have txindex=1?"
 )
 UNCOUNTED = (
@@ -99,6 +101,8 @@ class EsploraSource(HttpSource):
     def probe(self) -> Health:
         """Ask the server how it is; one that serves prices only is as it should be."""
         health = super().probe()
+        if self._is_without_node:
+            return replace(health, is_reachable=True, state="bad_answer")
         if not self._serves_prices_only:
             return health
         told = (PRICES_ONLY,)
@@ -150,7 +154,8 @@ class EsploraSource(HttpSource):
         if self._counted is None:
             return (UNCOUNTED,)
         if self._counted != tip.height:
-            return (LAGS.format(counted=self._counted, height=tip.height),)
+            is_at = "is at" if self._counted < tip.height else "went back to"
+            return (LAGS.format(counted=self._counted, is_at=is_at, height=tip.height),)
         return ()
 
     # The tip
@@ -265,6 +270,7 @@ class EsploraSource(HttpSource):
     def _prefix(self) -> str:
         """Find out behind which prefix there are blocks: servers answer others with a web page, or
         with prices only."""
+        self._is_without_node = False
         for prefix in PREFIXES:
             answer = self._retrying(partial(self._tried, prefix))
             if is_hash(answer.text):
@@ -277,10 +283,13 @@ class EsploraSource(HttpSource):
                 f" It answered {self._described(answer)}",
             )
         self._serves_prices_only = info.backend == "esplora"
+        self._is_without_node = not self._serves_prices_only
         reason = PRICES_ONLY if self._serves_prices_only else NO_TIP
-        raise self._error(SourceUnavailableError, reason)
+        kind = NoBlocksServedError if self._serves_prices_only else SourceUnavailableError
+        raise self._error(kind, reason)
 
     _serves_prices_only = False
+    _is_without_node = False  # a backend that is there itself, and has no tip
 
 
 def _spoken(path: str) -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Set
 from typing import TypeVar
 
-from oracle.errors import BlockNotFoundError, SourceTimeoutError, SourceUnavailableError
+from oracle.errors import (
+    BlockNotFoundError,
+    NoBlocksServedError,
+    SourceTimeoutError,
+    SourceUnavailableError,
+)
 from oracle.sources import BlockSource, ChainTip, Health
 
 T = TypeVar("T")
@@ -111,7 +116,9 @@ class FailoverSource:
 
 
 def _together(failures: Sequence[SourceUnavailableError]) -> SourceUnavailableError:
-    """Return one error for the failures of all sources; a single one keeps its own words."""
+    """Return one error for the failures of all sources that serve blocks; a single one keeps its
+    own words."""
+    failures = [e for e in failures if not isinstance(e, NoBlocksServedError)] or failures
     if len(failures) == 1:
         return failures[0]
     has_timed_out = any(isinstance(error, SourceTimeoutError) for error in failures)

@@ -18,6 +18,9 @@ MAX_AHEAD_SECONDS = 900  # of a quote, by this machine's clock; more is no time 
 MAX_CURRENCIES = 200  # more than there are
 MAX_OTHER_PRICE = 1e15  # a bitcoin in the weakest of currencies is some 1e10
 BEYOND = 1e18  # neither a time nor a price; an integer of JSON may have thousands of digits
+NONE_YET = (
+    "there is none yet; is its price feed on, and may it go online? For test networks it has none"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class MempoolQuotes(HttpSource):
         at_unix = _number(fields.get("time"))
         ahead_seconds = at_unix - self._clock()
         if usd <= 0 or at_unix <= 0:
-            raise Unusable("there is none yet; is its price feed on, and may it go online?")
+            raise Unusable(NONE_YET)
         if at_unix < EARLIEST_UNIX:
             raise Unusable("its time is before 2009")
         if ahead_seconds > MAX_AHEAD_SECONDS:

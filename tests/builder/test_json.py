@@ -188,6 +188,15 @@ def test_a_failed_last_run_is_failing_with_its_message(quiet: Connection) -> Non
     assert status["last_error"] == status["error"]
 
 
+@pytest.mark.parametrize("state", ["refused", "bad_answer"])
+def test_a_source_that_answers_and_gives_no_blocks_degrades(quiet: Connection, state: str) -> None:
+    told = 'replace(sources::VARCHAR, \'"state": "ok"\', ?)'
+    quiet.execute(f"UPDATE runs SET sources = {told}::JSON", [f'"state": "{state}"'])
+    latest = make_latest(read(quiet), NOW)
+    assert "source_unreachable" in codes(latest)
+    assert any("gives no blocks now" in notice["message"] for notice in latest["notices"])
+
+
 def test_a_source_out_of_reach_and_a_gap_degrade(quiet: Connection) -> None:
     quiet.execute("UPDATE runs SET sources = replace(sources::VARCHAR, 'true', 'false')::JSON")
     quiet.execute("DELETE FROM blocks WHERE height = 900100")

@@ -348,6 +348,12 @@ def test_an_unreachable_source_is_named() -> None:
     assert "unreachable" in words(rendered(made)["status/index.html"])
 
 
+def test_a_source_that_gives_no_blocks_is_not_called_reachable() -> None:
+    made = copy.deepcopy(snapshots())
+    made["api/status.json"]["sources"][0]["state"] = "refused"
+    assert "gives no blocks" in words(rendered(made)["status/index.html"])
+
+
 # Numbers and times in words
 
 

@@ -199,6 +199,14 @@ def test_a_backend_that_lags_behind_its_node_is_told_why_that_may_be(backend, op
     assert "txindex=1" in health.advice[0]
 
 
+def test_a_backend_that_counts_too_many_blocks_is_told_that_its_node_went_back(
+    backend, open_source
+):
+    backend.known_tip = 141
+    (advice,) = open_source(backend).probe().advice
+    assert "counts to 141, the node went back to 139" in advice
+
+
 @pytest.mark.parametrize("counted", [0, -1])
 def test_a_backend_that_has_not_counted_yet_gives_the_tip_of_its_node(open_source, pauses, counted):
     with FakeMempoolBackend(FakeChain(small_blocks(13))) as backend:
@@ -260,6 +268,22 @@ def test_a_backend_whose_node_is_gone_from_the_start_says_so(backend, open_sourc
     backend.is_upstream_down = True
     with pytest.raises(SourceUnavailableError, match="check its"):
         open_source(backend).tip()
+
+
+def test_a_backend_whose_node_is_gone_can_be_reached_all_the_same(backend, open_source):
+    backend.is_upstream_down = True
+    health = open_source(backend).probe()
+    assert (health.is_reachable, health.state) == (True, "bad_answer")
+    assert "check its Bitcoin node" in health.advice[0]
+
+
+def test_a_backend_that_is_gone_after_its_node_cannot_be_reached(backend, open_source):
+    source = open_source(backend)
+    backend.is_upstream_down = True
+    source.probe()
+    backend.stop()
+    health = source.probe()
+    assert (health.is_reachable, health.state) == (False, "unreachable")
 
 
 # Answers that are not what they should be

@@ -18,7 +18,7 @@ from oracle.sources.core import CoreSource
 from oracle.sources.esplora import EsploraSource
 from oracle.sources.failover import FailoverSource
 from oracle.sources.http import RetryPolicy
-from tests.helpers.fakes import FakeChain, FakeCore, FakeElectrs, small_blocks
+from tests.helpers.fakes import FakeChain, FakeCore, FakeElectrs, FakeMempoolBackend, small_blocks
 
 BLOCKS = small_blocks(12, first_height=50)
 AT_ONCE = RetryPolicy((), 0.3)
@@ -190,3 +190,15 @@ def test_a_single_source_keeps_its_own_words(node):
     with pytest.raises(SourceUnavailableError, match=r"^bitcoin-core at"):
         only.tip()
     only.close()
+
+
+def test_a_source_of_prices_adds_nothing_to_why_there_are_no_blocks(chain, electrs):
+    with FakeMempoolBackend(chain, backend="esplora") as backend:
+        index = EsploraSource(electrs.url, retry=AT_ONCE, name="electrs")
+        both = FailoverSource([index, EsploraSource(backend.url, retry=AT_ONCE)])
+        electrs.stop()
+        with pytest.raises(SourceUnavailableError) as caught:
+            both.tip()
+        both.close()
+    assert (caught.value.source, caught.value.code) == ("electrs", "ELECTRS_UNAVAILABLE")
+    assert "ELECTRS_URL" not in caught.value.public_message

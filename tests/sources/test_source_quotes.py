@@ -106,6 +106,7 @@ def test_what_is_not_a_positive_price_with_a_time_is_no_quote(backend, quotes, p
         ({"time": NOW, "USD": 10**400}, "ORACLE_QUOTE_MAX_USD"),
         ({"time": NOW, "USD": 1e308}, "ORACLE_QUOTE_MAX_USD"),
         ({"time": NOW, "USD": -1}, "price feed"),
+        ({"time": 0, "USD": -1, "EUR": -1}, "For test networks it has none"),
     ],
 )
 def test_a_quote_that_cannot_be_is_none_and_says_why(backend, quotes, prices, reason):

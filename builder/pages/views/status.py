@@ -134,6 +134,8 @@ def _gaps_words(gaps: Sequence[Gap]) -> str:
 def _source(site: Site, source: SourceState) -> SourceRow:
     if not source["is_reachable"]:
         state = Tag("failing", "unreachable")
+    elif source.get("state") in {"refused", "bad_answer"}:
+        state = Tag("failing", "gives no blocks")
     elif source["is_synced"] is False:
         state = Tag("degraded", "still syncing")
     else:
