@@ -40,6 +40,7 @@ PASSING_STATUSES = {408, 425, 429}
 SERVER_ERROR = 500
 UNAUTHORISED = 401
 FORBIDDEN = 403
+TOO_MANY_REQUESTS = 429
 
 SENTENCES: dict[Trouble, str] = {
     Trouble.TIMEOUT: "does not answer within {seconds:g} s: is it busy, or is a firewall between?",
@@ -180,7 +181,9 @@ class HttpSource(Source):
 
     def _not_ready(self, answer: WebAnswer) -> SourceError:
         """Return the error for an answer that says: not now."""
-        reason = f"is not ready now (HTTP {answer.status})"
+        is_too_often = answer.status == TOO_MANY_REQUESTS
+        what = "limits how much it may be asked" if is_too_often else "is not ready now"
+        reason = f"{what} (HTTP {answer.status})"
         error = self._error(
             SourceUnavailableError, reason, f": it answered {self._described(answer)}"
         )

@@ -286,6 +286,16 @@ def test_a_backend_that_is_gone_after_its_node_cannot_be_reached(backend, open_s
     assert (health.is_reachable, health.state) == (False, "unreachable")
 
 
+def test_a_server_that_limits_how_much_it_is_asked_is_told_apart_from_one_in_trouble(
+    backend, open_source
+):
+    source = open_source(backend)
+    source.tip()
+    backend.fail(429, b"Too Many Requests", only="/raw")
+    with pytest.raises(SourceUnavailableError, match=r"limits how much it may be asked.*429"):
+        source.block(HASHES[0])
+
+
 # Answers that are not what they should be
 
 

@@ -135,7 +135,7 @@ class FakeMempoolBackend(_EsploraRoutes):
                 path
             )
         except _Missing:
-            return Reply.json({"error": "Failed to get block"}, 500)
+            return Reply.json({"error": _failed_to_get(path)}, 500)
 
     def _v1(self, parts: list[str], query: dict[str, str]) -> Reply | None:
         match parts:
@@ -157,7 +157,7 @@ class FakeMempoolBackend(_EsploraRoutes):
                 return (
                     Reply(200, str(known).encode())
                     if known
-                    else Reply.json({"error": "Unavailable"}, 503)
+                    else Reply.json({"error": "Service Temporarily Unavailable"}, 503)
                 )
             case ["block", _] | ["blocks", *_] if parts[1:] != ["tip", "hash"]:
                 return self._node(parts)
@@ -190,6 +190,15 @@ class FakeMempoolBackend(_EsploraRoutes):
         return Reply(
             404, f"<!DOCTYPE html><pre>Cannot GET {path}</pre>".encode(), "text/html; charset=utf-8"
         )
+
+
+def _failed_to_get(path: str) -> str:
+    """Return what the backend says of all that its node does not give (version 3.4)."""
+    if "/block-height/" in path:
+        return "Failed to get block at height"
+    whats = {"hash": "hash at tip", "header": "block header", "raw": "raw block"}
+    what = whats.get(path.rpartition("/")[2], "block")
+    return f"Failed to get {what}"
 
 
 class FakeMempoolFrontend(FakeMempoolBackend):
