@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import stat
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -53,7 +54,9 @@ def publish(site_dir: Path, draft: Draft, manifest: Mapping[str, object], *, kee
         keep: how many releases to keep, this one included.
     """
     folder = site_dir / RELEASES
-    if folder.exists() and not folder.is_dir():
+    make_folder(site_dir)
+    _let_others_in(site_dir)
+    if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
         set_aside(site_dir, folder, "is no folder of releases")
     make_folder(folder)
     remove_unfinished(site_dir)
@@ -165,6 +168,13 @@ def make_folder(folder: Path) -> None:
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
         path.chmod(FOLDER_MODE)
+
+
+def _let_others_in(site_dir: Path) -> None:
+    """Open a site that nobody but us may enter, as one that was made under our umask; a mode that
+    lets some others in is somebody's choice."""
+    if not site_dir.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH):
+        site_dir.chmod(FOLDER_MODE)
 
 
 def _clear(target: Path) -> None:

@@ -74,10 +74,10 @@ def current_release(site_dir: Path) -> Path | None:
     """Return the folder that is published now, if any."""
     link = site_dir / LINK
     folder = site_dir / RELEASES
-    if not link.is_symlink() or link.resolve().parent != folder.resolve():
+    if not link.is_symlink() or not link.is_dir():  # a link to nothing, or in a circle, is none
         return None
-    release = folder / link.resolve().name
-    return release if release.is_dir() else None
+    target = link.resolve()
+    return folder / target.name if target.parent == folder.resolve() else None
 
 
 def releases(site_dir: Path) -> list[Path]:
@@ -101,8 +101,11 @@ def _is_release(path: Path) -> bool:
     """Tell a finished release from anything else, by its name and the end of its manifest."""
     if path.name.startswith(".") or path.is_symlink() or not path.is_dir():
         return False
+    manifest = path / MANIFEST
     try:
-        with (path / MANIFEST).open("rb") as file:
+        if not manifest.is_file():  # to open a pipe would wait for ever
+            return False
+        with manifest.open("rb") as file:
             file.seek(-len(MANIFEST_END), 2)
             return file.read() == MANIFEST_END
     except OSError:
@@ -115,8 +118,11 @@ def read_manifest(release: Path) -> dict[str, Entry]:
     Raises:
         DamagedReleaseError: it is not there, or is no manifest.
     """
+    path = release / MANIFEST
+    if not path.is_file():  # to open a pipe would wait for ever
+        raise DamagedReleaseError(f"the manifest of {release} is no file")
     try:
-        manifest = json.loads((release / MANIFEST).read_bytes())
+        manifest = json.loads(path.read_bytes())
         entries = [_entry(found) for found in manifest["files"]]
     except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise DamagedReleaseError(f"the manifest of {release} cannot be read") from error

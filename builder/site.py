@@ -165,8 +165,8 @@ def _make_day(build: Build, path: str, key: str, make: Callable[[], Day]) -> Non
 
 def describe_machine(site_dir: Path, database_path: Path) -> Machine:
     """Return disk and versions for `status.json`; not part of what makes two builds the same."""
-    site_dir.mkdir(parents=True, exist_ok=True)
-    disk = shutil.disk_usage(site_dir)
+    nearest = next(folder for folder in (site_dir, *site_dir.absolute().parents) if folder.exists())
+    disk = shutil.disk_usage(nearest)
     versions = {package: version(package) for package in ("onchain-oracle", "duckdb", "pyarrow")}
     return {
         "disk_free_bytes": disk.free,

@@ -89,7 +89,6 @@ class Told:
         for path in self._paths:
             unfinished = path.with_name(f"{path.name}.new")
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 unfinished.write_text(text)
                 unfinished.replace(path)
             except OSError:

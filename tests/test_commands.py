@@ -111,6 +111,12 @@ def test_a_build_records_and_publishes(built):
     assert latest["tip"]["height"] == TIP
 
 
+def test_the_web_server_may_enter_the_site_of_a_first_build(built):
+    folders = [built / "site", built / "site/releases", built / "site/public/api"]
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o755] * 3
+    assert (built / "state").stat().st_mode & 0o077 == 0
+
+
 def test_a_build_says_its_release_as_json(oracle, built):
     said = oracle(built, "build", "--json")
     assert json.loads(said.out) == {"exit_code": 0, "released": release_of(built)}

@@ -163,6 +163,28 @@ def test_a_file_where_the_releases_should_be_is_set_aside(tmp_path: Path) -> Non
     assert is_true(release(tmp_path))
 
 
+def test_a_link_to_nothing_where_the_releases_should_be_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "releases").symlink_to("not-there")
+    assert is_true(release(tmp_path))
+
+
+@pytest.mark.parametrize("target", ["public", "releases/not-there", "not-there", "."])
+def test_a_link_that_leads_to_no_release_is_made_anew(tmp_path: Path, target: str) -> None:
+    release(tmp_path)
+    (tmp_path / "public").unlink()
+    (tmp_path / "public").symlink_to(target)
+    assert current_release(tmp_path) is None
+    assert release(tmp_path) == current_release(tmp_path)
+
+
+def test_a_pipe_in_place_of_a_manifest_holds_up_no_build(tmp_path: Path) -> None:
+    current = release(tmp_path)
+    (current / MANIFEST).unlink()
+    os.mkfifo(current / MANIFEST)
+    assert is_true(release(tmp_path))
+    assert not current.exists()
+
+
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
 def test_unfinished_things_of_any_kind_are_removed(tmp_path: Path, kind: str) -> None:
     release(tmp_path)
@@ -225,6 +247,17 @@ def test_the_web_server_can_read_what_is_published_and_nobody_else_can_write_it(
     files = {path for path in newest.rglob("*") if path.is_file()}
     assert {path.stat().st_mode & 0o777 for path in {site, site / "releases", *folders}} == {0o755}
     assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o700, 0o755), (0o750, 0o750), (0o711, 0o711)])
+def test_a_site_that_nobody_may_enter_is_opened_and_another_mode_is_heeded(
+    tmp_path: Path, before: int, after: int
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    site.chmod(before)
+    release(site)
+    assert site.stat().st_mode & 0o777 == after
 
 
 def test_a_release_made_under_another_umask_is_opened_when_it_is_made_over(tmp_path: Path) -> None:
