@@ -26,6 +26,15 @@ SHOWN_CALLS = 12
 NOW_UNIX = 1_762_000_000
 BLOCKS_IN_FILE = 12  # a small file: 12 blocks of about 25 kB
 ORACLE = "from oracle.cli import main; main()"
+# A small record: two days of a simulated chain with few transactions, so that it is soon made.
+SMALL_CHAIN = """
+import oracle.wiring
+from oracle.simulated.market import SimulationSettings
+from oracle.simulated.source import SimulatedSource
+oracle.wiring.SITE_DAYS = 2
+SimulatedSource.__init__.__defaults__ = (SimulationSettings(transactions_per_block=30),)
+"""
+BUILD = SMALL_CHAIN + ORACLE
 PRICE_LIBRARIES = "import numpy, click"
 BUILD_LIBRARIES = "import duckdb, numpy, pyarrow"
 
@@ -46,12 +55,14 @@ def cpu_seconds(code: str, *arguments: str, cwd: Path) -> float:
     return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
 
 
-def compare(name: str, libraries: str, arguments: tuple[str, ...], runs: int, cwd: Path) -> None:
+def compare(
+    name: str, libraries: str, command_code: str, arguments: tuple[str, ...], runs: int, cwd: Path
+) -> None:
     """Print a command's CPU time, its libraries', and the ratio."""
     floor, command = [], []
     for _ in range(runs):
         floor.append(cpu_seconds(libraries, cwd=cwd))
-        command.append(cpu_seconds(ORACLE, *arguments, cwd=cwd))
+        command.append(cpu_seconds(command_code, *arguments, cwd=cwd))
     ratio = min(command) / min(floor)
     print(
         f"{name}: {min(command):.3f} s of CPU, {ratio:.2f} times {libraries!r}"
@@ -59,10 +70,10 @@ def compare(name: str, libraries: str, arguments: tuple[str, ...], runs: int, cw
     )
 
 
-def print_imports(arguments: tuple[str, ...], cwd: Path) -> None:
+def print_imports(command_code: str, arguments: tuple[str, ...], cwd: Path) -> None:
     """Print the modules of a command that take longest to import by themselves."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", ORACLE, *arguments],
+        [sys.executable, "-X", "importtime", "-c", command_code, *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -76,9 +87,9 @@ def print_imports(arguments: tuple[str, ...], cwd: Path) -> None:
         print(f"  {micros / 1000:6.1f} ms  {module}")
 
 
-def print_calls(arguments: tuple[str, ...], cwd: Path) -> None:
+def print_calls(command_code: str, arguments: tuple[str, ...], cwd: Path) -> None:
     """Print the functions of a command that take longest by themselves."""
-    code = "import cProfile; cProfile.run('from oracle.cli import main; main()', 'calls.prof')"
+    code = f"import cProfile; cProfile.run({command_code!r}, 'calls.prof')"
     cpu_seconds(code, *arguments, cwd=cwd)
     show = "import pstats; pstats.Stats('calls.prof').sort_stats('tottime').print_stats({})"
     done = subprocess.run(
@@ -104,15 +115,15 @@ def main() -> None:
         for height, path in enumerate(paths, first):
             path.write_bytes(chain.block(height))
         price = ("price", "--json", "--blocks", *map(str, paths))
-        compare("oracle price --blocks", PRICE_LIBRARIES, price, runs, folder)
-        print_imports(price, folder)
-        # The first build reads the simulated chain; a block a minute may arrive in later ones, so
-        # that the least of several runs is one without.
+        compare("oracle price --blocks", PRICE_LIBRARIES, ORACLE, price, runs, folder)
+        print_imports(ORACLE, price, folder)
+        # The first build reads the simulated chain; a block may arrive or an hour begin in later
+        # ones, so that the least of several runs is one without.
         for _ in range(2):
-            cpu_seconds(ORACLE, "build", cwd=folder)
-        compare("oracle build, no new block", BUILD_LIBRARIES, ("build",), runs, folder)
-        print_imports(("build",), folder)
-        print_calls(("build",), folder)
+            cpu_seconds(BUILD, "build", cwd=folder)
+        compare("oracle build, no new block", BUILD_LIBRARIES, BUILD, ("build",), runs, folder)
+        print_imports(BUILD, ("build",), folder)
+        print_calls(BUILD, ("build",), folder)
 
 
 if __name__ == "__main__":
