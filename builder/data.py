@@ -87,7 +87,21 @@ def _export(
 def read_table(reader: Reader, name: Table, **parameters: int | None) -> pa.Table:
     """Return the published columns of prices, days, exchange samples or outputs, in their types."""
     schema = schema_of(name)
-    return reader.table(f"table_of_{name}", **parameters).select(schema.names).cast(schema)
+    table = reader.table(f"table_of_{name}", **parameters)
+    columns = [_typed(table[field.name], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return a column in its published type; numbers of milliseconds are times as they are.
+
+    To cast takes pyarrow.compute, which takes as long to load as duckdb.
+    """
+    if column.type == kind:
+        return column
+    if pa.types.is_timestamp(kind) and column.type == pa.int64():
+        return pa.chunked_array([chunk.view(kind) for chunk in column.chunks], kind)
+    return column.cast(kind)
 
 
 def to_parquet(table: pa.Table) -> bytes:

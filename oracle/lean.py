@@ -1,7 +1,7 @@
-"""Import a library without the optional ones that it takes along where they are installed.
+"""Import a library without what it takes along and we do not use.
 
-structlog loads rich for coloured tracebacks, which are not used here, and which took longer to load
-than the code of a build. It is made to work without.
+structlog loads rich for coloured tracebacks, and it loads asyncio for its asynchronous half; each
+took longer to load than most of the code of a build. It is made to work without.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
 
 
 @contextmanager
@@ -21,4 +23,27 @@ def without(*names: str) -> Iterator[None]:
         yield
     finally:
         for name in hidden:
+            del sys.modules[name]
+
+
+class _StandIn(ModuleType):
+    """Loads the module that it stands for as soon as somebody asks for anything in it."""
+
+    def __getattr__(self, name: str) -> object:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(import_module(self.__name__), name)
+
+
+@contextmanager
+def putting_off(name: str) -> Iterator[None]:
+    """Let imports within have a module only when they use it; one that is loaded already stays."""
+    if name in sys.modules:
+        yield
+        return
+    stand_in = sys.modules[name] = _StandIn(name)
+    try:
+        yield
+    finally:
+        if sys.modules.get(name) is stand_in:
             del sys.modules[name]

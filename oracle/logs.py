@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from oracle.config import Settings
-from oracle.lean import without
+from oracle.lean import putting_off, without
 from oracle.masking import LONGEST_TRACEBACK
 
-with without("rich"):
+with without("rich"), putting_off("asyncio"):
     import structlog
     from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
     from structlog.stdlib import (
