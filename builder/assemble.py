@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from builder import pages
 from builder.api.contract import add_contract
@@ -26,8 +26,7 @@ SETTLED_PAGES = {
 }  # and what they are made from
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """Where and how the site appears."""
 
     site_dir: Path
@@ -36,8 +35,7 @@ class Output:
     with_outputs: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BuildReport:
+class BuildReport(NamedTuple):
     """What a build did."""
 
     folder: Path

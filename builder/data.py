@@ -4,8 +4,8 @@ each build."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -19,8 +19,7 @@ CSV_WITHOUT = ("hash", "algorithm_version")
 """A third of the bytes; the Parquet file has them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """How far a file of all history reaches, and what it is made from; None: all there is."""
 
     key: str

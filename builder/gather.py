@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.types import Machine
 from builder.draft import fingerprint
@@ -36,8 +36,7 @@ TICKS_SECONDS = 7 * DAY_SECONDS
 """As far back as the longest history that has every tick."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a build knows besides the record: the time, the settings that show, the machine."""
 
     now_unix: int
@@ -51,8 +50,7 @@ class Context:
         return fingerprint((FORMAT, self.calculator.algorithm_version, *facts))
 
 
-@dataclass(frozen=True, slots=True)
-class Gathered:
+class Gathered(NamedTuple):
     """The newest rows of the record."""
 
     facts: Mapping[str, str]

@@ -6,8 +6,9 @@ one sentence is said here once, for people.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from builder.api.types import (
     Day,
@@ -54,8 +55,7 @@ PARQUET = "application/vnd.apache.parquet"
 TEXT = "text/plain"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A part of an address that the reader chooses."""
 
     name: str
@@ -65,8 +65,7 @@ class Parameter:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """An address; `shape` names its schema where it is JSON of ours."""
 
     path: str
@@ -77,7 +76,7 @@ class Endpoint:
     media: str = JSON
     more: str = ""
     parameters: tuple[Parameter, ...] = ()
-    refusals: dict[int, str] = field(default_factory=dict)
+    refusals: Mapping[int, str] = MappingProxyType({})
 
     @property
     def holds(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.head import head, newest_version
 from builder.api.types import Columns, History, LongRange, ShortRange
@@ -20,8 +20,7 @@ SHORT_RANGES: dict[ShortRange, int] = {"24h": DAY_SECONDS, "7d": 7 * DAY_SECONDS
 """How many seconds each covers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thinning:
+class Thinning(NamedTuple):
     """How a long range is thinned: so many days (None: all), one step after the other."""
 
     days: int | None
@@ -35,8 +34,7 @@ LONG_RANGES: dict[LongRange, Thinning] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FullHour:
+class FullHour(NamedTuple):
     """What the files that cover all history are made from: the blocks known at the last full hour.
 
     So they are made anew once an hour, not at each block, and stay the same in between.

@@ -9,6 +9,7 @@ files; the time is an argument.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from importlib import import_module
 
 from builder.pages.badge import badge
 from builder.pages.crawlers import crawlers
@@ -16,30 +17,29 @@ from builder.pages.environment import render
 from builder.pages.feeds import feeds
 from builder.pages.metrics import metrics
 from builder.pages.site import Site
-from builder.pages.views.accuracy import accuracy_view
-from builder.pages.views.api import api_view
-from builder.pages.views.dashboard import dashboard
-from builder.pages.views.day import day_view
 from builder.pages.views.frame import View
-from builder.pages.views.history import history_view
-from builder.pages.views.method import method_view
-from builder.pages.views.not_found import not_found_view
-from builder.pages.views.status import status_view
 
 DASHBOARD = "index.html"
 COMPARISON = "comparison/index.html"
 """An older spelling of the dashboard's address."""
 
-PAGES: Mapping[str, tuple[str, Callable[[Site], View]]] = {
-    DASHBOARD: ("dashboard.html", dashboard),
-    "404.html": ("404.html", not_found_view),
-    "history/index.html": ("history.html", history_view),
-    "accuracy/index.html": ("accuracy.html", accuracy_view),
-    "method/index.html": ("method.html", method_view),
-    "api/index.html": ("api.html", api_view),
-    "status/index.html": ("status.html", status_view),
+VIEWS = "builder.pages.views"
+"""Each page's view is a function `<page>_view` of a module of its own here, loaded only when the
+page is made."""
+
+PAGES: Mapping[str, str] = {
+    DASHBOARD: "dashboard",
+    "404.html": "not_found",
+    "history/index.html": "history",
+    "accuracy/index.html": "accuracy",
+    "method/index.html": "method",
+    "api/index.html": "api",
+    "status/index.html": "status",
 }
-"""Template and view by path in the release; the pages of days come besides."""
+"""Page by path in the release; the pages of days come besides."""
+
+TEMPLATES = {"not_found": "404.html"}
+"""Of a page whose template has not its name."""
 
 
 def render_pages(
@@ -56,14 +56,11 @@ def render_pages(
         The content of each page by its path in the release.
     """
     pages = {
-        path: _page(template, view(site))
-        for path, (template, view) in PAGES.items()
+        path: _page(page, view_of(page)(site))
+        for path, page in PAGES.items()
         if path not in carried
     }
-    of_days = {
-        f"days/{day}/index.html": _page("day.html", day_view(site, site.objects.day(day)))
-        for day in sorted(days_to_render)
-    }
+    of_days = {f"days/{day}/index.html": _day_page(site, day) for day in sorted(days_to_render)}
     return {**pages, COMPARISON: pages[DASHBOARD], **of_days}
 
 
@@ -77,5 +74,17 @@ def render_others(site: Site) -> dict[str, bytes]:
     }
 
 
-def _page(template: str, view: View) -> bytes:
-    return render(template, page=view, frame=view.frame)
+def view_of(page: str) -> Callable[[Site], View]:
+    """Return the function that works out a page."""
+    made: Callable[[Site], View] = getattr(import_module(f"{VIEWS}.{page}"), f"{page}_view")
+    return made
+
+
+def _day_page(site: Site, day: str) -> bytes:
+    from builder.pages.views.day import day_view  # most builds make no page of a day
+
+    return _page("day", day_view(site, site.objects.day(day)))
+
+
+def _page(page: str, view: View) -> bytes:
+    return render(TEMPLATES.get(page, f"{page}.html"), page=view, frame=view.frame)

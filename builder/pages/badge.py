@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.types import Latest
 from builder.pages.environment import render
@@ -16,8 +16,7 @@ COLOURS = {"ok": "#1a7f37", "degraded": "#9a6700"}
 OTHER_COLOUR = "#6e7781"
 
 
-@dataclass(frozen=True, slots=True)
-class Badge:
+class Badge(NamedTuple):
     """Two fields side by side; widths and middles in pixels."""
 
     label: str

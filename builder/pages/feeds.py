@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from builder.api.types import DayPrice, Episode
@@ -24,8 +24,7 @@ NAMESPACE = UUID("5a8b1a0e-6c07-4f0e-9a55-3f3f0f2f4c1d")
 EPISODE_WORDS = {"divergence": "Large divergence", "low_confidence": "Low confidence"}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An entry; `updated` is in ISO 8601, `address` is relative without a public address."""
 
     name: str
@@ -34,8 +33,7 @@ class Entry:
     updated: str
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(NamedTuple):
     """A feed; entries newest first."""
 
     name: str

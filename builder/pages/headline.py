@@ -6,7 +6,7 @@ stands beside the difference of another one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.types import Latest, Leg, Price
 from builder.pages.filters import percent as as_percent
@@ -17,8 +17,7 @@ AGREEMENT_PERCENT = 0.005
 not made of them: half of the last digit that is printed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Headline:
+class Headline(NamedTuple):
     """What the oracle says in one line.
 
     `exchange_usd` is the exchange price now for the spot price, and the mean of the quotes taken

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
 
 import click
 
 from builder import releases
+from builder.pages.environment import keep_compiled
 from builder.site import Output, build_site
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.context import context_of
@@ -61,9 +61,10 @@ def _shown_height(settings: Settings) -> int | None:
 
 def _build_site(settings: Settings) -> str:
     """Build the site from the record, and return the name of the release."""
+    keep_compiled(settings.duckdb_path.with_suffix(".templates"))
     with open_reader(settings.duckdb_path) as reader, show_progress("drawing days") as progress:
         report = build_site(reader, _output(settings), context_of(settings), progress)
-    log.info("published", **asdict(report) | {"folder": str(report.folder)})
+    log.info("published", **report._asdict() | {"folder": str(report.folder)})
     return report.folder.name
 
 

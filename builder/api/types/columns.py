@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["int32", "int64", "float64", "bool", "string", "timestamp", "date32"]
 Table = Literal["prices", "days", "exchange", "outputs"]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column; `timestamp` is in milliseconds, UTC."""
 
     name: str

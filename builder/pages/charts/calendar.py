@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
+from typing import NamedTuple
 
 from builder.api.types import DayPrice
 from builder.pages.filters import percent, usd
@@ -23,8 +23,7 @@ LEVEL_SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 """Where the shades end, as shares of the warning limit; the last shade is beyond it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Square:
+class Square(NamedTuple):
     """A day's square."""
 
     date: str
@@ -34,8 +33,7 @@ class Square:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(NamedTuple):
     """A part of the year's empty squares."""
 
     x: int
@@ -44,8 +42,7 @@ class Area:
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class Year:
+class Year(NamedTuple):
     """A year's calendar; months are (place, name)."""
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.pages.charts.scale import WIDTH, Scale
 
@@ -22,8 +22,7 @@ LEVEL_PIXELS = 5
 """How far a title stands above its pane, and a level's name above its line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pane:
+class Pane(NamedTuple):
     """A stretched drawing area, `top` pixels below the chart's upper edge.
 
     Shapes are (class, path); `levels` are values that get a line and a name in the format `label`;
@@ -39,8 +38,7 @@ class Pane:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A dollar amount named above a chart: value along x, pixels down, class."""
 
     value: float
@@ -49,8 +47,7 @@ class Name:
     usd: float
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(NamedTuple):
     """Panes above a common axis with its marks (value, words)."""
 
     height: float
@@ -60,8 +57,7 @@ class Chart:
     names: Sequence[Name] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """Words at a place: `x` a percentage of the width, `y` in pixels."""
 
     x: str
@@ -70,16 +66,14 @@ class Text:
     kind: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ring:
+class Ring(NamedTuple):
     """A hollow point: `x` a percentage of the width, `y` in pixels."""
 
     x: str
     y: str
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnPane:
+class DrawnPane(NamedTuple):
     """A pane as it is printed."""
 
     top: str
@@ -91,8 +85,7 @@ class DrawnPane:
     rings: Sequence[Ring]
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+class Drawing(NamedTuple):
     """A chart as it is printed; `notches` end at `notch_top` and `notch_bottom`."""
 
     height: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.pages.charts.scale import Scale
 
@@ -14,8 +14,7 @@ REACH = 1.1
 """And this many times as far as the interval."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gauge:
+class Gauge(NamedTuple):
     """Places as percentages of the width; `percent` is the price's difference in percent.
 
     `exchange` is what the line in the middle is called.

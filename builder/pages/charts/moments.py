@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple
 
 from builder.api.types import DayPrice, History
 from builder.pages.charts.scale import DAY_SECONDS, WIDTH, Scale, midnight
@@ -16,8 +16,7 @@ GAP_SECONDS = 3 * 3600
 """A longer silence in the record is drawn as a gap: blocks an hour apart are ordinary."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """An on-chain price with its interval, the exchange price, and a difference in percent."""
 
     time_unix: float

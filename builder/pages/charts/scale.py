@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 WIDTH = 1000.0
 """Drawing units from the left edge of a chart to the right."""
@@ -34,8 +34,7 @@ EDGE_STEPS = 1e-9
 STEP_TOLERANCE = 0.999
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(NamedTuple):
     """A straight line from values low..high to drawing units 0..size, or size..0 when flipped."""
 
     low: float

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from builder.api.types import History, LegScore, Score, Scorecard
 from builder.pages.charts.errors import error_chart, spread_chart
@@ -39,8 +38,7 @@ YOUNG_DAYS = 30
 """Up to here the difference over time is drawn from the 30 days' file, which is finer."""
 
 
-@dataclass(frozen=True, slots=True)
-class LegFact:
+class LegFact(NamedTuple):
     """A leg in two numbers; `when` is None when there was nothing to compare."""
 
     name: str
@@ -49,8 +47,7 @@ class LegFact:
     when: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class OverTime:
+class OverTime(NamedTuple):
     """The difference over time."""
 
     figure: Figure
@@ -58,16 +55,14 @@ class OverTime:
     dots: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PeriodRow:
+class PeriodRow(NamedTuple):
     """A row of a leg's table."""
 
     name: str
     score: Score
 
 
-@dataclass(frozen=True, slots=True)
-class LegView:
+class LegView(NamedTuple):
     """A leg: what is compared, how often which difference occurred, and the table."""
 
     key: str
@@ -77,8 +72,7 @@ class LegView:
     rows: Sequence[PeriodRow]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparisons:
+class Comparisons(NamedTuple):
     """What is shown as soon as there is something to compare."""
 
     facts: Sequence[LegFact]
@@ -86,8 +80,7 @@ class Comparisons:
     legs: Sequence[LegView]
 
 
-@dataclass(frozen=True, slots=True)
-class AccuracyView:
+class AccuracyView(NamedTuple):
     """All that the accuracy page says."""
 
     frame: Frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.types import ErrorAnswer
 from builder.pages.filters import pretty
@@ -37,8 +37,7 @@ DAY_PATH = "/api/days/{}.json"
 NO_DATE = "YYYY-MM-DD"
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """An address, the file that answers, the name of its schema, and what it is."""
 
     path: str
@@ -117,8 +116,7 @@ ENDPOINTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointView:
+class EndpointView(NamedTuple):
     """An address as it is shown; `example` is this build's own file, None where there is none."""
 
     path: str
@@ -128,8 +126,7 @@ class EndpointView:
     example: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ApiView:
+class ApiView(NamedTuple):
     """All that the API page says; tables are (path, words), `prices` is an address."""
 
     frame: Frame

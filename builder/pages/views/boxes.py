@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.types import Exchange, Latest, Price
 from builder.pages.charts.gauge import Gauge, gauge
@@ -14,8 +14,7 @@ from builder.pages.views.parts import HIGH_CONFIDENCE, Age, age, sureness
 NOTHING_RECORDED = "Nothing has been recorded yet."
 
 
-@dataclass(frozen=True, slots=True)
-class PriceBox:
+class PriceBox(NamedTuple):
     """The on-chain price of the headline; `reason` says why there is none."""
 
     label: str
@@ -26,8 +25,7 @@ class PriceBox:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """The newest exchange quote."""
 
     usd: float
@@ -36,8 +34,7 @@ class Quote:
     is_stale: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeBox:
+class ExchangeBox(NamedTuple):
     """The exchange price of the headline; a mean is said to be one, with the quote of now."""
 
     label: str
@@ -48,8 +45,7 @@ class ExchangeBox:
     quote: Quote | None
 
 
-@dataclass(frozen=True, slots=True)
-class DifferenceBox:
+class DifferenceBox(NamedTuple):
     """The difference of the two."""
 
     percent: float | None
@@ -58,8 +54,7 @@ class DifferenceBox:
     compared: str
 
 
-@dataclass(frozen=True, slots=True)
-class OtherPrice:
+class OtherPrice(NamedTuple):
     """The on-chain price that is not the headline: `percent` is from its own exchange price."""
 
     label: str
@@ -69,8 +64,7 @@ class OtherPrice:
     percent: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Sureness:
+class Sureness(NamedTuple):
     """Confidence as a word, a number, and on a meter from 0 to 1 with what counts as low and high
     there."""
 
@@ -80,8 +74,7 @@ class Sureness:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class TipFact:
+class TipFact(NamedTuple):
     """The newest block."""
 
     height: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.pages.charts.gauge import Gauge
 from builder.pages.headline import headline_of
@@ -20,8 +20,7 @@ DESCRIPTION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Dashboard:
+class Dashboard(NamedTuple):
     """All that the dashboard says.
 
     `generated_unix`, `due_unix` and `grace_seconds` are for the clock of a page that stays open.
@@ -42,7 +41,7 @@ class Dashboard:
     record: RecordFigure | None
 
 
-def dashboard(site: Site) -> Dashboard:
+def dashboard_view(site: Site) -> Dashboard:
     """Return the view of the dashboard."""
     latest, headline = site.latest, headline_of(site.latest)
     title = (headline.words or NO_PRICE_TITLE) + (" (simulated)" if latest["is_demo"] else "")

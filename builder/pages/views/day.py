@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
+from typing import NamedTuple
 
 from builder.api.types import Block, Day
 from builder.pages.charts.points import points_chart
@@ -23,8 +23,7 @@ MIN_SPOT_BLOCKS = 12
 NOT_RELIABLE = "The price of this day is not to be relied on."
 
 
-@dataclass(frozen=True, slots=True)
-class Hour:
+class Hour(NamedTuple):
     """An hour's price points: how many are shown, and their quartiles in dollars."""
 
     unix: int
@@ -32,8 +31,7 @@ class Hour:
     quartiles_usd: Sequence[float]
 
 
-@dataclass(frozen=True, slots=True)
-class DayView:
+class DayView(NamedTuple):
     """All that the page of a day says."""
 
     frame: Frame

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from builder.pages.site import Site
 
@@ -18,8 +17,7 @@ SECTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A place in the navigation."""
 
     path: str
@@ -27,8 +25,7 @@ class Link:
     is_current: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """Head, navigation and foot of a page.
 
     `address` is the page's own, in full, where a public address is known; `social_picture` is in

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.types import Day, Histogram, Window
 from builder.pages.charts.histogram import histogram_chart
@@ -16,8 +16,7 @@ EXAMPLE_USD = 100
 NO_STENCIL = "A histogram of output amounts; no stencil fits."
 
 
-@dataclass(frozen=True, slots=True)
-class StencilRow:
+class StencilRow(NamedTuple):
     """A round dollar amount, and the share of outputs at its place."""
 
     usd: float
@@ -26,8 +25,7 @@ class StencilRow:
     share: float
 
 
-@dataclass(frozen=True, slots=True)
-class HistogramView:
+class HistogramView(NamedTuple):
     """The chart and its table; `example_btc` is what a hundred dollars are at the price."""
 
     figure: Figure

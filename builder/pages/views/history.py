@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.types import DayPrice
 from builder.pages.charts.calendar import Year, calendar, shades
@@ -19,16 +19,14 @@ DESCRIPTION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DayRow:
+class DayRow(NamedTuple):
     """A row of the table; `is_beyond` when the difference is larger than the warning limit."""
 
     day: DayPrice
     is_beyond: bool
 
 
-@dataclass(frozen=True, slots=True)
-class DaysFigure:
+class DaysFigure(NamedTuple):
     """What is shown as soon as there is a day; years and rows newest first."""
 
     heading: str
@@ -38,8 +36,7 @@ class DaysFigure:
     rows: Sequence[DayRow]
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryView:
+class HistoryView(NamedTuple):
     """All that the history page says."""
 
     frame: Frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
@@ -15,16 +15,14 @@ DESCRIPTION = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Newest:
+class Newest(NamedTuple):
     """The newest window."""
 
     blocks: int
     histogram: HistogramView
 
 
-@dataclass(frozen=True, slots=True)
-class MethodView:
+class MethodView(NamedTuple):
     """All that the method page says; the version is that of the price shown on it."""
 
     frame: Frame

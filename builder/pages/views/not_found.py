@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
@@ -11,8 +11,7 @@ TITLE = "No such page · On-chain Bitcoin price"
 DESCRIPTION = "There is no such page."
 
 
-@dataclass(frozen=True, slots=True)
-class NotFoundView:
+class NotFoundView(NamedTuple):
     """All that the page says."""
 
     frame: Frame

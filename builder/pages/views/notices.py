@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.types import Divergence, Latest
 from builder.api.types import Notice as PublishedNotice
 from builder.pages.filters import duration, limit
 from builder.pages.site import Site
-from builder.pages.views.parts import Notice
 
 LEG_WORDS = {
     "spot": "spot price against the exchange price now",
@@ -17,20 +16,27 @@ LEG_WORDS = {
 """What the headline compares, by its leg."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lasting:
+class Lasting(NamedTuple):
     """Since when something has been so, and for how long."""
 
     unix: int
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class DashboardNotice(Notice):
-    """A notice; a large divergence says since when, and what was compared."""
+class DashboardNotice(NamedTuple):
+    """A notice as on any page; a large divergence says since when, and what was compared."""
 
+    kind: str
+    severity: str
+    lead: str
+    text: str
     since: Lasting | None = None
     compared: str | None = None
+
+    @property
+    def is_info(self) -> bool:
+        """Whether this is no warning."""
+        return self.severity == "info"
 
 
 def dashboard_notices(site: Site) -> list[DashboardNotice]:

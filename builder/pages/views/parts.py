@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from builder.pages.charts.chart import Chart, Drawing, draw
 from builder.pages.filters import duration
@@ -15,16 +14,14 @@ HIGH_CONFIDENCE = 0.8
 """Where a valid price's confidence is called fair, and high."""
 
 
-@dataclass(frozen=True, slots=True)
-class Age:
+class Age(NamedTuple):
     """A moment, and how long ago it was."""
 
     unix: int
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """What a reader must know: `kind` is a class, `lead` is bold."""
 
     kind: str
@@ -38,8 +35,7 @@ class Notice:
         return self.severity == "info"
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """How DuckDB and pandas read a file from afar.
 
     `columns` are SQL; `key` is what pandas picks out of a JSON file that is not a table.
@@ -51,8 +47,7 @@ class Reading:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Downloads:
+class Downloads(NamedTuple):
     """Files with what a chart shows, and how to read one of them from afar."""
 
     name: str
@@ -62,8 +57,7 @@ class Downloads:
     reading: Reading
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(NamedTuple):
     """A drawn chart, the same in words, and its downloads."""
 
     drawing: Drawing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.types import History, Leg
 from builder.pages.charts.moments import Moment, history_moments
@@ -27,8 +27,7 @@ RANGES = (
 SHOWN = "7d"
 
 
-@dataclass(frozen=True, slots=True)
-class RangeLink:
+class RangeLink(NamedTuple):
     """A range that the chart can show."""
 
     key: str
@@ -36,8 +35,7 @@ class RangeLink:
     is_current: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRow:
+class RecordRow(NamedTuple):
     """One row of the table; the difference of a window is not that of the prices beside it."""
 
     time_unix: int
@@ -57,8 +55,7 @@ class RecordRow:
         return self.percent is not None and self.leg == "window"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordFigure:
+class RecordFigure(NamedTuple):
     """The chart, what makes it come alive, and the table."""
 
     figure: Figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from builder.api.types import Episode, Gap, Machine, Run, SourceState, Status
 from builder.pages.filters import pretty, sentence
@@ -28,16 +28,14 @@ GIGABYTE_BYTES = 1e9
 MEGABYTE_BYTES = 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """A coloured word; `kind` is a class."""
 
     kind: str
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(NamedTuple):
     """A source of blocks."""
 
     source: SourceState
@@ -46,8 +44,7 @@ class SourceRow:
     advice: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorView:
+class ErrorView(NamedTuple):
     """The last error, also as it is published."""
 
     at_unix: int | None
@@ -55,8 +52,7 @@ class ErrorView:
     example: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(NamedTuple):
     """A run of the oracle."""
 
     run: Run
@@ -64,16 +60,14 @@ class RunRow:
     took_seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class EpisodeRow:
+class EpisodeRow(NamedTuple):
     """An episode of large divergence or low confidence."""
 
     episode: Episode
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class StatusView:
+class StatusView(NamedTuple):
     """All that the status page says; `machine` is (name, words)."""
 
     frame: Frame
