@@ -41,25 +41,24 @@ def _field(column: Column) -> pa.Field:
 
 
 def export_all(
-    draft: Draft, reader: Reader, *, parquet: Extent, csv: Extent, days_key: str
+    draft: Draft, reader: Reader, *, prices: Extent, quotes: Extent, csv: Extent, days_key: str
 ) -> None:
     """Add the files below `data/` to the draft, those of outputs aside.
 
     Args:
         draft: gets the files.
         reader: the record.
-        parquet: how far the Parquet files of prices and quotes reach.
+        prices: how far the Parquet file of prices reaches.
+        quotes: how far that of quotes reaches.
         csv: how far the CSV file of prices reaches.
         days_key: what the files of days are made from.
     """
     days = cache(partial(read_table, reader, "days"))
-    prices = partial(read_table, reader, "prices")
-    quotes = partial(read_table, reader, "exchange")
-    newest_prices = partial(prices, last=parquet.last_height)
-    newest_quotes = partial(quotes, end=parquet.end_unix)
-    earlier_prices = partial(prices, last=csv.last_height)
-    _export(draft, "data/prices.parquet", parquet.key, to_parquet, newest_prices)
-    _export(draft, "data/exchange.parquet", parquet.key, to_parquet, newest_quotes)
+    newest_prices = partial(read_table, reader, "prices", last=prices.last_height)
+    newest_quotes = partial(read_table, reader, "exchange", end=quotes.end_unix)
+    earlier_prices = partial(read_table, reader, "prices", last=csv.last_height)
+    _export(draft, "data/prices.parquet", prices.key, to_parquet, newest_prices)
+    _export(draft, "data/exchange.parquet", quotes.key, to_parquet, newest_quotes)
     _export(draft, "data/prices.csv", csv.key, to_csv, earlier_prices)
     _export(draft, "data/days.parquet", days_key, to_parquet, days)
     _export(draft, "data/days.csv", days_key, to_csv, days)

@@ -202,6 +202,13 @@ class CountsRow(TypedDict):
     episodes: int
 
 
+class FirstComparisonsRow(TypedDict):
+    """How many blocks were compared, and the sum of the times at which each first was."""
+
+    blocks: int
+    times_unix: int
+
+
 class GapRow(TypedDict):
     """Heights that are missing."""
 

@@ -39,6 +39,8 @@ from builder.data import Extent, export_all, export_outputs
 from builder.draft import Draft, Objects, dump
 from builder.gather import Context, Gathered, gather
 from builder.releases import current_release
+from builder.rows import FirstComparisonsRow
+from builder.rows import row as row_of
 from oracle.record.reader import Reader
 
 SMALL_RECORD_BLOCKS = 10_000
@@ -83,8 +85,8 @@ def build_site(
     hour = last_full_hour(build.gathered, context, build.days_key)
     _make_objects(build, hour)
     hourly = Extent(hour.key, hour.last_height, hour.time_unix)
-    newest = hourly if _is_long(build.gathered) else Extent(_newest_key(build))
-    export_all(draft, reader, parquet=newest, csv=hourly, days_key=build.days_key)
+    prices, quotes = (hourly, hourly) if _is_long(build.gathered) else _newest(build)
+    export_all(draft, reader, prices=prices, quotes=quotes, csv=hourly, days_key=build.days_key)
     if output.with_outputs:
         export_outputs(draft, reader, context)
     to_render = []
@@ -99,12 +101,18 @@ def _is_long(gathered: Gathered) -> bool:
     return gathered.counts["blocks"] >= SMALL_RECORD_BLOCKS
 
 
-def _newest_key(build: Build) -> str:
-    """Return what the files are made from that hold all there is."""
-    gathered = build.gathered
-    return build.context.key(
-        gathered.tip, gathered.spot, gathered.window, gathered.exchange, gathered.divergence
-    )
+def _newest(build: Build) -> tuple[Extent, Extent]:
+    """Return what the files of prices and of quotes are made from when they hold all there is.
+
+    The ages in the rows, which change with each build, do not count.
+    """
+    gathered, key = build.gathered, build.context.key
+    tip, sample = gathered.tip, gathered.exchange
+    compared = row_of(build.reader, FirstComparisonsRow, "first_comparisons")
+    newest_hash = tip["hash"] if tip else None
+    prices = key(newest_hash, gathered.spot, gathered.window, gathered.counts["prices"], compared)
+    sampled = (sample["sampled_at_unix"], sample["price_usd"]) if sample else None
+    return Extent(prices), Extent(key(sampled, gathered.counts["exchange_samples"]))
 
 
 def _make_objects(build: Build, hour: FullHour) -> None:

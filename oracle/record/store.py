@@ -218,8 +218,10 @@ class Store:
         rows = self._rows("newest_price", up_to=up_to_height)
         if not rows:
             return None, (0, 0)
-        span_unix = rows[0].pop("window_first_unix"), rows[0].pop("window_last_unix")
-        return cast("StoredPrices", rows[0]), span_unix
+        price = cast("StoredPrices", rows[0])
+        heights = {"first": price["window_first_height"], "last": price["window_last_height"]}
+        span = self._rows("span", **heights)[0]
+        return price, (span["first_unix"], span["last_unix"])
 
     def open_episodes(self) -> list[StoredEpisode]:
         """Return the episodes that go on."""

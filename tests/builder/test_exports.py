@@ -39,7 +39,8 @@ def exported(
     now = context(now_unix)
     hour = last_full_hour(record, now, "days")
     hourly = Extent(hour.key, hour.last_height, hour.time_unix)
-    export_all(draft, reader, parquet=Extent("newest"), csv=hourly, days_key="days")
+    newest = Extent("newest")
+    export_all(draft, reader, prices=newest, quotes=newest, csv=hourly, days_key="days")
     export_outputs(draft, reader, now)
     return draft
 

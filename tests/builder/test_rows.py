@@ -31,6 +31,7 @@ ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
     "last_good_run": (rows.RunRow, {"now": END_UNIX}),
     "last_failed_run": (rows.RunRow, {"now": END_UNIX}),
     "counts": (rows.CountsRow, {}),
+    "first_comparisons": (rows.FirstComparisonsRow, {}),
     "failing": (rows.FailingRow, {}),
     "gaps": (rows.GapRow, {}),
     "left_out": (rows.LeftOutRow, HEIGHTS),

@@ -47,10 +47,10 @@ FROM (
 LEFT JOIN now_prices AS p USING (height) ORDER BY number DESC
 
 -- name: newest_price
-SELECT p.*, (SELECT min(time_unix) FROM now_blocks WHERE height BETWEEN window_first_height AND window_last_height)
-    AS window_first_unix, (SELECT max(time_unix) FROM now_blocks WHERE height BETWEEN window_first_height
-    AND window_last_height) AS window_last_unix
-FROM now_prices AS p WHERE height BETWEEN $up_to - 1000 AND $up_to ORDER BY height DESC LIMIT 1
+FROM now_prices WHERE height BETWEEN $up_to - 1000 AND $up_to ORDER BY height DESC LIMIT 1
+
+-- name: span
+SELECT min(time_unix) AS first_unix, max(time_unix) AS last_unix FROM now_blocks WHERE height BETWEEN $first AND $last
 
 -- name: open_episodes
 SELECT * FROM episodes WHERE ended_at_unix IS NULL
@@ -245,6 +245,11 @@ SELECT count(*) AS blocks, min(height) AS first_height, max(height) AS last_heig
     (SELECT count(*) FROM now_prices) AS prices, (SELECT count(*) FROM now_days) AS days,
     (SELECT count(*) FROM exchange_samples) AS exchange_samples, (SELECT count(*) FROM episodes) AS episodes
 FROM now_blocks
+
+-- What the file of prices shows of comparisons: the first one of each block.
+-- name: site_first_comparisons
+SELECT count(*) AS blocks, coalesce(sum(time_unix), 0)::BIGINT AS times_unix
+FROM (SELECT height, min(time_unix) AS time_unix FROM now_divergences GROUP BY height)
 
 -- name: site_gaps
 SELECT previous + 1 AS first_height, height - 1 AS last_height
