@@ -29,10 +29,10 @@ except SystemExit as ended:
 """
 
 
-def modules_of(folder: Path, *arguments: str) -> set[str]:
-    """Return every module that a command has loaded when it ends well."""
+def modules_of(folder: Path, *arguments: str, first: str = "") -> set[str]:
+    """Return every module that a command has loaded when it ends well; `first` is run before."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments],
+        [sys.executable, "-c", first + SCRIPT, *arguments],
         cwd=folder,
         env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(PROJECT)},
         capture_output=True,
@@ -110,3 +110,53 @@ def test_a_build_loads_neither_models_nor_charts_library_nor_the_sources_it_has_
     )
     unused = {"pydantic", "plotly", "httpx", "rich", "oracle.web", "oracle.simulated.chain"}
     assert unused.isdisjoint(json.loads(done.stdout))
+
+
+# pyarrow takes pandas along where it is installed, as the tests need it and a user does not.
+BUILD = """
+import sys
+class NoPandas:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "pandas":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NoPandas)
+import oracle.wiring
+from oracle.simulated.market import SimulationSettings
+from oracle.simulated.source import SimulatedSource
+oracle.wiring.SITE_DAYS = 2
+SimulatedSource.__init__.__defaults__ = (SimulationSettings(transactions_per_block=4),)
+import time
+time.time = lambda: 1_762_000_000.0
+"""
+
+
+@pytest.fixture(scope="module")
+def again(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The modules of a build without a new block, in the same hour as the one before."""
+    folder = tmp_path_factory.mktemp("again")
+    modules_of(folder, "build", first=BUILD)
+    return modules_of(folder, "build", first=BUILD)
+
+
+def test_a_build_without_a_new_block_loads_nothing_that_it_does_not_use(again: set[str]) -> None:
+    unused = {"pydantic", "plotly", "httpx", "rich", "asyncio", "pyarrow.compute"}
+    assert unused.isdisjoint(again)
+
+
+def test_a_build_without_a_new_block_loads_no_page_that_it_carries_over(again: set[str]) -> None:
+    carried = {f"builder.pages.views.{page}" for page in ("history", "accuracy", "day")}
+    assert carried.isdisjoint(again)
+    assert "builder.pages.views.dashboard" in again
+
+
+def test_what_is_put_off_is_loaded_once_it_is_used() -> None:
+    script = (
+        "import sys, oracle.logs, structlog.stdlib as used; print('asyncio' in sys.modules);"
+        "print(used.asyncio.sleep.__module__); import asyncio;"
+        "print(used.asyncio.run is asyncio.run)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "asyncio.tasks", "True"]

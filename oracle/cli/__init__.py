@@ -6,6 +6,8 @@ the clock and the environment, or imports `builder`.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import os
 import sys
@@ -18,6 +20,9 @@ from oracle.errors import InternalError, OracleError, RequestError
 
 # Database, lock, log and backup are ours alone; what is published is opened on purpose.
 PRIVATE = 0o077
+# A command makes few cycles and ends soon: what it loads need not be looked through for garbage
+# time and again, and not at all at its end. Together a tenth of what a build takes.
+OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 class Place(NamedTuple):
@@ -93,6 +98,8 @@ class Commands(click.Group):
 def main() -> NoReturn:
     """Run the command; every error we raise becomes one sentence and its exit code."""
     os.umask(PRIVATE)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    atexit.register(gc.freeze)
     try:
         oracle.main(standalone_mode=False)
     except click.exceptions.Abort:
