@@ -89,7 +89,7 @@ def _open_file(path: Path, settings: Settings) -> None:
 def _made(handler: logging.StreamHandler[Any], settings: Settings) -> logging.Handler:
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     first: list[Processor] = [ProcessorFormatter.remove_processors_meta, format_exc_info]
-    last: list[Processor] = [plain] if handler.stream.isatty() else [_shape, JSONRenderer()]
+    last: list[Processor] = [plain] if _is_terminal(handler.stream) else [_shape, JSONRenderer()]
 
     def masked(_logger: object, _method: str, event: EventDict) -> EventDict:
         traceback = event.pop("exception", None)
@@ -107,6 +107,11 @@ def _made(handler: logging.StreamHandler[Any], settings: Settings) -> logging.Ha
         )
     )
     return handler
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Tell a terminal from a file, and from a standard error that is closed."""
+    return stream is not None and stream.isatty()
 
 
 def _shape(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -397,3 +397,36 @@ def test_doctor_says_which_notification_was_not_taken(oracle, built):
 
 def test_doctor_says_that_no_notification_is_set(oracle, built):
     assert "warn  notify: no notification is set" in oracle(built, "doctor", "--notify").out
+
+
+# --- Standard streams that are closed or full ---------------
+
+
+def command_of(folder: Path, given: dict[str, str], *arguments: str, streams: str) -> int:
+    """Run `oracle` in a shell of its own, and return its exit code."""
+    command = [sys.executable, "-c", "from oracle.cli import main; main()", *arguments]
+    environ = {**os.environ, **given, "PYTHONPATH": str(Path.cwd())}
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {streams}', "sh", *command],
+        cwd=folder,
+        env=environ,
+        timeout=100,
+        check=False,
+    ).returncode
+
+
+@pytest.mark.parametrize("streams", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_run_with_closed_streams_fails_and_is_recorded_as_any(given, tmp_path, streams):
+    nowhere = given | {"ELECTRS_URL": "http://127.0.0.1:9"}
+    assert command_of(tmp_path, nowhere, "build", streams=streams) == 1
+    assert [run["outcome"] for run in rows_of(tmp_path / "state/oracle.duckdb", "runs")] == [
+        "failed"
+    ]
+
+
+def test_an_answer_that_standard_output_does_not_take_is_a_sentence(given, tmp_path):
+    said = tmp_path / "said"
+    streams = f">/dev/full 2>{said}"
+    assert command_of(tmp_path, given, "config", streams=streams) == 1
+    assert "cannot be written to standard output (No space left on device)" in said.read_text()
+    assert len(said.read_text().splitlines()) == 1

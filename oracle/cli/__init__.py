@@ -100,6 +100,7 @@ def main() -> NoReturn:
     os.umask(PRIVATE)
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     atexit.register(gc.freeze)
+    _open_standard_streams()
     try:
         oracle.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -113,6 +114,24 @@ def main() -> NoReturn:
     except Exception as error:  # nobody expects it: a fault of ours, of a library, of a replacement
         _die(_unexpected(error), InternalError.exit_code)
     sys.exit(0)
+
+
+def _open_standard_streams() -> None:
+    """Lead a standard stream that is closed to nowhere.
+
+    The next file that is opened, which may be the database, would get its number, and whatever a
+    library prints would be written into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
 def _unexpected(error: Exception) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from oracle.config import Settings, load_settings
+from oracle.errors import OracleError
 from oracle.masking import mask
 
 DOTENV = Path(".env")
@@ -50,5 +51,17 @@ def log_traceback(error: Exception) -> str | None:
 
 
 def show(value: object, lines: Iterable[str], *, as_json: bool) -> None:
-    """Print an answer: a JSON value, or lines."""
-    click.echo(json.dumps(value, allow_nan=False) if as_json else "\n".join(lines))
+    """Print an answer: a JSON value, or lines.
+
+    Raises:
+        OracleError: standard output does not take it.
+    """
+    text = json.dumps(value, allow_nan=False) if as_json else "\n".join(lines)
+    try:
+        click.echo(text)
+    except BrokenPipeError:  # its reader has seen enough
+        raise
+    except OSError as error:
+        raise OracleError(
+            f"the answer cannot be written to standard output ({error.strerror}): is the disk full?"
+        ) from error

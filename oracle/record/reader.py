@@ -19,7 +19,7 @@ import pyarrow as pa
 from oracle.core.window import Window
 from oracle.errors import NoDataError, StoreError
 from oracle.record.connect import connect, translated
-from oracle.record.sql import statements
+from oracle.record.sql import check_not_newer, statements
 
 Row = dict[str, Any]
 
@@ -80,11 +80,15 @@ def open_reader(database_path: Path) -> Iterator[Reader]:
 
     Raises:
         NoDataError: there is no such database yet.
-        StoreError: it cannot be opened.
+        StoreError: it cannot be opened, or a newer version of this program made it.
     """
     if not database_path.exists():
         raise NoDataError(f"there is no database {database_path} yet; make it with: oracle build")
     with translated(database_path):
         connection = connect(database_path, read_only=True)
     with connection:
-        yield Reader(connection)
+        reader = Reader(connection)
+        with translated(database_path):
+            done = connection.execute(statements()["migrations"]).fetchall()
+        check_not_newer(database_path, {number for (number,) in done})
+        yield reader

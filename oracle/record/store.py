@@ -25,7 +25,7 @@ from oracle.core.eligible import BlockFacts, RecentTxids
 from oracle.core.params import PARAMETERS
 from oracle.errors import RequestError, StoreError
 from oracle.record.connect import check_ours, connect, translated
-from oracle.record.sql import migrations, statements
+from oracle.record.sql import check_not_newer, migrations, statements
 from oracle.record.tables import OUTPUT_COLUMNS, output_table, txid_table
 from oracle.rows import (
     RecentMoment,
@@ -309,13 +309,7 @@ class Store:
     def _migrate(self) -> None:
         self._execute("make_migrations")
         done = {row["number"] for row in self._rows("migrations")}
-        known = [number for number, _ in migrations()]
-        if done and max(done) > max(known):
-            raise StoreError(
-                f"the database {self.path} was made by a newer version of this program (it has "
-                f"migration {max(done)}, this one knows {max(known)}): install that version again, "
-                f"or restore the copy made before the upgrade"
-            )
+        check_not_newer(self.path, done)
         for number, script in migrations():
             if number not in done:
                 with self._transaction():

@@ -16,6 +16,7 @@ from oracle.core.block import Rule
 from oracle.core.eligible import BlockFacts
 from oracle.errors import RequestError, StoreError
 from oracle.record.connect import STORAGE_VERSION
+from oracle.record.reader import open_reader
 from oracle.record.sql import migrations, statements
 from oracle.record.store import Batch, Store
 from oracle.rows import block_row
@@ -219,6 +220,17 @@ def test_a_database_of_a_newer_version_of_us_is_told_as_that(path, store):
         connection.execute("INSERT INTO migrations VALUES (999)")
     with pytest.raises(StoreError, match=r"newer version of this program .*migration 999"):
         Store(path)
+
+
+def test_a_reader_tells_a_newer_version_of_us_too(path, store):
+    store.close()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("INSERT INTO migrations VALUES (999)")
+    with (
+        pytest.raises(StoreError, match=r"newer version of this program .*migration 999"),
+        open_reader(path),
+    ):
+        pass
 
 
 def test_a_database_of_a_newer_duckdb_is_told_as_that(path, monkeypatch):
