@@ -60,6 +60,7 @@ def publish(site_dir: Path, draft: Draft, manifest: Mapping[str, object], *, kee
         set_aside(site_dir, folder, "is no folder of releases")
     make_folder(folder)
     remove_unfinished(site_dir)
+    set_strangers_aside(site_dir)
     name = f"{next_number(site_dir):08d}-{manifest['build_id']}"
     unfinished = folder / f"{UNFINISHED}{name}"
     write_release(unfinished, draft, manifest, _begin(site_dir, unfinished, keep))
@@ -91,7 +92,23 @@ def _begin(site_dir: Path, unfinished: Path, keep: int) -> Mapping[str, Entry]:
         return {}
     kept[0].rename(unfinished)
     _open_folders(unfinished)
+    _set_unknown_aside(site_dir, unfinished, found)
     return found
+
+
+def _set_unknown_aside(site_dir: Path, release: Path, found: Mapping[str, Entry]) -> None:
+    """Move away what lies in a release and is not in its manifest, so that it is not published
+    again."""
+    known = {MANIFEST, *found, *(str(twin_of(Path(path))) for path in found)}
+    unknown = [
+        path
+        for folder, _, names in os.walk(release)
+        for path in (Path(folder) / name for name in names)
+        if str(path.relative_to(release)) not in known
+        and path.relative_to(release).parts[0] != HEALTH
+    ]
+    for path in unknown:
+        set_aside(site_dir, path, "is not in the manifest of its release")
 
 
 def _open_folders(release: Path) -> None:

@@ -28,7 +28,7 @@ UNFINISHED = ".tmp-"  # begins the name of whatever a build has not finished; ou
 MANIFEST = "api/manifest.json"
 MANIFEST_END = b"]}\n"  # a manifest that was cut does not end so
 SHA256 = re.compile(r"[0-9a-f]{64}")
-NUMBERED = re.compile(r"(\d{8})-")  # older releases begin with their time: they come first
+NUMBERED = re.compile(r"(\d{8,12})-")  # older releases begin with their time: they come first
 VERIFIED_BYTES = 2_000_000  # of a release are read and hashed at each build, in turns: some 10 ms
 FILE_MODE = 0o644  # the web server is another user, whatever our umask is
 FOLDER_MODE = 0o755
@@ -94,8 +94,10 @@ def number_of(release: Path) -> int:
 
 
 def next_number(site_dir: Path) -> int:
-    """Return a number above that of everything that lies among the releases."""
-    return 1 + max(map(number_of, (site_dir / RELEASES).glob("*")), default=0)
+    """Return a number above those of all releases; what a stranger is called does not count."""
+    current = current_release(site_dir)
+    known = [*releases(site_dir), *([current] if current else [])]
+    return 1 + max(map(number_of, known), default=0)
 
 
 def _is_release(path: Path) -> bool:

@@ -430,3 +430,14 @@ def test_an_answer_that_standard_output_does_not_take_is_a_sentence(given, tmp_p
     assert command_of(tmp_path, given, "config", streams=streams) == 1
     assert "cannot be written to standard output (No space left on device)" in said.read_text()
     assert len(said.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["status", "doctor", "render", "recover"])
+def test_a_folder_that_is_closed_to_this_user_is_a_sentence(oracle, tmp_path, monkeypatch, command):
+    def refuse(path: Path, **_: object) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    said = oracle(tmp_path, command, ELECTRS_URL="http://127.0.0.1:9")
+    assert said.exit_code == 3
+    assert "is closed to this user: run this as the user of the service" in said.err

@@ -16,7 +16,7 @@ from typing import NamedTuple, NoReturn
 import click
 
 from oracle import DISTRIBUTION
-from oracle.errors import InternalError, OracleError, RequestError
+from oracle.errors import InternalError, OracleError, RequestError, StoreError
 
 # Database, lock, log and backup are ours alone; what is published is opened on purpose.
 PRIVATE = 0o077
@@ -111,6 +111,12 @@ def main() -> NoReturn:
         _die("\noracle: ".join(getattr(error, "problems", [str(error)])), error.exit_code)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except PermissionError as error:
+        _die(
+            f"{error.filename} is closed to this user: run this as the user of the service "
+            f"(sudo onchain-oracle, where it was installed so)",
+            StoreError.exit_code,
+        )
     except Exception as error:  # nobody expects it: a fault of ours, of a library, of a replacement
         _die(_unexpected(error), InternalError.exit_code)
     sys.exit(0)

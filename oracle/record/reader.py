@@ -87,8 +87,14 @@ def open_reader(database_path: Path) -> Iterator[Reader]:
     with translated(database_path):
         connection = connect(database_path, read_only=True)
     with connection:
-        reader = Reader(connection)
         with translated(database_path):
-            done = connection.execute(statements()["migrations"]).fetchall()
-        check_not_newer(database_path, {number for (number,) in done})
-        yield reader
+            check_not_newer(database_path, _migrations_of(connection))
+        yield Reader(connection)
+
+
+def _migrations_of(connection: duckdb.DuckDBPyConnection) -> set[int]:
+    try:
+        done = connection.execute(statements()["migrations"]).fetchall()
+    except duckdb.CatalogException:  # no table of them: the first question says what is missing
+        return set()
+    return {number for (number,) in done}

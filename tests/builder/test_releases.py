@@ -177,6 +177,30 @@ def test_a_link_that_leads_to_no_release_is_made_anew(tmp_path: Path, target: st
     assert release(tmp_path) == current_release(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["99999999-x", "20991231-copy", "12345678901234567890-x"])
+def test_the_number_of_a_stranger_does_not_count(tmp_path: Path, name: str) -> None:
+    release(tmp_path)
+    (tmp_path / "releases" / name).mkdir()
+    made = [release(tmp_path) for _ in range(2)]
+    assert [path.name[:9] for path in made] == ["00000002-", "00000003-"]
+    assert rollback(tmp_path) == made[0]
+
+
+def test_a_stranger_in_a_release_is_not_published_again(tmp_path: Path) -> None:
+    for number in range(2):
+        release(tmp_path, FILES | {"index.html": PAGE + bytes([number])}, keep=2)
+    oldest = releases(tmp_path)[0]
+    (oldest / "secrets.txt").symlink_to("/etc/hostname")
+    (oldest / "api" / "mine.json").write_text("{}")
+    newest = release(tmp_path, keep=2)
+    assert not (newest / "secrets.txt").is_symlink()
+    assert not (newest / "api" / "mine.json").exists()
+    assert {path.name for path in (tmp_path / "set-aside").iterdir()} == {
+        "secrets.txt",
+        "mine.json",
+    }
+
+
 def test_a_pipe_in_place_of_a_manifest_holds_up_no_build(tmp_path: Path) -> None:
     current = release(tmp_path)
     (current / MANIFEST).unlink()
