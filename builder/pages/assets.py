@@ -11,6 +11,9 @@ PLOTLY = "plotly/package_data/plotly.min.js"
 """In the plotly package, which itself is never imported: that takes longer than a build."""
 
 
+IS_STYLED = re.compile(rb'document\.getElementById\("[0-9a-f]{64}"\)')
+
+
 def asset_files() -> dict[str, bytes]:
     """Hand-written files and Plotly by logical name, to be published under fingerprinted names."""
     folder = package_folder("assets", "site/assets")
@@ -27,5 +30,5 @@ def package_folder(inside: str, beside: str) -> Path:
 def _plotly() -> bytes:
     # The bundle adds one inline <style> for maps, which a strict content policy refuses with a
     # console error; its own test "is it there already" is made true. The rest is Plotly's.
-    bundle = Path(str(distribution("plotly").locate_file(PLOTLY))).read_text("utf-8")
-    return re.sub(r'document\.getElementById\("[0-9a-f]{64}"\)', "true", bundle).encode()
+    bundle = Path(str(distribution("plotly").locate_file(PLOTLY))).read_bytes()
+    return IS_STYLED.sub(b"true", bundle)
