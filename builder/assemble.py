@@ -51,7 +51,7 @@ def render_and_publish(
     """Render everything that follows from the JSON objects, and publish."""
     latest = objects.latest
     assets = pages_assets()
-    names = {name: f"assets/{fingerprinted}" for name, fingerprinted in asset_names().items()}
+    names = {name: f"assets/{_fingerprinted(name, data)}" for name, data in assets.items()}
     look = look_fingerprint(output.public_url)
     settled = {
         f"{page}/index.html": f"{look} {draft.entries[path]['made_from']}"
@@ -139,6 +139,7 @@ def _manifest(latest: Latest) -> ManifestHead:
     }
 
 
+@cache  # asked twice a build, and one of the files has megabytes
 def _fingerprinted(name: str, data: bytes) -> str:
     stem, _, suffix = name.rpartition(".")
     return f"{stem}.{hashlib.sha256(data).hexdigest()[:12]}.{suffix}"
@@ -151,13 +152,8 @@ def pages_assets() -> dict[str, bytes]:
 
 
 @cache
-def asset_names() -> dict[str, str]:
-    """Return what each file that pages load is called in a release; one of them has megabytes."""
-    return {name: _fingerprinted(name, data) for name, data in pages_assets().items()}
-
-
-@cache
 def look_fingerprint(public_url: str | None) -> str:
     """Return a text that changes whenever a page would look different with the same numbers in
     it."""
-    return fingerprint((public_url, sources(), [*asset_names().values()]))
+    assets = [_fingerprinted(name, data) for name, data in pages_assets().items()]
+    return fingerprint((public_url, sources(), assets))
