@@ -30,6 +30,7 @@ from builder.releases import (
     read_manifest,
     releases,
     remove,
+    remove_or_set_aside,
     remove_unfinished,
     set_aside,
     set_strangers_aside,
@@ -72,7 +73,7 @@ def publish(site_dir: Path, draft: Draft, manifest: Mapping[str, object], *, kee
     set_strangers_aside(site_dir)
     others = [path for path in releases(site_dir) if path != final]
     for old in others[: -(keep - 1) or None]:
-        remove(old)
+        remove_or_set_aside(site_dir, old)
     return final
 
 

@@ -7,6 +7,7 @@ left it, is never served, never carried over and never deleted: it is set aside 
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -15,6 +16,7 @@ import shutil
 import stat
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
@@ -240,7 +242,16 @@ def remove_unfinished(site_dir: Path) -> None:
     """Remove what builds that were killed have left."""
     for folder in (site_dir, site_dir / RELEASES):
         for leftover in folder.glob(f"{UNFINISHED}*"):
-            remove(leftover)
+            remove_or_set_aside(site_dir, leftover)
+
+
+def remove_or_set_aside(site_dir: Path, path: Path) -> None:
+    """Remove what is ours and done with; what cannot be removed holds up no build."""
+    try:
+        remove(path)
+    except OSError as error:
+        with suppress(OSError):  # then it stays where it is
+            set_aside(site_dir, path, f"cannot be removed ({error.strerror})")
 
 
 def set_strangers_aside(site_dir: Path) -> None:
@@ -259,8 +270,7 @@ def _strangers(folder: Path) -> Iterator[Path]:
 
 def set_aside(site_dir: Path, path: Path, reason: str) -> None:
     """Move something that is not ours, or is damaged, out of the way; never delete it."""
-    folder = site_dir / ASIDE
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = _folder_aside(site_dir)
     target = folder / path.name
     copies = 1
     while target.exists() or target.is_symlink():
@@ -268,6 +278,16 @@ def set_aside(site_dir: Path, path: Path, reason: str) -> None:
         target = folder / f"{path.name}-{copies}"
     path.rename(target)
     log.warning("set aside", path=str(path), reason=reason, to=str(target))
+
+
+def _folder_aside(site_dir: Path) -> Path:
+    """Return the folder for what is set aside; another one where its name is taken by no folder."""
+    for name in (ASIDE, *(f"{ASIDE}-{number}" for number in range(2, 100))):
+        folder = site_dir / name
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            return folder
+    raise FileExistsError(errno.EEXIST, "is taken, and so are those with a number", str(folder))
 
 
 def remove(path: Path) -> None:

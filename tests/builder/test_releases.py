@@ -201,6 +201,30 @@ def test_a_stranger_in_a_release_is_not_published_again(tmp_path: Path) -> None:
     }
 
 
+def test_a_leftover_that_cannot_be_removed_holds_up_no_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(tmp_path)
+    leftover = tmp_path / "releases" / ".tmp-left"
+    leftover.mkdir()
+
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr("builder.releases.shutil.rmtree", refuse)
+    assert is_true(release(tmp_path))
+    assert (tmp_path / "set-aside" / ".tmp-left").is_dir()
+
+
+def test_a_file_called_as_the_folder_of_things_set_aside_is_left_alone(tmp_path: Path) -> None:
+    release(tmp_path)
+    (tmp_path / "set-aside").write_text("mine")
+    (tmp_path / "releases" / "strange").mkdir()
+    assert is_true(release(tmp_path))
+    assert (tmp_path / "set-aside").read_text() == "mine"
+    assert (tmp_path / "set-aside-2" / "strange").is_dir()
+
+
 def test_a_pipe_in_place_of_a_manifest_holds_up_no_build(tmp_path: Path) -> None:
     current = release(tmp_path)
     (current / MANIFEST).unlink()
