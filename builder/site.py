@@ -106,8 +106,10 @@ def _newest(build: Build) -> tuple[Extent, Extent]:
 
     The ages in the rows, which change with each build, do not count.
     """
-    gathered, key = build.gathered, build.context.key
-    tip, sample = gathered.tip, gathered.exchange
+    gathered = build.gathered
+    key = build.context.key
+    tip = gathered.tip
+    sample = gathered.exchange
     compared = row_of(build.reader, FirstComparisonsRow, "first_comparisons")
     newest_hash = tip["hash"] if tip else None
     prices = key(newest_hash, gathered.spot, gathered.window, gathered.counts["prices"], compared)
@@ -117,7 +119,9 @@ def _newest(build: Build) -> tuple[Extent, Extent]:
 
 def _make_objects(build: Build, hour: FullHour) -> None:
     """Make the JSON files but for those of single days."""
-    gathered, context, objects = build.gathered, build.context, build.objects
+    gathered = build.gathered
+    context = build.context
+    objects = build.objects
     latest = make_latest(gathered, context)
     objects.make("api/latest.json", None, lambda: latest)
     objects.make("api/status.json", None, lambda: make_status(gathered, latest, context))
@@ -138,7 +142,8 @@ def _make_objects(build: Build, hour: FullHour) -> None:
 
 def _make_window(build: Build) -> None:
     """Make `/api/window.json` once all blocks of the newest window are known."""
-    row, tip = build.gathered.window, build.gathered.tip
+    row = build.gathered.window
+    tip = build.gathered.tip
     if row is None or tip is None or not has_first_block(build.reader, row):
         return
     key = build.context.key(tip["hash"], row)
@@ -150,9 +155,11 @@ def _make_window(build: Build) -> None:
 
 def _make_days(build: Build, public_url: str | None) -> Iterator[tuple[str, bool]]:
     """Make each day's files; yield its date, and whether its page is to be made."""
-    days, look = build.gathered.days, look_fingerprint(public_url)
+    days = build.gathered.days
+    look = look_fingerprint(public_url)
     for place, row in enumerate(days):
-        path, key = f"api/days/{row['date']}.json", build.context.key(row)
+        path = f"api/days/{row['date']}.json"
+        key = build.context.key(row)
         earlier = days[place - 1]["date"] if place else None
         later = days[place + 1]["date"] if place + 1 < len(days) else None
         make = partial(make_day, build.gathered, build.reader, row, build.context.calculator)

@@ -125,7 +125,8 @@ def price_of_chain(
     window = blocks[:-1]  # the tip is left out of the recent window, not of the spot price
     estimate = estimate_window(form_window(window), calculator, limits)
     spot = estimate_spot(blocks, estimate, calculator, limits)
-    version, tip = calculator.algorithm_version, blocks[-1]
+    version = calculator.algorithm_version
+    tip = blocks[-1]
     newest = None
     if now_unix is not None:
         newest = NewestBlock(tip.height, tip.time_unix, max(0, now_unix - tip.time_unix))
@@ -174,8 +175,10 @@ def price_of_files(paths: Sequence[Path], calculator: PriceCalculator, limits: L
 
 def answer_json(answer: Answer) -> dict[str, object]:
     """Return an answer as one JSON object; None where there is nothing to say."""
-    asked, estimate = answer.asked, answer.estimate
-    first, last = answer.blocks[0], answer.blocks[-1]
+    asked = answer.asked
+    estimate = answer.estimate
+    first = answer.blocks[0]
+    last = answer.blocks[-1]
     rough = estimate.price.rough
     return {
         "mode": asked.mode,

@@ -92,11 +92,13 @@ def day_range(day: date, tip_height: int, header_times: HeaderTimes) -> tuple[in
 
 def _bisect(is_past: Callable[[int], bool], tip_height: int) -> int:
     """Return the lowest height that is past, galloping back from the tip, which is."""
-    step, high = PARAMETERS.window_blocks, tip_height
+    step = PARAMETERS.window_blocks
+    high = tip_height
     low = max(-1, high - step)
     while low >= 0 and is_past(low):
         step *= 2
-        high, low = low, max(-1, low - step)
+        high = low
+        low = max(-1, low - step)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if is_past(middle) else (middle, high)

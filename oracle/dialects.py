@@ -127,7 +127,9 @@ def read_transactions(transactions: Sequence[Json]) -> tuple[Window, Counter[Rul
 def _broken_rule(
     dialect: Dialect, inputs: list[Json], outputs: list[Json], where: str, seen: set[str]
 ) -> Rule | None:
-    parents, is_coinbase, largest_witness = [], False, 0
+    parents = []
+    is_coinbase = False
+    largest_witness = 0
     for n, vin in enumerate(inputs):
         at = f"{where}: vin[{n}]"
         if dialect.is_coinbase(vin, at):

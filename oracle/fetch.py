@@ -61,7 +61,8 @@ def read_block(source: BlockSource, height: int, block_hash: str) -> tuple[Block
     A server's witnesses are compared with what the block commits to; the files of one's own node
     were by the node.
     """
-    data, served_by = source.block(block_hash), source.name
+    data = source.block(block_hash)
+    served_by = source.name
     is_server = served_by != BLOCK_FILES
     try:
         block = parse_block(data, expected_hash=block_hash, height=height, hashes_witness=is_server)
@@ -107,7 +108,8 @@ def read_range(
 ) -> list[BlockFacts]:
     """Read the blocks of a range, and behind a recent window the tip; check that each follows the
     last. `follow` is shown each header, and may refuse it."""
-    first, last = found.first_height or 0, found.last_height or 0
+    first = found.first_height or 0
+    last = found.last_height or 0
     hashes = source.hashes(first, last + 1 if found.mode == "recent" else last)
     facts = []
     for block, _ in read_blocks(source, hashes, first, RecentTxids(), follow):
@@ -141,6 +143,9 @@ def read_files(paths: Sequence[Path]) -> list[BlockFacts]:
             block = parse_block(record, height=f"{height} ({path.name})")
             blocks.append(digest_block(block, height, recent))
     if not blocks:
+        # Beside others an empty file is one that the node has not written yet; alone, a mistake.
+        if paths and all(path.stat().st_size == 0 for path in paths):
+            raise ParseError(f"{paths[0].name} is too short for a block", offset=0)
         raise NoDataError("the files hold no block")
     return blocks
 

@@ -192,7 +192,8 @@ class Planner:
 
     def _holds_no_less_work(self, plan: Plan) -> bool:
         """Tell whether the source's branch above the fork holds as much work as the stored one."""
-        first, last = plan.first, plan.tip.height
+        first = plan.first
+        last = plan.tip.height
         ours = self.store.headers(first, first + plan.replaced - 1)
         rules = rules_from(self.store, self.source, first, last, self.now_unix)
         return holds_no_less_work(ours, headers_of(self.source, first, last), rules)

@@ -22,7 +22,8 @@ def log_report(report: TickReport, quote_max_age_seconds: int) -> None:
     log_remarks(report.remarks)
     if report.is_idle:
         return
-    price, comparison = report.price, report.comparison
+    price = report.price
+    comparison = report.comparison
     if price is None:
         log.warning("no price yet: the window needs 144 blocks and the tip", **facts)
         return

@@ -194,7 +194,9 @@ class _Tick:
 
     def finish(self, ended_unix: Callable[[], int], health: Sequence[Health]) -> TickReport:
         """Compare the newest price with the quote of now, write, and report."""
-        plan, chunk, market = self._plan, self._chunk, self._chunk.market
+        plan = self._plan
+        chunk = self._chunk
+        market = self._chunk.market
         source = self.source.name
         self._note_remarks()
         if not plan.is_idle:
@@ -299,7 +301,8 @@ class _Chunk:
         blocks = self._chain[-WINDOW_AND_TIP:]
         if len(blocks) < WINDOW_AND_TIP:
             return
-        calculator, limits = self._tick.calculator, self._tick.rules.limits
+        calculator = self._tick.calculator
+        limits = self._tick.rules.limits
         window = estimate_window(form_window(blocks[:-1]), calculator, limits)
         spot = estimate_spot(blocks, window, calculator, limits)
         self.price = price_row(blocks[-1], window, spot, calculator.algorithm_version)
@@ -325,7 +328,8 @@ class _Chunk:
         first, last = day_range(day, self._chain[-1].height, self._header_times)
         oldest = self._chain[0].height
         blocks = self._chain[first - oldest : last - oldest + 1]
-        calculator, limits = self._tick.calculator, self._tick.rules.limits
+        calculator = self._tick.calculator
+        limits = self._tick.rules.limits
         estimate = estimate_window(form_window(blocks), calculator, limits)
         exchange = self.market.of_day(day)
         row = day_row(day, blocks, estimate, calculator.algorithm_version, exchange)

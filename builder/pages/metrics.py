@@ -51,7 +51,8 @@ def _of_build(latest: Latest) -> list[GaugeMetricFamily]:
 
 
 def _of_prices(latest: Latest) -> list[GaugeMetricFamily]:
-    exchange, divergence = latest["exchange"], latest["divergence"]
+    exchange = latest["exchange"]
+    divergence = latest["divergence"]
     usd = exchange["price_usd"] if exchange else None
     quoted = exchange["quoted_at_unix"] if exchange else None
     sure = "How likely the price is within 5% of the market, 0 to 1."

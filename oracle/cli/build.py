@@ -69,7 +69,8 @@ def _build_site(settings: Settings) -> str:
 
 
 def _output(settings: Settings) -> Output:
-    where, url = settings.oracle_site_dir, settings.oracle_public_url
+    where = settings.oracle_site_dir
+    url = settings.oracle_public_url
     return Output(where, url, settings.oracle_keep_releases, settings.oracle_publish_outputs)
 
 

@@ -105,7 +105,8 @@ def _lines(answer: Answer) -> list[str]:
     ]
     if answer.spot:
         lines.append(f"  {_spot(answer.spot)}")
-    first, last = answer.asked.first_height, answer.asked.last_height
+    first = answer.asked.first_height
+    last = answer.asked.last_height
     heights = f", {first} to {last}" if first is not None else ""
     lines.append(
         f"  {len(answer.blocks)} blocks{heights}, {estimate.outputs:,} outputs, "

@@ -23,7 +23,8 @@ def status(*, as_json: bool) -> None:
         context = context_of(settings)
         gathered = gather(reader, context.now_unix)
         found = make_status(gathered, make_latest(gathered, context), context)
-    tip, error = found["tip"], found["last_error"]
+    tip = found["tip"]
+    error = found["last_error"]
     reasons = "; ".join(reason["message"] for reason in found["reasons"]) or "all is well"
     lines = [
         f"{found['status']}: {reasons}",

@@ -60,7 +60,8 @@ def window_confidence(window: Window, price: WindowPrice) -> float:
     top = max(0.0, float(support.max()))
     weights = np.exp(support - top).mean(axis=0) / len(_SLIDES)
     near = np.abs(np.log(_PRICES_USD / price.price_usd)) < NEAR
-    right, wrong = weights[near].sum(), weights[~near].sum() + ODDS_AGAINST * np.exp(-top)
+    right = weights[near].sum()
+    wrong = weights[~near].sum() + ODDS_AGAINST * np.exp(-top)
     return float(1 / (1 + (wrong / max(right, 1e-300)) ** SHARPNESS / LIFT))
 
 

@@ -91,7 +91,8 @@ def quantile(ordered: Floats, share: float) -> float:
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     rest = place - below
-    low, high = float(ordered[below]), float(ordered[above])
+    low = float(ordered[below])
+    high = float(ordered[above])
     if rest < 0.5:
         return low + (high - low) * rest
     return high - (high - low) * (1 - rest)

@@ -37,7 +37,8 @@ class Limits:
         """
         if price_usd is None:
             return False, reason
-        low_usd, high_usd = self.min_price_usd, self.max_price_usd
+        low_usd = self.min_price_usd
+        high_usd = self.max_price_usd
         if not low_usd <= price_usd <= high_usd:
             believable = f"the believable ${low_usd:,.0f} to ${high_usd:,.0f}"
             return False, f"${price_usd:,.0f} lies outside {believable}"

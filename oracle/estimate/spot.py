@@ -115,7 +115,8 @@ def spot_price(
     if guide_usd is None or not 0 < guide_usd < np.inf:
         return SpotPrice(reason="there is no guide price to look around")
     good = np.isfinite(height) & (price > 0) & (price < np.inf)
-    height, offset = height[good], np.log(price[good] / guide_usd)
+    height = height[good]
+    offset = np.log(price[good] / guide_usd)
     last = int(height.max(initial=0))
     first = max(last - LOOK_BACK_BLOCKS + 1, int(height.min(initial=last)))
     used = (height >= first) & (np.abs(offset) < REACH_CELLS * STEP)
@@ -143,7 +144,8 @@ def _distinct(block: Floats, offset: Floats) -> tuple[Floats, Floats]:
     """Return the distinct pairs, in order, as numpy.unique does; for that loads numpy.ma, which
     takes longer than all the rest here."""
     order = np.lexsort((offset, block))
-    block, offset = block[order], offset[order]
+    block = block[order]
+    offset = offset[order]
     is_new = np.ones(len(block), dtype=np.bool_)
     is_new[1:] = (np.diff(block) != 0) | (np.diff(offset) != 0)
     return block[is_new], offset[is_new]
@@ -164,7 +166,8 @@ def _follow(log_weights: Floats) -> tuple[list[float], float]:
         resample_blocks(len(log_weights))[:REPLICATES_USED], ((1, 0), (0, 0)), constant_values=1
     ).astype(int)
     belief = np.full((len(times), len(_CELLS)), 1 / len(_CELLS))
-    evidence, track = 0.0, []
+    evidence = 0.0
+    track = []
     for row, count in zip(log_weights, times.T, strict=True):
         most = row.max()
         powers = np.exp(

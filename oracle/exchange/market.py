@@ -40,7 +40,9 @@ class Market:
         *,
         up_to_height: int = MAX_HEIGHT,
     ) -> None:
-        self._limits, self._batch, self._quotes = limits, batch, quotes
+        self._limits = limits
+        self._batch = batch
+        self._quotes = quotes
         samples = store.samples(since_unix)
         self._times = [row["sampled_at_unix"] for row in samples]
         self._prices = [row["price_usd"] if not row["is_stale"] else np.nan for row in samples]
@@ -129,7 +131,8 @@ class Market:
     def mean(self, first_unix: int, last_unix: int) -> float | None:
         """Return the mean of the fresh quotes sampled during a span, None when they do not cover
         it."""
-        times, prices = np.array(self._times, np.int64), np.array(self._prices, np.float64)
+        times = np.array(self._times, np.int64)
+        prices = np.array(self._prices, np.float64)
         fresh = np.isfinite(prices)
         return exchange_mean(times[fresh], prices[fresh], first_unix, last_unix)
 

@@ -47,7 +47,8 @@ class SimulatedSource:
         history_days: int,
         state_path: Path | None = None,
     ) -> None:
-        self._now, self._state_path = now, state_path
+        self._now = now
+        self._state_path = state_path
         start_unix = (int(now()) // DAY_SECONDS - history_days) * DAY_SECONDS
         content = state_path.read_bytes() if state_path and state_path.exists() else b""
         self.chain = _resume(replace(settings, start_unix=start_unix), content)
@@ -58,7 +59,8 @@ class SimulatedSource:
 
     def tip(self) -> ChainTip:
         """Return the newest block that has arrived; what is new goes to the state file."""
-        height, known = self.chain.height_at(self._now()), len(self.chain.known)
+        height = self.chain.height_at(self._now())
+        known = len(self.chain.known)
         if height < self.chain.settings.first_height:
             raise SourceUnavailableError(
                 "the simulated chain starts in the future: wrong clock?", source=NAME
@@ -74,7 +76,8 @@ class SimulatedSource:
 
     def headers(self, first_height: int, last_height: int) -> list[bytes]:
         """Return the 80-byte headers of an inclusive range of heights."""
-        lowest, highest = self.chain.settings.first_height, self.tip().height
+        lowest = self.chain.settings.first_height
+        highest = self.tip().height
         if first_height < lowest or last_height > highest:
             has = f"has heights {lowest} to {highest}, not all of {first_height} to {last_height}"
             raise BlockNotFoundError(f"the simulated chain {has}", source=NAME)

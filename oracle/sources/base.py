@@ -45,7 +45,8 @@ class Source:
     def probe(self) -> Health:
         """Ask the source how it is, without patience; what is wrong becomes advice, synced is who
         has a tip."""
-        patient, self._delays_seconds = self._delays_seconds, ()
+        patient = self._delays_seconds
+        self._delays_seconds = ()
         known = Health(self.name, self.url, is_reachable=False)
         try:
             network = self.network()  # the first question may have to find out how to ask

@@ -113,7 +113,8 @@ class BlkFilesSource(Source):
         """Close the index."""
         if self._opened is not None:
             self._opened.close()
-        self._opened, self._is_updated = None, False
+        self._opened = None
+        self._is_updated = False
 
     @contextmanager
     def _while_it_answers(self) -> Iterator[None]:

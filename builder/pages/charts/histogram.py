@@ -60,7 +60,8 @@ def histogram_chart(day: Picture) -> Chart:
 
 def _shown_bins(day: Picture) -> tuple[int, Sequence[float]]:
     """The number of the first bin shown, and the share of outputs in it and in the following."""
-    first, bins = day["histogram"]["first_bin"], day["histogram"]["weights"]
+    first = day["histogram"]["first_bin"]
+    bins = day["histogram"]["weights"]
     if not day["stencil"]:
         return first, bins
     left = max(first, day["stencil"]["first_bin"])

@@ -100,7 +100,8 @@ def _doubtful(drawn: Drawn) -> list[tuple[float, float]]:
 
 def _shade(x: Scale, episode: Episode, height: float) -> str:
     ended = x.high if episode["ended_at_unix"] is None else episode["ended_at_unix"]
-    left, right = max(0.0, x(episode["started_at_unix"])), min(WIDTH, x(ended))
+    left = max(0.0, x(episode["started_at_unix"]))
+    right = min(WIDTH, x(ended))
     if right < left:
         return ""
     return f"M{left:g} 0V{height:g}H{max(right, left + EPISODE_UNITS):g}V0Z"

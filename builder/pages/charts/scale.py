@@ -52,7 +52,8 @@ def fitted(values: Iterable[float | None], size: float) -> Scale:
     """A scale upwards that holds the values with some room around them; 0 to 1 when there are
     none."""
     known = [value for value in values if value is not None] or [0.0, 1.0]
-    low, high = min(known), max(known)
+    low = min(known)
+    high = max(known)
     room = (high - low) * MARGIN_SHARE or abs(high) * MARGIN_OF_ONE_VALUE
     return Scale(low - room, high + room, size, flip=True)
 

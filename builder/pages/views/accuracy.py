@@ -168,7 +168,8 @@ def _spread(site: Site, key: LegName, leg: LegScore) -> Figure:
 
 
 def _summary(score: Score) -> str:
-    median, p95 = score["median_percent"], score["p95_percent"]
+    median = score["median_percent"]
+    p95 = score["p95_percent"]
     if not score["n"] or median is None or p95 is None:
         return "Nothing to compare yet."
     return (

@@ -149,7 +149,8 @@ def api_view(site: Site) -> ApiView:
 
 def _endpoint(site: Site, endpoint: Endpoint) -> EndpointView:
     date = site.days[-1]["date"] if site.days else NO_DATE
-    path, file = endpoint.path.format(date), endpoint.file.format(date)
+    path = endpoint.path.format(date)
+    file = endpoint.file.format(date)
     example = pretty(short(site.objects[file])) if file in site.objects else None
     return EndpointView(path, NO_DATE not in path, endpoint.schema, endpoint.words, example)
 

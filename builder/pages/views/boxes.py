@@ -130,7 +130,9 @@ def difference_box(latest: Latest, headline: Headline) -> DifferenceBox:
 
 def gauge_of(headline: Headline, limit: float) -> Gauge | None:
     """Return the headline's price around its exchange price, where there are both."""
-    price, price_usd, exchange_usd = headline.price, headline.price_usd, headline.exchange_usd
+    price = headline.price
+    price_usd = headline.price_usd
+    exchange_usd = headline.exchange_usd
     if price is None or price_usd is None or exchange_usd is None:
         return None
     interval_usd = (price["low_usd"] or price_usd, price["high_usd"] or price_usd)
@@ -147,7 +149,8 @@ def other_price(latest: Latest, headline: Headline) -> OtherPrice:
     """Return the window price, or the spot price as what it is when the window price leads."""
     if headline.is_window:
         return _other_spot(latest)
-    window, percent = latest["window"], latest["divergence"]["window_percent"]
+    window = latest["window"]
+    percent = latest["divergence"]["window_percent"]
     window_usd = window["price_usd"] if window else None
     return OtherPrice("Window price", window_usd, False, "the last 144 blocks", percent)
 

@@ -43,7 +43,8 @@ class Dashboard(NamedTuple):
 
 def dashboard_view(site: Site) -> Dashboard:
     """Return the view of the dashboard."""
-    latest, headline = site.latest, headline_of(site.latest)
+    latest = site.latest
+    headline = headline_of(site.latest)
     title = (headline.words or NO_PRICE_TITLE) + (" (simulated)" if latest["is_demo"] else "")
     return Dashboard(
         frame=frame_of(site, title=title, description=DESCRIPTION, section="/"),

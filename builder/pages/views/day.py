@@ -95,7 +95,8 @@ def _notice(day: Day) -> Notice | None:
 
 def _difference_usd(day: Day) -> float | None:
     """On-chain price minus exchange mean; None when the two are not compared."""
-    price_usd, exchange_usd = day["price_usd"], day["exchange_mean_usd"]
+    price_usd = day["price_usd"]
+    exchange_usd = day["exchange_mean_usd"]
     if day["divergence_percent"] is None or price_usd is None or exchange_usd is None:
         return None
     return price_usd - exchange_usd
@@ -124,7 +125,8 @@ def _hours(day: Day) -> list[Hour]:
 
 
 def _hour(unix: int, prices_usd: list[float]) -> Hour:
-    ordered, count = sorted(prices_usd), len(prices_usd)
+    ordered = sorted(prices_usd)
+    count = len(prices_usd)
     return Hour(unix, count, [ordered[count * quarter // 4] for quarter in QUARTERS])
 
 

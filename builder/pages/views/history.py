@@ -55,7 +55,8 @@ def history_view(site: Site) -> HistoryView:
 
 
 def _days_figure(site: Site) -> DaysFigure:
-    days, count = site.days, len(site.days)
+    days = site.days
+    count = len(site.days)
     downloads = parquet_downloads(site, "days", table="/data/days", json="/api/days.json")
     return DaysFigure(
         heading=f"{whole(count)} {plural(count, 'day')}",

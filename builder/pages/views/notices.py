@@ -46,12 +46,14 @@ def dashboard_notices(site: Site) -> list[DashboardNotice]:
 
 def _dashboard_notice(latest: Latest, notice: PublishedNotice, site: Site) -> DashboardNotice:
     divergence = latest["divergence"]
-    percent, leg = divergence["headline_percent"], divergence["leg"]
+    percent = divergence["headline_percent"]
+    leg = divergence["leg"]
     if notice["code"] == "large_divergence" and percent is not None and leg is not None:
         side = "above" if percent > 0 else "below"
         beyond = f"by more than {limit(site.limit)}"
         text = f"The {leg} price lies {side} the exchange price {beyond}"
-        lead, since = divergence["message"] or notice["message"], _since(divergence, site)
+        lead = divergence["message"] or notice["message"]
+        since = _since(divergence, site)
         return DashboardNotice("loud", "error", lead, text, since, LEG_WORDS[leg])
     lead, colon, rest = notice["message"].partition(": ")
     if not colon:
