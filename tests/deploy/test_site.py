@@ -12,7 +12,6 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -446,13 +445,15 @@ def test_readers_during_builds_get_whole_answers_and_never_an_error(rebuilt) -> 
 
     with ThreadPoolExecutor(2) as pool:
         readers = [pool.submit(read_on) for _ in range(2)]
-        for _ in range(4):  # more than are kept, so that old releases are made over, too
-            build_site(
-                Reader(connection),
-                replace(output, keep_releases=2),
-                context(add_block(connection, 60)),
-            )
-        is_over.set()
+        try:
+            for _ in range(4):  # more than are kept, so that old releases are made over, too
+                build_site(
+                    Reader(connection),
+                    output._replace(keep_releases=2),
+                    context(add_block(connection, 60)),
+                )
+        finally:
+            is_over.set()
     assert set().union(*(reader.result() for reader in readers)) == {(200, True)}
 
 
