@@ -136,7 +136,8 @@ install_program() {
     [ "$program" = yes ] || return 0
     run "$python" -m venv "$opt/venv"
     local pip=("$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check)
-    run "${pip[@]}" --require-hashes --requirement "$here/requirements.txt"
+    # The lock names every package; older pips would else pick newer ones for what is asked for with extras.
+    run "${pip[@]}" --no-deps --require-hashes --requirement "$here/requirements.txt"
     run "${pip[@]}" --no-deps --no-build-isolation --force-reinstall "$source_dir"
     # Scripts name their Python by its full path; below a destdir that is not where they will run.
     [ -z "$destdir" ] || run sed -i "1s|^#!$destdir|#!|" "$opt/venv/bin/oracle"

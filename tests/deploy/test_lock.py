@@ -56,3 +56,11 @@ def test_every_package_of_a_lock_has_one_version_and_hashes(lock: str) -> None:
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_names_no_server(lock: str) -> None:
     assert not re.search(r"https?:|file:|--index|--find", (PROJECT / lock).read_text())
+
+
+@pytest.mark.parametrize("script", [".ci/setup", "deploy/install.sh"])
+def test_what_installs_a_lock_leaves_nothing_to_the_resolver(script: str) -> None:
+    lines = (PROJECT / script).read_text().splitlines()
+    installs = [line for line in lines if "--require-hashes" in line]
+    assert installs
+    assert all("--no-deps" in line for line in installs)
