@@ -15,10 +15,12 @@ from builder.draft import Draft, Objects, fingerprint
 from builder.pages.assets import asset_files
 from builder.pages.environment import sources
 from builder.pages.site import Site
-from builder.publish import HEALTH, publish
+from builder.publish import HEALTH, Sign, publish
+from builder.releases import PUBLIC_KEY
 from oracle.estimate.limits import Limits
 
 SUMS = "data/SHA256SUMS"
+KEY_COMMENT = "untrusted comment: signs api/manifest.json; compare it with another source"
 SICK = ("stale", "failing")
 SETTLED_PAGES = {
     "history": "api/days.json",
@@ -33,6 +35,8 @@ class Output(NamedTuple):
     public_url: str | None = None
     keep_releases: int = 5
     with_outputs: bool = False
+    sign: Sign | None = None  # signs the manifest
+    public_key: str | None = None  # by which readers check that
 
 
 class BuildReport(NamedTuple):
@@ -78,13 +82,21 @@ def render_and_publish(
     draft.marks = _health_marks(objects.status)
     _keep_earlier_assets(draft)
     draft.add(SUMS, _sums(draft))
-    folder = publish(output.site_dir, draft, _manifest(latest), keep=output.keep_releases)
+    folder = _publish(draft, latest, output)
     return BuildReport(
         folder=folder,
         status=latest["status"],
         files_made=len(draft.files),
         files_carried=len(draft.entries) - len(draft.files),
         days_rendered=len(dates),
+    )
+
+
+def _publish(draft: Draft, latest: Latest, output: Output) -> Path:
+    if output.public_key:
+        draft.add(PUBLIC_KEY, f"{KEY_COMMENT}\n{output.public_key}\n".encode())
+    return publish(
+        output.site_dir, draft, _manifest(latest), keep=output.keep_releases, sign=output.sign
     )
 
 

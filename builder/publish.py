@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from builder.releases import (
     FOLDER_MODE,
     MANIFEST,
     RELEASES,
+    SIGNATURE,
     UNFINISHED,
     DamagedReleaseError,
     Entry,
@@ -42,10 +43,19 @@ GZIP_SUFFIXES = {".html", ".json", ".css", ".js", ".svg", ".csv", ".txt", ".xml"
 GZIP_FROM_BYTES = 1000
 GZIP_BELOW_BYTES = 8_000_000  # beyond: whole-history CSV, whose small twin is the Parquet file
 GZIP_LEVEL = 6
+Sign = Callable[[bytes, str], bytes]
+"""From the bytes of a manifest and a comment to the signature over both."""
 WRITERS = 4  # most of writing a file is waiting for the disk to have it
 
 
-def publish(site_dir: Path, draft: Draft, manifest: Mapping[str, object], *, keep: int = 5) -> Path:
+def publish(
+    site_dir: Path,
+    draft: Draft,
+    manifest: Mapping[str, object],
+    *,
+    keep: int = 5,
+    sign: Sign | None = None,
+) -> Path:
     """Write a release, make it the site, remove the oldest ones, and return its folder.
 
     Args:
@@ -53,6 +63,7 @@ def publish(site_dir: Path, draft: Draft, manifest: Mapping[str, object], *, kee
         draft: the files.
         manifest: `api/manifest.json` without its list of files; names the build id.
         keep: how many releases to keep, this one included.
+        sign: signs the manifest, if it is to be signed.
     """
     folder = site_dir / RELEASES
     make_folder(site_dir)
@@ -65,6 +76,9 @@ def publish(site_dir: Path, draft: Draft, manifest: Mapping[str, object], *, kee
     name = f"{next_number(site_dir):08d}-{manifest['build_id']}"
     unfinished = folder / f"{UNFINISHED}{name}"
     write_release(unfinished, draft, manifest, _begin(site_dir, unfinished, keep))
+    if sign:
+        data = (unfinished / MANIFEST).read_bytes()
+        _write_flushed(unfinished / SIGNATURE, sign(data, str(manifest["build_id"])))
     final = folder / name
     unfinished.rename(final)
     _flush(folder)
@@ -100,7 +114,7 @@ def _begin(site_dir: Path, unfinished: Path, keep: int) -> Mapping[str, Entry]:
 def _set_unknown_aside(site_dir: Path, release: Path, found: Mapping[str, Entry]) -> None:
     """Move away what lies in a release and is not in its manifest, so that it is not published
     again."""
-    known = {MANIFEST, *found, *(str(twin_of(Path(path))) for path in found)}
+    known = {MANIFEST, SIGNATURE, *found, *(str(twin_of(Path(path))) for path in found)}
     unknown = [
         path
         for folder, _, names in os.walk(release)
@@ -139,6 +153,7 @@ def write_release(
         _clear(folder / path)
     entries = [draft.entries[path] for path in draft.paths()]
     remove(folder / HEALTH)
+    remove(folder / SIGNATURE)  # it is over another manifest
     for mark in draft.marks:
         _write_file(_place(folder, mark), b"")
     _write_flushed(_place(folder, MANIFEST), dump({**manifest, "files": entries}))

@@ -28,6 +28,8 @@ RELEASES = "releases"
 ASIDE = "set-aside"  # beside the releases: what was found there and is none
 UNFINISHED = ".tmp-"  # begins the name of whatever a build has not finished; ours to remove
 MANIFEST = "api/manifest.json"
+SIGNATURE = f"{MANIFEST}.minisig"  # over the manifest, where the publisher has a key
+PUBLIC_KEY = "minisign.pub"
 MANIFEST_END = b"]}\n"  # a manifest that was cut does not end so
 SHA256 = re.compile(r"[0-9a-f]{64}")
 NUMBERED = re.compile(r"(\d{8,12})-")  # older releases begin with their time: they come first
@@ -195,6 +197,11 @@ def _has_its_hash(file: Path, entry: Entry) -> bool:
         return False
 
 
+def is_whole(release: Path, entry: Entry) -> bool:
+    """Tell whether a file of a release, and its twin, are what its manifest says, bytes read."""
+    return _is_whole(release, entry, 0, is_due=True)
+
+
 def verify(release: Path) -> None:
     """Check that every file of a release is what its manifest says.
 
@@ -202,7 +209,7 @@ def verify(release: Path) -> None:
         DamagedReleaseError: names the first that is not.
     """
     for path, entry in read_manifest(release).items():
-        if not _is_whole(release, entry, 0, is_due=True):
+        if not is_whole(release, entry):
             raise DamagedReleaseError(f"{path} of the release {release.name} is not what it was")
 
 

@@ -148,6 +148,9 @@ class Settings:
     """The site's address as readers see it, for feeds and the sitemap. Example: https://price.example.org"""
     oracle_keep_releases: int = setting(5, fields.integer(2, 1000))
     """How many releases stay on disk; one can go back to any of them. Example: 5"""
+    oracle_signing_key: Path | None = setting(None, fields.folder)
+    """A minisign secret key without a password that signs what is published; oracle keygen makes
+    one. Example: /var/lib/onchain-oracle/signing.key"""
     oracle_publish_outputs: bool = setting(False, fields.boolean)
     """Publish the eligible outputs by month as Parquet files, too (large). Example: true"""
 

@@ -18,6 +18,7 @@ exit 1
 │   ├── BlockNotFoundError      it does not have this block (unknown, pruned); another may
 │   ├── NoQuoteError            it has no price that can be used
 │   └── BadAnswerError          it answered something that is not what it should be
+├── UncheckedError             all that was compared matches, and not all could be: exit 6
 ├── StoreError                the database cannot be read or written: exit 3
 ├── SiteError                 the site cannot be written: exit 3
 ├── BusyError                 another run holds the lock: exit 4
@@ -188,6 +189,13 @@ class BadAnswerError(SourceError):
     """The source answered with something that is not what the endpoint should give."""
 
     code = "BAD_ANSWER"
+
+
+class UncheckedError(OracleError):
+    """A verification that found nothing wrong, and could not look at everything."""
+
+    exit_code = 6
+    code = "UNCHECKED"
 
 
 class StoreError(OracleError):

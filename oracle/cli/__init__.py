@@ -46,6 +46,10 @@ COMMANDS = {
         "oracle.cli.doctor",
         "Look at every source, the clock, disks, permissions, the quote and the database.",
     ),
+    "keygen": Place(
+        "oracle.cli.keygen",
+        "Make a key to sign what is published with: the secret one in FILE, the public one beside.",
+    ),
     "preview": Place(
         "oracle.cli.preview",
         "Serve the finished files on 127.0.0.1 for a look; nginx is the real server.",
@@ -65,6 +69,10 @@ COMMANDS = {
         "oracle.cli.build", "Go back to the release before the present one, or to the one named."
     ),
     "status": Place("oracle.cli.status", "Say how the last runs went, from the database."),
+    "verify": Place(
+        "oracle.cli.verify",
+        "Work out again from the node what was published here, or at URL, and compare.",
+    ),
 }
 
 

@@ -29,13 +29,14 @@ log = get_logger("oracle.cli")
 def build(*, anew: bool, as_json: bool) -> None:
     """Run once: fetch what is new, price it, record it, and publish the site."""
     settings = read_settings()
+    output = output_of(settings)  # a key that cannot be used is told before anything is done
     with logging_to(settings):
         log_settings(settings)
         with show_progress("reading blocks") as progress:
             run = run_once(
                 settings,
                 time.time,
-                lambda: _build_site(settings),
+                lambda: _build_site(settings, output),
                 progress,
                 shown_height=None if anew else _shown_height(settings),
             )
@@ -59,28 +60,46 @@ def _shown_height(settings: Settings) -> int | None:
         return None
 
 
-def _build_site(settings: Settings) -> str:
+def _build_site(settings: Settings, output: Output) -> str:
     """Build the site from the record, and return the name of the release."""
     keep_compiled(settings.duckdb_path.with_suffix(".templates"))
     with open_reader(settings.duckdb_path) as reader, show_progress("drawing days") as progress:
-        report = build_site(reader, _output(settings), context_of(settings), progress)
+        report = build_site(reader, output, context_of(settings), progress)
     log.info("published", **report._asdict() | {"folder": str(report.folder)})
     return report.folder.name
 
 
-def _output(settings: Settings) -> Output:
+def output_of(settings: Settings) -> Output:
+    """Return where and how the site appears.
+
+    Raises:
+        SettingsError: the key that signs it cannot be used.
+    """
+    signer = None
+    if settings.oracle_signing_key:
+        from oracle.signing import Signer
+
+        signer = Signer(settings.oracle_signing_key)
     where = settings.oracle_site_dir
     url = settings.oracle_public_url
-    return Output(where, url, settings.oracle_keep_releases, settings.oracle_publish_outputs)
+    return Output(
+        where,
+        url,
+        settings.oracle_keep_releases,
+        settings.oracle_publish_outputs,
+        sign=signer.sign if signer else None,
+        public_key=signer.public_key if signer else None,
+    )
 
 
 @click.command()
 def render() -> None:
     """Publish the site again from the database, without asking any source."""
     settings = read_settings()
+    output = output_of(settings)
     with logging_to(settings), only_run(settings):
         try:
-            release = _build_site(settings)
+            release = _build_site(settings, output)
         except OSError as error:
             raise SiteError(settings.oracle_site_dir, str(error)) from error
     click.echo(release)

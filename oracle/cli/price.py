@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import click
 
 from oracle.answer import Answer, answer_json, price_of_chain, price_of_files
 from oracle.cli.common import as_json_option, read_settings, show
+from oracle.cli.days import parse_day
 from oracle.cli.progress import show_progress
 from oracle.config import Settings
 from oracle.errors import NoDataError, RequestError
@@ -19,19 +20,7 @@ from oracle.estimate.window import SpotEstimate
 from oracle.sources.networks import require_network
 from oracle.wiring import calculator_of, limits_of, open_sources
 
-DAY_SHAPES = ("%Y/%m/%d", "%Y-%m-%d")
 FILE = click.Path(path_type=Path)
-
-
-def _parse_day(_context: click.Context, _option: click.Parameter, text: str | None) -> date | None:
-    if text is None:
-        return None
-    for shape in DAY_SHAPES:
-        try:
-            return datetime.strptime(text, shape).date()  # noqa: DTZ007 - a UTC date has no time
-        except ValueError:
-            continue
-    raise RequestError(f"{text!r} is not a date; write it as 2025/10/15 or 2025-10-15")
 
 
 @click.command()
@@ -42,7 +31,7 @@ def _parse_day(_context: click.Context, _option: click.Parameter, text: str | No
     "-d",
     "--date",
     "day",
-    callback=_parse_day,
+    callback=parse_day,
     metavar="DATE",
     help="A UTC day: YYYY/MM/DD or YYYY-MM-DD.",
 )

@@ -33,10 +33,19 @@ class Reader:
         self._ask("views")
 
     def _ask(self, name: str, **parameters: Any) -> duckdb.DuckDBPyConnection:
+        return self._execute(f"site_{name}", parameters)
+
+    def _execute(self, statement: str, parameters: Row) -> duckdb.DuckDBPyConnection:
         try:
-            return self._connection.execute(statements()[f"site_{name}"], parameters)
+            return self._connection.execute(statements()[statement], parameters)
         except duckdb.Error as error:
             raise StoreError(f"the database cannot be read: {error}") from error
+
+    def ask(self, statement: str, **parameters: Any) -> list[Row]:
+        """Return all rows of a statement by its whole name, by column, as they are stored."""
+        answer = self._execute(statement, parameters)
+        names = [column[0] for column in answer.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
     def rows(self, name: str, **parameters: Any) -> list[Row]:
         """Return all rows of an answer by column; JSON columns as objects."""

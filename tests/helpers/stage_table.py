@@ -85,9 +85,15 @@ STAGES = (
         "run",
         ("oracle/run.py", "oracle/lock.py", "oracle/told.py", "oracle/notify.py",
          "oracle/doctor.py", "oracle/logs.py", "oracle/masking.py", "oracle/remarks.py",
-         "oracle/report.py", "oracle/errors.py", "oracle/lean.py"),
+         "oracle/report.py", "oracle/errors.py", "oracle/lean.py", "oracle/signing.py"),
         "a tick, or what went wrong in it",
         "a recorded run; log, notifications, exit code, with every secret masked",
+    ),
+    Stage(
+        "verify",
+        ("oracle/verify", "builder/verify.py"),
+        "the record, a release or somebody else's site, and the blocks of a node",
+        "what matches to the last digit, what does not, and what could not be told",
     ),
     Stage(
         "api",

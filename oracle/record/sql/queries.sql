@@ -299,3 +299,81 @@ SELECT height, b.time_unix * 1000 AS time, value_sats, is_round, parent_height
 FROM (FROM outputs WHERE replaced_at_unix IS NULL) AS o
 JOIN (FROM now_blocks WHERE time_unix >= $first AND time_unix < $end) AS b USING (height)
 ORDER BY height, value_sats, parent_height
+
+-- What `oracle verify` asks of the record by itself: each row is a place, what is there, and what should be.
+
+-- name: check_doubled_blocks
+SELECT 'block ' || height AS place, count(*) || ' rows' AS seen, '1 row' AS expected
+FROM now_blocks GROUP BY height HAVING count(*) > 1 ORDER BY height
+
+-- name: check_links
+SELECT 'the block before ' || b.height AS place, b.prev_hash AS seen, a.hash AS expected
+FROM now_blocks AS b JOIN now_blocks AS a ON a.height = b.height - 1 WHERE b.prev_hash <> a.hash ORDER BY b.height
+
+-- name: check_output_counts
+SELECT 'eligible_outputs of block ' || coalesce(b.height, o.height) AS place,
+    coalesce(o.outputs, 0)::VARCHAR AS seen, coalesce(b.eligible_outputs, 0)::VARCHAR AS expected
+FROM now_blocks AS b
+FULL JOIN (SELECT height, count(*) AS outputs FROM now_outputs GROUP BY height) AS o ON o.height = b.height
+WHERE coalesce(o.outputs, 0) <> coalesce(b.eligible_outputs, 0) ORDER BY coalesce(b.height, o.height)
+
+-- name: check_doubled_prices
+SELECT 'price of block ' || height AS place, count(*) || ' rows' AS seen, '1 row' AS expected
+FROM now_prices GROUP BY height HAVING count(*) > 1 ORDER BY height
+
+-- name: check_blocks_of_prices
+SELECT 'block of the price of ' || p.height AS place, p.hash || ' at ' || p.time_unix AS seen,
+    coalesce(b.hash || ' at ' || b.time_unix, 'absent') AS expected
+FROM now_prices AS p LEFT JOIN now_blocks AS b USING (height)
+WHERE b.hash IS NULL OR b.hash <> p.hash OR b.time_unix <> p.time_unix ORDER BY p.height
+
+-- name: check_windows_of_prices
+SELECT 'window of the price of ' || height AS place, window_first_height || ' to ' || window_last_height AS seen,
+    (height - $window) || ' to ' || (height - 1) AS expected
+FROM now_prices WHERE window_first_height <> height - $window OR window_last_height <> height - 1 ORDER BY height
+
+-- A block with a window's blocks below it has a price, or a row that says why not.
+-- name: check_missing_prices
+SELECT 'price of block ' || height AS place, 'absent' AS seen, '1 row' AS expected
+FROM (SELECT height, lag(height, $window) OVER (ORDER BY height) AS lowest FROM now_blocks) AS b
+WHERE lowest = height - $window AND NOT EXISTS (FROM now_prices AS p WHERE p.height = b.height) ORDER BY height
+
+-- name: check_doubled_days
+SELECT 'day ' || date AS place, count(*) || ' rows' AS seen, '1 row' AS expected
+FROM now_days GROUP BY date HAVING count(*) > 1 ORDER BY date
+
+-- name: check_blocks_of_days
+SELECT 'blocks of day ' || d.date AS place, d.blocks || ' from ' || d.first_hash || ' to ' || d.last_hash AS seen,
+    (d.last_height - d.first_height + 1) || ' from ' || coalesce(f.hash, 'absent') || ' to ' ||
+    coalesce(l.hash, 'absent') AS expected
+FROM now_days AS d
+LEFT JOIN now_blocks AS f ON f.height = d.first_height LEFT JOIN now_blocks AS l ON l.height = d.last_height
+WHERE d.blocks <> d.last_height - d.first_height + 1 OR f.hash IS DISTINCT FROM d.first_hash
+    OR l.hash IS DISTINCT FROM d.last_hash ORDER BY d.date
+
+-- name: check_percents
+SELECT 'difference at ' || time_unix AS place, spot_percent || ' and ' || coalesce(window_percent::VARCHAR, 'absent')
+    AS seen, (100 * (spot_usd - exchange_usd) / exchange_usd) || ' and ' ||
+    coalesce((100 * (window_usd - exchange_mean_usd) / exchange_mean_usd)::VARCHAR, 'absent') AS expected
+FROM now_divergences
+WHERE spot_percent IS DISTINCT FROM 100 * (spot_usd - exchange_usd) / exchange_usd
+    OR window_percent IS DISTINCT FROM 100 * (window_usd - exchange_mean_usd) / exchange_mean_usd ORDER BY time_unix
+
+-- name: all_headers
+SELECT height, hash, time_unix, bits FROM now_blocks ORDER BY height
+
+-- name: all_days
+SELECT * EXCLUDE (replaced_at_unix) FROM now_days ORDER BY date
+
+-- name: prices_between
+SELECT * EXCLUDE (replaced_at_unix) FROM now_prices WHERE height BETWEEN $first AND $last ORDER BY height
+
+-- name: blocks_between
+SELECT * EXCLUDE (replaced_at_unix) FROM now_blocks WHERE height BETWEEN $first AND $last ORDER BY height
+
+-- name: priced_heights
+SELECT DISTINCT height FROM now_prices ORDER BY height
+
+-- name: outputs_of_blocks
+SELECT height, list(value_sats ORDER BY rowid) AS value_sats, list(is_round ORDER BY rowid) AS is_round
+FROM outputs WHERE height BETWEEN $first AND $last AND replaced_at_unix IS NULL GROUP BY height ORDER BY height
