@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from builder.api.contract import add_contract
 from builder.api.notices import STALE_RUNS
 from builder.api.types import Latest, ManifestHead, Status
 from builder.draft import Draft, Objects, fingerprint
-from builder.pages.assets import asset_files
+from builder.pages.assets import Asset, assets
 from builder.pages.environment import sources
 from builder.pages.site import Site
 from builder.publish import HEALTH, Sign, publish
@@ -20,11 +19,13 @@ from builder.releases import PUBLIC_KEY
 from oracle.estimate.limits import Limits
 
 SUMS = "data/SHA256SUMS"
+OWN_ASSET = "its name"  # what a file that pages load is made from: the name has its hash
 KEY_COMMENT = "untrusted comment: signs api/manifest.json; compare it with another source"
 SICK = ("stale", "failing")
 SETTLED_PAGES = {
     "history": "api/days.json",
     "accuracy": "api/scorecard.json",
+    "method": "api/window.json",
 }  # and what they are made from
 
 
@@ -54,30 +55,27 @@ def render_and_publish(
 ) -> BuildReport:
     """Render everything that follows from the JSON objects, and publish."""
     latest = objects.latest
-    assets = pages_assets()
-    names = {name: f"assets/{_fingerprinted(name, data)}" for name, data in assets.items()}
+    loaded = pages_assets()
     look = look_fingerprint(output.public_url)
     settled = {
         f"{page}/index.html": f"{look} {draft.entries[path]['made_from']}"
         for page, path in SETTLED_PAGES.items()
+        if path in draft.entries
     }
     site = Site(
         objects=objects,
-        assets={name: f"/{path}" for name, path in names.items()},
+        assets={name: f"/{asset.path}" for name, asset in loaded.items()},
         now_unix=latest["generated_at_unix"],
         limits=limits,
         public_url=output.public_url,
     )
     carried = [page for page, key in settled.items() if draft.carry(page, key)]
     rendered = pages.render_pages(site, days_to_render=dates, carried=carried)
-    files = {
-        **rendered,
-        **pages.render_others(site),
-        **{names[name]: data for name, data in assets.items()},
-        "favicon.svg": assets["favicon.svg"],
-    }
+    files = {**rendered, **pages.render_others(site), "favicon.svg": loaded["favicon.svg"].read()}
     for path, data in files.items():
         draft.add(path, data)
+    for asset in loaded.values():
+        draft.once(asset.path, OWN_ASSET, asset.read)
     add_contract(draft, output.public_url)
     draft.marks = _health_marks(objects.status)
     _keep_earlier_assets(draft)
@@ -111,7 +109,7 @@ def _keep_earlier_assets(draft: Draft) -> None:
     """Carry over what the pages of the release before load: one loaded just before the swap still
     works."""
     for path, entry in draft.known.items():
-        if path.startswith("assets/") and entry["made_from"] is None:
+        if path.startswith("assets/") and entry["made_from"] in (None, OWN_ASSET):
             draft.entries.setdefault(path, {**entry, "made_from": "the release before"})
 
 
@@ -151,21 +149,15 @@ def _manifest(latest: Latest) -> ManifestHead:
     }
 
 
-@cache  # asked twice a build, and one of the files has megabytes
-def _fingerprinted(name: str, data: bytes) -> str:
-    stem, _, suffix = name.rpartition(".")
-    return f"{stem}.{hashlib.sha256(data).hexdigest()[:12]}.{suffix}"
-
-
 @cache
-def pages_assets() -> dict[str, bytes]:
+def pages_assets() -> dict[str, Asset]:
     """Return the files that pages load, read once."""
-    return asset_files()
+    return assets()
 
 
 @cache
 def look_fingerprint(public_url: str | None) -> str:
     """Return a text that changes whenever a page would look different with the same numbers in
     it."""
-    assets = [_fingerprinted(name, data) for name, data in pages_assets().items()]
-    return fingerprint((public_url, sources(), assets))
+    paths = [asset.path for asset in pages_assets().values()]
+    return fingerprint((public_url, sources(), paths))

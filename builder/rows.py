@@ -203,10 +203,13 @@ class CountsRow(TypedDict):
 
 
 class FirstComparisonsRow(TypedDict):
-    """How many blocks were compared, and the sum of the times at which each first was."""
+    """How many blocks were compared, and the sum of the times at which each first was; how many
+    quotes there are up to the first comparison of the newest block, and where these end."""
 
     blocks: int
     times_unix: int
+    quotes: int
+    quotes_end_unix: int | None
 
 
 class GapRow(TypedDict):

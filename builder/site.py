@@ -40,7 +40,7 @@ from builder.draft import Draft, Objects, dump
 from builder.gather import Context, Gathered, gather
 from builder.releases import current_release
 from builder.rows import FirstComparisonsRow
-from builder.rows import row as row_of
+from builder.rows import rows as rows_of
 from oracle.record.reader import Reader
 
 SMALL_RECORD_BLOCKS = 10_000
@@ -102,19 +102,19 @@ def _is_long(gathered: Gathered) -> bool:
 
 
 def _newest(build: Build) -> tuple[Extent, Extent]:
-    """Return what the files of prices and of quotes are made from when they hold all there is.
+    """Return what the files of prices and of quotes are made from when they hold all up to the
+    newest block: that of quotes ends with the first one compared with it.
 
     The ages in the rows, which change with each build, do not count.
     """
     gathered = build.gathered
     key = build.context.key
     tip = gathered.tip
-    sample = gathered.exchange
-    compared = row_of(build.reader, FirstComparisonsRow, "first_comparisons")
+    compared = rows_of(build.reader, FirstComparisonsRow, "first_comparisons")[0]
     newest_hash = tip["hash"] if tip else None
     prices = key(newest_hash, gathered.spot, gathered.window, gathered.counts["prices"], compared)
-    sampled = (sample["sampled_at_unix"], sample["price_usd"]) if sample else None
-    return Extent(prices), Extent(key(sampled, gathered.counts["exchange_samples"]))
+    end_unix = compared["quotes_end_unix"]
+    return Extent(prices), Extent(key(end_unix, compared["quotes"]), end_unix=end_unix)
 
 
 def _make_objects(build: Build, hour: FullHour) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urlencode
 
 PROXY_SCHEMES = ("http", "socks5", "socks5h")
@@ -16,8 +16,7 @@ MAX_PORT = 65_535
 SAFE = "/%:@!$&'()*+,;=~-._?"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where a server is. `host` has no brackets; `path` and `query` may hold a key: see `shown`."""
 
     scheme: str
@@ -45,7 +44,7 @@ class Address:
 
     def without_suffix(self, pattern: str) -> Address:
         """Return the address with the end of its path cut off where it matches."""
-        return replace(self, path=re.sub(f"(?:{pattern})$", "", self.path))
+        return self._replace(path=re.sub(f"(?:{pattern})$", "", self.path))
 
 
 def parse_address(text: str, schemes: tuple[str, ...] = ("http", "https")) -> Address:

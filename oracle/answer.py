@@ -202,7 +202,7 @@ def answer_json(answer: Answer) -> dict[str, object]:
         "spread": estimate.price.spread,
         "chart_half_height": estimate.price.chart_half_height,
         "best_slide": rough.best_slide if rough else None,
-        "spot": asdict(answer.spot) if answer.spot else None,
+        "spot": answer.spot._asdict() if answer.spot else None,
         "left_out": answer.left_out,
         "algorithm_version": answer.algorithm_version,
         "is_simulated": answer.is_simulated,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from oracle.chain import day_range, recent_range, verify_continuity
 from oracle.core.block import Block, parse_block
@@ -72,8 +72,7 @@ def read_block(source: BlockSource, height: int, block_hash: str) -> tuple[Block
     return block, served_by
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """Which blocks a price is of: a UTC day's, the recent window's, or those of files (no
     heights)."""
 

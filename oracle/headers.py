@@ -9,7 +9,7 @@ rules (pow.cpp, validation.cpp), BIP94 for testnet4.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from oracle.chain import MEDIAN_BLOCKS, mediantime
 from oracle.core.wire import Header, target_of
@@ -25,8 +25,7 @@ TIMEWARP_SECONDS = 600  # BIP94: how far a period's first block may be stamped b
 _NEGATIVE = 0x0080_0000  # the sign bit of a compact number's mantissa
 
 
-@dataclass(frozen=True, slots=True)
-class WorkRules:
+class WorkRules(NamedTuple):
     """Which targets a network allows; `limit_bits` is the easiest."""
 
     limit_bits: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from oracle.branches import rules_from
 from oracle.chain import verify_continuity
@@ -17,8 +17,7 @@ from oracle.record.store import Store
 from oracle.sources import BlockSource
 
 
-@dataclass(frozen=True, slots=True)
-class NewBlock:
+class NewBlock(NamedTuple):
     """A block that came in: which source served it, its header's bits, its txids."""
 
     facts: BlockFacts

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from oracle.config import Settings
 from oracle.errors import BusyError, StoreError
@@ -27,19 +27,29 @@ def locked(database: Path) -> Iterator[None]:
             told apart, so this one stops.
     """
     path = database.with_suffix(".lock")
-    lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise BusyError(f"another run holds {path}; this one has nothing to do") from None
-    except (OSError, NotImplementedError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StoreError(
-            f"the lock {path} cannot be taken ({reason}); without it two runs could write at "
-            f"once: give this user the right to write there, or set another DUCKDB_PATH"
-        ) from error
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _untaken(path, error) from error
     try:
+        _take(path, handle)
         yield
     finally:
-        lock.release()
+        os.close(handle)  # which drops the lock
+
+
+def _take(path: Path, handle: int) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BusyError(f"another run holds {path}; this one has nothing to do") from None
+    except OSError as error:  # a file system that knows no locks
+        raise _untaken(path, error) from error
+
+
+def _untaken(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"the lock {path} cannot be taken ({error.strerror or error}); without it two runs could "
+        f"write at once: give this user the right to write there, or set another DUCKDB_PATH"
+    )

@@ -19,7 +19,7 @@ from oracle.config import Settings
 from oracle.lean import putting_off, without
 from oracle.masking import LONGEST_TRACEBACK
 
-with without("rich"), putting_off("asyncio"):
+with without("rich"), putting_off("asyncio"), putting_off("structlog.dev"):
     import structlog
     from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
     from structlog.stdlib import (

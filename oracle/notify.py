@@ -10,9 +10,9 @@ import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from oracle.config import SIMULATED, Settings
@@ -30,8 +30,7 @@ LONGEST_SUBJECT = 200  # characters of a mail's subject
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something people should hear of.
 
     `kind` is failure, recovery, divergence_started, divergence_ended, low_confidence_started,
@@ -43,7 +42,7 @@ class Event:
     message: str
     time_unix: int
     network: str = "main"
-    details: Mapping[str, object] = field(default_factory=dict)
+    details: Mapping[str, object] = MappingProxyType({})
 
 
 def deliver(events: Sequence[Event], settings: Settings) -> list[str]:
@@ -99,7 +98,8 @@ def payload(event: Event) -> dict[str, Any]:
         "text": text,
         "content": text[:LONGEST_CONTENT],
         "allowed_mentions": {"parse": []},
-        **asdict(event),
+        **event._asdict(),
+        "details": dict(event.details),
         "time": time,
         "is_demo": is_demo,
     }

@@ -7,8 +7,8 @@ the row of the run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from oracle.branches import header_at, headers_of, holds_no_less_work, rules_from
 from oracle.chain import NOT_YET_BLOCKS
@@ -27,8 +27,7 @@ YOUNG_TIP_SECONDS = DAY_SECONDS
 VALIDATING_SOURCES = {"bitcoin-core"}  # what they follow obeys all rules; others know headers only
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """What to read. `is_idle`: nothing may be recorded now, a remark says why."""
 
     tip: ChainTip
@@ -50,15 +49,14 @@ class Plan:
 
     def after(self, height: int) -> Plan:
         """Return what is left of the plan once everything up to a height is recorded."""
-        return replace(self, fork=height, first=height + 1, replaced=0)
+        return self._replace(fork=height, first=height + 1, replaced=0)
 
     def noting(self, code: str, message: str) -> Plan:
         """Return the plan with another remark."""
-        return replace(self, remarks=(*self.remarks, Remark(code, message)))
+        return self._replace(remarks=(*self.remarks, Remark(code, message)))
 
 
-@dataclass(frozen=True, slots=True)
-class Planner:
+class Planner(NamedTuple):
     """Makes the plans of one run."""
 
     store: Store
@@ -147,7 +145,7 @@ class Planner:
         if first == plan.first or missed_seconds <= self.max_catch_up_seconds:
             return plan
         self._check_tip_is_young(plan.tip, tip_time_unix)
-        return replace(plan, first=first).noting(
+        return plan._replace(first=first).noting(
             "gap",
             f"blocks {plan.first} to {first - 1} are left out: the record is "
             f"{missed_seconds / DAY_SECONDS:.1f} days behind, more than ORACLE_MAX_CATCH_UP_DAYS; "
@@ -235,8 +233,8 @@ class Planner:
             raise error
         anew = self._ending_at(plan, highest)
         if plan.fork is None:
-            return replace(anew, first=first)
-        return replace(anew, first=first).noting(
+            return anew._replace(first=first)
+        return anew._replace(first=first).noting(
             "gap",
             f"blocks {plan.fork + 1} to {first - 1} can no longer be had from {self.source.name}: "
             "the record goes on behind that gap",
@@ -246,7 +244,7 @@ class Planner:
         if height == plan.tip.height:
             return plan
         (block_hash,) = self.source.hashes(height, height)
-        lowered = replace(plan, tip=ChainTip(height, block_hash))
+        lowered = plan._replace(tip=ChainTip(height, block_hash))
         return lowered.noting(
             "tip_not_yet",
             f"{self.source.name} cannot hand over block {height + 1} yet: "

@@ -4,7 +4,7 @@ row of the run."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from oracle.logs import get_logger
 
@@ -22,8 +22,7 @@ ORDINARY = {"tip_not_yet"}  # nothing is wrong: it happens within seconds of a n
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """One such thing; `code` is a key of `MESSAGES`."""
 
     code: str

@@ -242,7 +242,7 @@ def sample_row(quote: Quote, sampled_at_unix: int, *, is_stale: bool) -> StoredS
         "price_usd": quote.price_usd,
         "is_stale": is_stale,
         "source": quote.source,
-        "currencies": json.dumps(quote.currencies, sort_keys=True),
+        "currencies": json.dumps(dict(quote.currencies), sort_keys=True),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ from oracle.fetch import Progress
 from oracle.lock import locked, only_run
 from oracle.logs import get_logger
 from oracle.notify import Event, deliver
-from oracle.record.store import Batch, Store
+from oracle.record.batch import Batch
+from oracle.record.connect import kept_open
+from oracle.record.store import Store
 from oracle.report import log_report
 from oracle.rows import run_row
 from oracle.sources import Health
@@ -68,7 +70,7 @@ def run_once(
     """
     run = Run(settings, clock)
     try:
-        with only_run(settings):
+        with only_run(settings), kept_open():
             _check_not_missing(settings.duckdb_path, shown_height)
             run.record(progress)
             run.publish(publish)
@@ -159,8 +161,11 @@ class Run:
         try:
             deliver(self.events, self.settings)
         except Exception as error:
-            kinds = [event.kind for event in self.events]
-            log.critical("the notifications could not be delivered", kinds=kinds, exc_info=error)
+            log.critical(
+                "the notifications could not be delivered",
+                kinds=[event.kind for event in self.events],
+                exc_info=error,
+            )
 
     # What can go wrong
 
@@ -330,7 +335,7 @@ class Run:
         self._tell(
             f"{episode.kind}_{'ended' if is_over else 'started'}",
             messages[episode.kind, is_over],
-            asdict(episode),
+            episode._asdict(),
         )
 
 

@@ -9,8 +9,9 @@ nothing had been.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from oracle.calculator import PriceCalculator
 from oracle.chain import day_range, utc_date
@@ -31,7 +32,8 @@ from oracle.exchange.market import DAY_SECONDS, Market
 from oracle.fetch import Progress
 from oracle.incoming import Incoming, NewBlock
 from oracle.plan import KEPT_BLOCKS, WINDOW_AND_TIP, Plan, Planner
-from oracle.record.store import Batch, Store
+from oracle.record.batch import Batch
+from oracle.record.store import Store
 from oracle.remarks import Remark
 from oracle.rows import StoredPrices, block_row, day_row, price_row, run_row
 from oracle.sources import BlockSource, ChainTip, Health, QuoteSource
@@ -45,8 +47,7 @@ CHAIN_TRIES = 3  # how often a chain that changes while it is read is asked for 
 START_TRIES = 8  # how often a start is put off for a missing block: pruned files end raggedly
 
 
-@dataclass(frozen=True, slots=True)
-class TickRules:
+class TickRules(NamedTuple):
     """The settings a tick needs."""
 
     limits: Limits = DEFAULT_LIMITS
@@ -57,8 +58,7 @@ class TickRules:
     live_seconds: int = 1_200
 
 
-@dataclass(frozen=True, slots=True)
-class TickReport:
+class TickReport(NamedTuple):
     """What a tick found and wrote; `price` is the row of `prices` as of the newest block that has
     one."""
 
@@ -212,7 +212,7 @@ class _Tick:
                 tip_height=plan.tip.height,
                 source=source,
                 sources=[found.published() for found in health],
-                remarks=[asdict(remark) for remark in self._remarks],
+                remarks=[remark._asdict() for remark in self._remarks],
             )
             chunk.batch.add("runs", run)
             self._write()

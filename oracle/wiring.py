@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from oracle.config import Settings
 from oracle.estimate.limits import Limits
@@ -27,8 +26,7 @@ WINDOW_DAYS = 2
 LIVE_INTERVALS = 2  # a new block older than this many ticks was missed by them
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(NamedTuple):
     """Where a run gets its input; a first run reads so many blocks."""
 
     blocks: FailoverSource

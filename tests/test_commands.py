@@ -406,6 +406,7 @@ def command_of(folder: Path, given: dict[str, str], *arguments: str, streams: st
     """Run `oracle` in a shell of its own, and return its exit code."""
     command = [sys.executable, "-c", "from oracle.cli import main; main()", *arguments]
     environ = {**os.environ, **given, "PYTHONPATH": str(Path.cwd())}
+    environ.pop("LD_PRELOAD", None)  # faketime takes the number of a closed stream for itself
     return subprocess.run(
         ["sh", "-c", f'exec "$@" {streams}', "sh", *command],
         cwd=folder,

@@ -6,7 +6,7 @@ import json
 import shutil
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -133,8 +133,8 @@ def test_a_well_source_tells_version_tip_and_latency(settings: Settings) -> None
 
 
 def test_no_secret_is_in_a_finding(settings: Settings) -> None:
-    health = replace(
-        WELL, url="http://oracle:hunter2@node", advice=("401 at http://oracle:hunter2@node",)
+    health = WELL._replace(
+        url="http://oracle:hunter2@node", advice=("401 at http://oracle:hunter2@node",)
     )
     assert "hunter2" not in str(found(settings, sources=[FixedSource(health)]))
 
@@ -157,7 +157,7 @@ def test_a_source_that_does_not_answer_is_not_asked_for_the_time(settings: Setti
 
 
 def test_a_source_that_still_syncs_is_a_warning(settings: Settings) -> None:
-    finding = found(settings, sources=[FixedSource(replace(WELL, is_synced=False))])[
+    finding = found(settings, sources=[FixedSource(WELL._replace(is_synced=False))])[
         "source electrs"
     ]
     assert (finding.level, finding.advice) == ("warn", "Wait until it has synced.")
@@ -165,17 +165,17 @@ def test_a_source_that_still_syncs_is_a_warning(settings: Settings) -> None:
 
 @pytest.mark.parametrize(("latency_ms", "level"), [(100.0, "ok"), (100.1, "warn")])
 def test_electrs_has_a_mark_at_100_ms(settings: Settings, latency_ms: float, level: str) -> None:
-    source = FixedSource(replace(WELL, latency_ms=latency_ms))
+    source = FixedSource(WELL._replace(latency_ms=latency_ms))
     assert found(settings, sources=[source])["source electrs"].level == level
 
 
 def test_other_sources_may_be_slower(settings: Settings) -> None:
-    source = FixedSource(replace(WELL, source="mempool", latency_ms=400.0))
+    source = FixedSource(WELL._replace(source="mempool", latency_ms=400.0))
     assert found(settings, sources=[source])["source mempool"].level == "ok"
 
 
 def test_the_advice_of_a_source_that_answers_is_a_warning(settings: Settings) -> None:
-    finding = found(settings, sources=[FixedSource(replace(WELL, advice=("turn on rest=1",)))])[
+    finding = found(settings, sources=[FixedSource(WELL._replace(advice=("turn on rest=1",)))])[
         "source electrs"
     ]
     assert (finding.level, finding.advice) == ("warn", "turn on rest=1")
@@ -192,7 +192,7 @@ def test_the_clock_is_judged_by_the_newest_block(
 
 
 def test_a_source_without_a_tip_says_nothing_about_the_clock(settings: Settings) -> None:
-    source = FixedSource(replace(WELL, tip_height=None, state="syncing"))
+    source = FixedSource(WELL._replace(tip_height=None, state="syncing"))
     assert "clock" not in found(settings, sources=[source])
 
 
@@ -207,19 +207,19 @@ def test_a_source_without_a_tip_says_nothing_about_the_clock(settings: Settings)
 def test_a_source_that_no_run_could_use_is_bad_and_says_why(
     settings: Settings, state: State, message: str
 ) -> None:
-    source = FixedSource(replace(WELL, state=state, advice=("do this",)))
+    source = FixedSource(WELL._replace(state=state, advice=("do this",)))
     finding = found(settings, sources=[source])["source electrs"]
     assert (finding.level, finding.message, finding.advice) == ("bad", message, "do this")
 
 
 def test_a_server_of_prices_only_is_as_it_should_be(settings: Settings) -> None:
-    prices = FixedSource(replace(WELL, source="mempool", state="prices_only", tip_height=None))
+    prices = FixedSource(WELL._replace(source="mempool", state="prices_only", tip_height=None))
     findings = found(settings, sources=[FixedSource(), prices])
     assert {finding.level for finding in findings.values()} == {"ok"}
 
 
 def test_a_site_whose_only_source_serves_prices_only_has_no_blocks(settings: Settings) -> None:
-    prices = FixedSource(replace(WELL, source="mempool", state="prices_only", tip_height=None))
+    prices = FixedSource(WELL._replace(source="mempool", state="prices_only", tip_height=None))
     finding = found(settings, sources=[prices])["blocks"]
     assert (finding.level, "ELECTRS_URL" in finding.advice) == ("bad", True)
 
@@ -233,7 +233,7 @@ FILES = Health("blk-files", "/node", False, state="unreachable", advice=("cannot
 
 
 def test_block_files_that_nobody_asked_for_are_not_needed_beside_a_node(tmp_path: Path) -> None:
-    sources = [FixedSource(replace(WELL, source="bitcoin-core")), FixedSource(FILES)]
+    sources = [FixedSource(WELL._replace(source="bitcoin-core")), FixedSource(FILES)]
     finding = found(with_data_folder(tmp_path), sources=sources)["source blk-files"]
     assert finding.level == "ok"
     assert "not needed" in finding.message
@@ -241,12 +241,12 @@ def test_block_files_that_nobody_asked_for_are_not_needed_beside_a_node(tmp_path
 
 def test_block_files_that_were_asked_for_are_needed(tmp_path: Path) -> None:
     settings = with_data_folder(tmp_path, ORACLE_SOURCES="core,blkfiles")
-    sources = [FixedSource(replace(WELL, source="bitcoin-core")), FixedSource(FILES)]
+    sources = [FixedSource(WELL._replace(source="bitcoin-core")), FixedSource(FILES)]
     assert found(settings, sources=sources)["source blk-files"].level == "bad"
 
 
 def test_block_files_are_needed_when_the_node_does_not_answer(tmp_path: Path) -> None:
-    node = replace(WELL, source="bitcoin-core", state="unreachable", is_reachable=False)
+    node = WELL._replace(source="bitcoin-core", state="unreachable", is_reachable=False)
     sources = [FixedSource(node), FixedSource(FILES)]
     findings = found(with_data_folder(tmp_path), sources=sources)
     assert findings["source blk-files"].level == "bad"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,8 @@ from oracle.errors import (
     VerificationError,
 )
 from oracle.plan import DAY_SECONDS
-from oracle.record.store import Batch, Store
+from oracle.record.batch import Batch
+from oracle.record.store import Store
 from oracle.simulated.serialise import build_block, coinbase_transaction, header_hash
 from oracle.sources import ChainTip
 from oracle.tick import TickRules, run_tick
@@ -41,7 +41,7 @@ from tests.helpers.ticking import (
 
 TIP = FIRST + 149
 HOUR_SECONDS = 3_600
-IMPATIENT = replace(RULES, max_catch_up_seconds=DAY_SECONDS)
+IMPATIENT = RULES._replace(max_catch_up_seconds=DAY_SECONDS)
 pytestmark = pytest.mark.usefixtures("quick_prices")
 
 
@@ -232,7 +232,7 @@ def test_a_run_behind_a_gap_goes_on_as_ever(record):
 
 
 def test_a_pause_that_the_first_run_covers_leaves_no_gap(record):
-    rules = replace(IMPATIENT, first_run_blocks=1000)
+    rules = IMPATIENT._replace(first_run_blocks=1000)
     report = tick(record, HeldSource(small_chain(), TIP + 400), rules=rules)
     assert heights(record) == list(range(FIRST, TIP + 401))
     assert report.remarks == ()

@@ -534,16 +534,11 @@ def test_a_backup_is_merged_into_a_new_database_whole(machine, node, tmp_path):
 
 
 def test_a_price_that_is_not_valid_is_a_warning_with_a_summary(machine, node, monkeypatch):
-    from dataclasses import replace
-
     from tests.helpers.ticking import window_fingerprint
 
     def doubtful(*about: object):
-        return replace(
-            window_fingerprint(*about),
-            is_valid=False,
-            reason="confidence 0.10 is below 0.3",
-            confidence=0.1,
+        return window_fingerprint(*about)._replace(
+            is_valid=False, reason="confidence 0.10 is below 0.3", confidence=0.1
         )
 
     monkeypatch.setattr("oracle.tick.estimate_window", doubtful)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -344,7 +343,8 @@ def test_a_clock_that_jumped_back_changes_nothing_and_is_asked_about(record, sou
 
 
 def test_a_failed_run_is_the_last_run_even_when_an_earlier_one_had_a_later_clock(record, source):
-    from oracle.record.store import Batch, Store
+    from oracle.record.batch import Batch
+    from oracle.record.store import Store
 
     with Store(record) as store:
         for now_unix, outcome in ((2_000_000_000, "ok"), (1_800_000_000, "failed")):
@@ -406,7 +406,7 @@ def test_a_divergence_episode_has_one_start_and_one_end_in_the_record(record, so
 
 
 def test_sustained_low_confidence_is_an_episode(record, source):
-    rules = replace(RULES, limits=Limits(confidence_threshold=0.95))
+    rules = RULES._replace(limits=Limits(confidence_threshold=0.95))
     for later in range(600, 600 * 7, 600):
         tick(record, source, None, rules, now_unix=source.time_unix + later)
     assert [row["kind"] for row in rows_of(record, "episodes")] == ["low_confidence"]

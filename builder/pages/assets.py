@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Callable
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import NamedTuple
 
 BUILDER = Path(__file__).resolve().parent.parent
 PLOTLY = "plotly/package_data/plotly.min.js"
@@ -15,11 +18,48 @@ ASKED = b'document.getElementById("'
 REST_OF_ASKED = re.compile(rb'[0-9a-f]{64}"\)')
 
 
-def asset_files() -> dict[str, bytes]:
-    """Hand-written files and Plotly by logical name, to be published under fingerprinted names."""
+HEAD_BYTES = 4096
+"""Of Plotly's bundle: its version stands there."""
+
+
+class Asset(NamedTuple):
+    """A file that pages load: the name under which it never changes, and how its bytes are had."""
+
+    path: str
+    read: Callable[[], bytes]
+
+
+def assets() -> dict[str, Asset]:
+    """Return hand-written files and Plotly by logical name.
+
+    A name holds a hash of what is in the file. Of Plotly's bundle, which takes as long to go
+    through as making all pages, the hash is of its size, of its head and of what we do with it.
+    """
     folder = package_folder("assets", "site/assets")
     files = {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
-    return {**files, "plotly.min.js": _plotly()}
+    found = {name: Asset(_named(name, data), _giving(data)) for name, data in files.items()}
+    found["plotly.min.js"] = Asset(_named("plotly.min.js", _plotly_in_short()), _plotly)
+    return found
+
+
+def _giving(data: bytes) -> Callable[[], bytes]:
+    return lambda: data
+
+
+def _named(name: str, facts: bytes) -> str:
+    stem, _, suffix = name.rpartition(".")
+    return f"assets/{stem}.{hashlib.sha256(facts).hexdigest()[:12]}.{suffix}"
+
+
+def _bundle() -> Path:
+    return Path(str(distribution("plotly").locate_file(PLOTLY)))
+
+
+def _plotly_in_short() -> bytes:
+    path = _bundle()
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    return b"%d %b %b %b" % (path.stat().st_size, ASKED, REST_OF_ASKED.pattern, head)
 
 
 def package_folder(inside: str, beside: str) -> Path:
@@ -31,8 +71,9 @@ def package_folder(inside: str, beside: str) -> Path:
 def _plotly() -> bytes:
     # The bundle adds one inline <style> for maps, which a strict content policy refuses with a
     # console error; its own test "is it there already" is made true. The rest is Plotly's.
-    bundle = Path(str(distribution("plotly").locate_file(PLOTLY))).read_bytes()
-    first, *others = bundle.split(ASKED)  # one expression for all takes longer on megabytes
+    first, *others = (
+        _bundle().read_bytes().split(ASKED)
+    )  # one expression for all takes longer on megabytes
     return first + b"".join(map(_answered, others))
 
 

@@ -22,7 +22,7 @@ from oracle.errors import InternalError, OracleError, RequestError, StoreError
 PRIVATE = 0o077
 # A command makes few cycles and ends soon: what it loads need not be looked through for garbage
 # time and again, and not at all at its end. Together a tenth of what a build takes.
-OBJECTS_BETWEEN_COLLECTIONS = 50_000
+OBJECTS_BETWEEN_COLLECTIONS = 500_000
 
 
 class Place(NamedTuple):

@@ -5,13 +5,12 @@ The defaults of the settings of the same meaning are these; nothing else writes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Verdict = tuple[bool, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """The thresholds of a run, from the settings down to what pages say of them."""
 
     confidence_threshold: float = 0.3

@@ -8,11 +8,11 @@ docs/algorithm.md has the formulas.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import ThreadpoolController
 
 from oracle.errors import RequestError
@@ -58,19 +58,24 @@ def _student(width: float) -> Floats:
     return np.asarray(matrix / (from_centre.sum() * STEP))
 
 
-_PEAK = _student(PEAK_WIDTH)
 # cells: the grid and half as much, so that what leaves at one end does not come back at the other
 _CIRCLE = 480
-_MOVES = (
-    np.fft.rfft(
-        np.roll(np.pad(_student(MOVE_WIDTH)[REACH_CELLS], (0, _CIRCLE - len(_CELLS))), -REACH_CELLS)
-    )
-    * STEP
-)
 
 
-@dataclass(frozen=True, slots=True)
-class SpotPrice:
+@cache
+def _peak() -> Floats:
+    """Return how likely a point at one cell is with the peak at another."""
+    return _student(PEAK_WIDTH)
+
+
+@cache
+def _moves() -> NDArray[np.complex128]:
+    """Return the Fourier transform of how far the peak moves in a block."""
+    row = np.pad(_student(MOVE_WIDTH)[REACH_CELLS], (0, _CIRCLE - len(_CELLS)))
+    return np.asarray(np.fft.rfft(np.roll(row, -REACH_CELLS)) * STEP)
+
+
+class SpotPrice(NamedTuple):
     """The price now, or None with the reason; heights and points say what it was made of.
 
     It states a confidence; whether that is enough is the caller's to judge (`Limits.judge`).
@@ -135,7 +140,7 @@ def _log_weights(block: Floats, offset: Floats) -> Floats:
     """Return each block's log likelihood of a peak at each cell, against an even background."""
     block, offset = _distinct(block, offset)  # one payout, one witness
     counts = count_by_block(block, offset, (REACH_CELLS + 0.5) * STEP, len(_CELLS))
-    likelihood = np.log(1 - PEAK_SHARE + PEAK_SHARE * np.ptp(offset) * _PEAK)
+    likelihood = np.log(1 - PEAK_SHARE + PEAK_SHARE * np.ptp(offset) * _peak())
     with _blas().limit(limits=1):  # how a product is cut among threads shows in its last bits
         return np.asarray(WITNESS * counts @ likelihood)
 
@@ -173,7 +178,7 @@ def _follow(log_weights: Floats) -> tuple[list[float], float]:
         powers = np.exp(
             np.arange(count.max() + 1)[:, None] * (row - most)
         )  # the block seen 0, 1, 2, ... times
-        moved = np.fft.irfft(np.fft.rfft(belief, _CIRCLE) * _MOVES, _CIRCLE)[:, : len(_CELLS)]
+        moved = np.fft.irfft(np.fft.rfft(belief, _CIRCLE) * _moves(), _CIRCLE)[:, : len(_CELLS)]
         belief = (moved + 1e-12) * powers[count]
         evidence = np.clip(MEMORY * evidence + np.log(belief[0].sum()) + most, -50, MOST_LOG_ODDS)
         belief /= belief.sum(axis=1, keepdims=True)

@@ -4,9 +4,8 @@ valid."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from oracle.core.eligible import BlockFacts
 from oracle.core.params import PARAMETERS
@@ -31,8 +30,7 @@ class PriceCalculator(Protocol):
         """Return at least price_usd and confidence for transactions as JSON objects."""
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """A window's price with how sure it is; `price_usd` is None with a `reason` when there is
     none."""
 
@@ -71,8 +69,7 @@ class Estimate:
         return int(self.window.block_heights[-1])
 
 
-@dataclass(frozen=True, slots=True)
-class SpotEstimate:
+class SpotEstimate(NamedTuple):
     """The price now as judged; `price_usd` is None with a `reason` when there is none."""
 
     price_usd: float | None

@@ -7,7 +7,7 @@ during its blocks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ MEAN_SLOTS = (
 MIN_SLOTS = 18  # and so many must hold a sample: with less the mean would be of another span
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """One moment's two legs; the fields are columns of the table `divergences`."""
 
     spot_usd: float | None

@@ -9,7 +9,7 @@ the number (no quote, a stale quote, no price) count neither way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 # A divergence is over when it stayed below this share of the threshold: from 1.6% with a threshold
 # of 2%. One and the same limit for start and end would make an episode of each flicker of a price
@@ -22,8 +22,7 @@ START_TICKS = {"divergence": 1, "low_confidence": 6}
 RECENT_TICKS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """One tick's number: the headline divergence in percent, or the confidence; None when it is
     not known."""
 
@@ -33,8 +32,7 @@ class Moment:
     leg: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(NamedTuple):
     """A row of the table `episodes`; the peak is signed and the farthest from zero, `leg` is the
     peak's."""
 
@@ -71,7 +69,7 @@ def next_episode(
     episode = _with_peak(open_episode or Episode(kind, last[0].time_unix, last[0].height), last)
     is_over = len(last) == ticks and max(badness) < CALM_SHARE
     return (
-        replace(episode, ended_at_unix=last[0].time_unix, end_height=last[0].height)
+        episode._replace(ended_at_unix=last[0].time_unix, end_height=last[0].height)
         if is_over
         else episode
     )
@@ -93,4 +91,4 @@ def _with_peak(episode: Episode, last: Sequence[Moment]) -> Episode:
         episode.started_at_unix, episode.start_height, episode.peak_percent, episode.leg
     )
     peak = max([before, *last], key=lambda moment: abs(moment.value or 0.0))
-    return replace(episode, peak_percent=peak.value, leg=peak.leg)
+    return episode._replace(peak_percent=peak.value, leg=peak.leg)

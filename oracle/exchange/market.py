@@ -13,7 +13,8 @@ from oracle.errors import SourceError
 from oracle.estimate.limits import Limits
 from oracle.exchange.compare import Comparison, compare, exchange_mean
 from oracle.exchange.episodes import RECENT_TICKS, Episode, Moment, next_episode
-from oracle.record.store import MAX_HEIGHT, Batch, Store
+from oracle.record.batch import Batch
+from oracle.record.store import MAX_HEIGHT, Store
 from oracle.rows import ExchangeOfDay, StoredDivergence, StoredEpisode, StoredPrices, sample_row
 from oracle.sources import Quote, QuoteSource
 

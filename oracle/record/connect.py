@@ -24,8 +24,27 @@ CLOSED = {
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
 }
+# The databases that this process keeps open, by path; None while it keeps none.
+_kept: dict[Path, duckdb.DuckDBPyConnection] | None = None
 Config = dict[str, str | bool | int | float | list[str]]
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """Keep each database that is opened inside open until the end.
+
+    Whoever opens it again gets another connection to it: to open a file, and to close it, takes
+    longer than all questions of a run that finds no new block.
+    """
+    global _kept
+    before, _kept = _kept, {}
+    try:
+        yield
+    finally:
+        opened, _kept = _kept, before
+        for connection in opened.values():
+            connection.close()
 
 
 def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -35,6 +54,14 @@ def connect(path: Path | None = None, *, read_only: bool = False) -> duckdb.Duck
         duckdb.Error: it cannot be opened; the caller says what that means.
         StoreError: the journal beside it is damaged in a way that DuckDB does not see.
     """
+    if path is not None and _kept is not None:
+        if path not in _kept:
+            _kept[path] = _open(path, read_only=False)
+        return _kept[path].cursor()
+    return _open(path, read_only=read_only)
+
+
+def _open(path: Path | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     if path is not None:
         check_journal(path)
     config: Config = {**CLOSED, "storage_compatibility_version": STORAGE_VERSION}

@@ -10,16 +10,18 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 
 from oracle.core.window import Window
 from oracle.errors import NoDataError, StoreError
 from oracle.record.connect import connect, translated
 from oracle.record.sql import check_not_newer, statements
+
+if TYPE_CHECKING:  # it takes as long to load as all else that a build needs
+    import pyarrow as pa
 
 Row = dict[str, Any]
 

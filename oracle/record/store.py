@@ -9,38 +9,32 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 
 from oracle.core.block import Rule
 from oracle.core.eligible import BlockFacts, RecentTxids
 from oracle.core.params import PARAMETERS
 from oracle.errors import RequestError, StoreError
+from oracle.record.batch import Batch
 from oracle.record.connect import check_ours, connect, translated
 from oracle.record.sql import check_not_newer, migrations, statements
-from oracle.record.tables import OUTPUT_COLUMNS, output_table, txid_table
-from oracle.rows import (
-    RecentMoment,
-    StoredBlock,
-    StoredDay,
-    StoredDivergence,
-    StoredEpisode,
-    StoredPrices,
-    StoredRun,
-    StoredSample,
-)
+from oracle.rows import RecentMoment, StoredEpisode, StoredPrices, StoredRun, StoredSample
+
+if TYPE_CHECKING:  # it takes as long to load as all else that a run needs
+    import pyarrow as pa
 
 Row = dict[str, Any]  # an answer before it has a class
 TXID_BYTES = 32
 MAX_HEIGHT = 2**31 - 1
+FEW_ROWS = 8  # up to so many are written one by one: tables of columns take long to load
+OUTPUT_COLUMNS = ("value_sats", "is_round", "parent_height")
 FINAL_DEPTH = PARAMETERS.final_depth_blocks
 # table: the height of the block that settles a row; a reorg marks rows above the fork as replaced
 FOLLOW_THE_CHAIN = {
@@ -62,52 +56,13 @@ MERGED = {  # table: which rows of a backup are taken
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StoredHeader:
+class StoredHeader(NamedTuple):
     """What is recorded of a block's header; `bits` is None where older versions recorded it."""
 
     height: int
     hash: str  # display order
     time_unix: int
     bits: int | None
-
-
-@dataclass
-class Batch:
-    """Everything one tick writes; tables by name, each a list of rows keyed by column."""
-
-    now_unix: int
-    rewind_to: int | None = None  # rows above this height left the chain
-    forget_txids_below: int = 0
-    tables: dict[str, list[Mapping[str, object]]] = field(default_factory=dict)
-    facts: list[BlockFacts] = field(default_factory=list)
-    txids: dict[int, list[bytes]] = field(default_factory=dict)
-    # Ended in this tick or still open; None leaves all as they are.
-    episodes: list[StoredEpisode] | None = None
-
-    @overload
-    def add(self, table: Literal["blocks"], row: StoredBlock) -> None: ...
-    @overload
-    def add(self, table: Literal["prices"], row: StoredPrices) -> None: ...
-    @overload
-    def add(self, table: Literal["days"], row: StoredDay) -> None: ...
-    @overload
-    def add(self, table: Literal["exchange_samples"], row: StoredSample) -> None: ...
-    @overload
-    def add(self, table: Literal["divergences"], row: StoredDivergence) -> None: ...
-    @overload
-    def add(self, table: Literal["runs"], row: StoredRun) -> None: ...
-    def add(self, table: str, row: Mapping[str, object]) -> None:
-        """Add a row to a table."""
-        self.tables.setdefault(table, []).append(row)
-
-    def add_block(self, facts: BlockFacts, txids: list[bytes], *, forget_below: int) -> None:
-        """Add a block's outputs and txids, and forget the txids of blocks below a height."""
-        self.facts.append(facts)
-        self.txids[facts.height] = txids
-        self.forget_txids_below = forget_below
-        for height in [height for height in self.txids if height < forget_below]:
-            del self.txids[height]
 
 
 class Store:
@@ -247,13 +202,18 @@ class Store:
                     names = {"table": table, "height": height}
                     self._execute("replace", names, now=batch.now_unix, above=batch.rewind_to)
             above = batch.rewind_to if batch.rewind_to is not None else MAX_HEIGHT
-            self._execute("forget_txids", below=batch.forget_txids_below, above=above)
+            if batch.forget_txids_below or batch.rewind_to is not None:
+                self._execute("forget_txids", below=batch.forget_txids_below, above=above)
             if batch.episodes is not None:
                 self._execute("forget_open_episodes")
-            for table, rows in {**batch.tables, "episodes": batch.episodes or []}.items():
-                self._insert(table, pa.Table.from_pylist(rows))
-            self._insert("outputs", output_table(batch.facts))
-            self._insert("recent_txids", txid_table(batch.txids))
+            for table, rows in batch.tables.items():
+                self._insert_rows(table, rows)
+            self._insert_rows("episodes", batch.episodes or [])
+            if batch.facts or batch.txids:
+                from oracle.record.tables import output_table, txid_table
+
+                self._insert("outputs", output_table(batch.facts))
+                self._insert("recent_txids", txid_table(batch.txids))
 
     def merge_from(self, backup: Path) -> dict[str, int]:
         """Merge what a backup holds and this database lacks, in one transaction; return rows
@@ -299,6 +259,17 @@ class Store:
             cursor = self._execute(name, **parameters)
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _insert_rows(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+        if len(rows) > FEW_ROWS:
+            import pyarrow as pa
+
+            self._insert(table, pa.Table.from_pylist(list(rows)))
+            return
+        for row in rows:
+            names = {"table": table, "columns": ", ".join(row)}
+            names["values"] = ", ".join(f"${name}" for name in row)
+            self._execute("insert_row", names, **row)
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         if rows.num_rows:

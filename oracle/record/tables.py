@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from oracle.core.eligible import BlockFacts
-
-OUTPUT_COLUMNS = ("value_sats", "is_round", "parent_height")
+from oracle.record.store import OUTPUT_COLUMNS
 
 
 def output_table(facts: Sequence[BlockFacts]) -> pa.Table:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -64,7 +63,7 @@ class SimulatedChain(SimulatedMarket):
     def forked(self, from_height: int, salt: int) -> SimulatedChain:
         """Return a chain of the same market that shares all blocks below a height and none from
         there on."""
-        settings = replace(self.settings, forks=(*self.settings.forks, (from_height, salt)))
+        settings = self.settings._replace(forks=(*self.settings.forks, (from_height, salt)))
         return SimulatedChain(settings, self.headers(self.settings.first_height, from_height - 1))
 
     def is_consistent(self) -> bool:

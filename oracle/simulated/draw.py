@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -167,8 +166,7 @@ OUTPOINT_BYTES = 36
 TXID_AND_INDEX_BYTES = 33  # of an outpoint that is drawn: the index is below 256
 
 
-@dataclass(frozen=True, slots=True)
-class Shapes:
+class Shapes(NamedTuple):
     """How many inputs and outputs each of some transactions has, and which output pays."""
 
     inputs: Int64s

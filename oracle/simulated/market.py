@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ QUOTE_NOISE = 0.0003  # of the price: exchanges differ by about so much
 EXCHANGE_RATES = {"EUR": 0.92, "GBP": 0.79, "CAD": 1.37, "CHF": 0.88, "AUD": 1.52, "JPY": 149.0}
 
 
-@dataclass(frozen=True, slots=True)
-class SimulationSettings:
+class SimulationSettings(NamedTuple):
     """What a simulated chain follows from.
 
     `payment_fraction` is the share of transactions that pay a round dollar amount (0.0: no signal,
@@ -93,6 +92,7 @@ class SimulatedMarket:
         minute_deviation = wildness * self.settings.annual_volatility / np.sqrt(365 * DAY_MINUTES)
         steps = minute_deviation * rng.standard_t(4, DAY_MINUTES) / np.sqrt(2)
         self._log_prices += (self._log_prices[-1] + np.cumsum(steps)).tolist()
-        seconds = np.unique(rng.integers(1, DAY_SECONDS, rng.poisson(DAY_BLOCKS)))
+        drawn = rng.integers(1, DAY_SECONDS, rng.poisson(DAY_BLOCKS))
+        seconds = np.array(sorted(set(drawn.tolist())))  # numpy.unique loads masked arrays
         is_in_gap = np.abs(seconds - rng.integers(0, 8 * DAY_SECONDS)) < 3600
         self._arrivals_unix += (self._drawn_until_unix + seconds[~is_in_gap]).tolist()

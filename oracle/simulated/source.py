@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from oracle.core.wire import HEADER_BYTES
@@ -51,7 +50,7 @@ class SimulatedSource:
         self._state_path = state_path
         start_unix = (int(now()) // DAY_SECONDS - history_days) * DAY_SECONDS
         content = state_path.read_bytes() if state_path and state_path.exists() else b""
-        self.chain = _resume(replace(settings, start_unix=start_unix), content)
+        self.chain = _resume(settings._replace(start_unix=start_unix), content)
 
     def network(self) -> str:
         """Return the network's name, which is what labels every number that comes from here."""
@@ -122,7 +121,7 @@ def _resume(fresh: SimulationSettings, content: bytes) -> SimulatedChain:
     would be others."""
     known = [content[at : at + HEADER_BYTES] for at in range(0, len(content), HEADER_BYTES)]
     resumed = SimulatedChain(
-        replace(fresh, start_unix=int.from_bytes(content[68:72], "little")), known
+        fresh._replace(start_unix=int.from_bytes(content[68:72], "little")), known
     )
     return resumed if resumed.is_consistent() else SimulatedChain(fresh)
 

@@ -5,8 +5,9 @@ every block against the hash it asked for. Foreign exceptions end here, as `Sour
 kinds.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, NamedTuple, Protocol
 
 # What a source is when it is asked how it is; all but the first two need somebody.
 State = Literal["ok", "prices_only", "syncing", "refused", "bad_answer", "unreachable"]
@@ -15,16 +16,14 @@ State = Literal["ok", "prices_only", "syncing", "refused", "bad_answer", "unreac
 BLOCK_FILES = "blk-files"  # the name of the node's own block files as a source
 
 
-@dataclass(frozen=True, slots=True)
-class ChainTip:
+class ChainTip(NamedTuple):
     """The newest block of a source's best chain."""
 
     height: int
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(NamedTuple):
     """What a probe found out about one source.
 
     `oracle doctor` shows all of it to the owner of the machine; what is recorded and published is
@@ -45,7 +44,7 @@ class Health:
 
     def published(self) -> dict[str, object]:
         """Return what may leave the machine: no address, and no text that may hold one."""
-        shown = asdict(self)
+        shown = self._asdict()
         del shown["url"], shown["public_advice"]
         return {**shown, "advice": list(self.public_advice)}
 
@@ -81,14 +80,13 @@ class BlockSource(Protocol):
         """Release sockets and files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """An exchange price and the time the exchange side gives for it; always positive."""
 
     price_usd: float
     quoted_at_unix: int
     source: str
-    currencies: dict[str, float] = field(default_factory=dict)
+    currencies: Mapping[str, float] = MappingProxyType({})
 
 
 class QuoteSource(Protocol):

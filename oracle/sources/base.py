@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from oracle.core.wire import parse_header
 from oracle.errors import (
@@ -53,13 +52,12 @@ class Source:
             started = time.monotonic()
             self.network()
             latency_ms = 1000 * (time.monotonic() - started)
-            known = replace(
-                known, is_reachable=True, latency_ms=latency_ms, network=network, is_synced=False
+            known = known._replace(
+                is_reachable=True, latency_ms=latency_ms, network=network, is_synced=False
             )
             tip = self.tip()
             advice = self._advice(tip)
-            return replace(
-                known,
+            return known._replace(
                 version=self._version(),
                 tip_height=tip.height,
                 is_synced=True,
@@ -134,8 +132,7 @@ def short(block_hash: str) -> str:
 def health_after(known: Health, error: SourceError) -> Health:
     """Return the health of a source whose probe ended in an error."""
     state = _state_of(error)
-    return replace(
-        known,
+    return known._replace(
         is_reachable=known.is_reachable or state != "unreachable",
         state=state,
         advice=(str(error),),

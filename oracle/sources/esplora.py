@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property, partial
 
 from oracle.address import Address, parse_address
@@ -102,12 +101,12 @@ class EsploraSource(HttpSource):
         """Ask the server how it is; one that serves prices only is as it should be."""
         health = super().probe()
         if self._is_without_node:
-            return replace(health, is_reachable=True, state="bad_answer")
+            return health._replace(is_reachable=True, state="bad_answer")
         if not self._serves_prices_only:
             return health
         told = (PRICES_ONLY,)
-        return replace(
-            health, is_reachable=True, state="prices_only", advice=told, public_advice=told
+        return health._replace(
+            is_reachable=True, state="prices_only", advice=told, public_advice=told
         )
 
     def network(self) -> str:

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from builder.api.history import last_full_hour
-from builder.data import Extent, export_all, export_outputs, schema_of, to_csv
+from builder.data import Extent, export_all, export_outputs
 from builder.draft import Draft
 from builder.gather import gather
+from builder.table_files import schema_of, to_csv
 from oracle.record.reader import Reader
 from tests.helpers.circumstances import context
 from tests.helpers.made_history import END_UNIX, add_block, make_history

@@ -64,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("swapped")
     source = HeldSource(small_chain(), FIRST + BLOCKS)
     calculator = AllOneDollarMore()
-    rules = replace(RULES, first_run_blocks=BLOCKS)
+    rules = RULES._replace(first_run_blocks=BLOCKS)
     with Store(folder / "record.duckdb", network="simulated") as store:
         run_tick(store, source, source, calculator, rules, now_unix=source.time_unix)
     now = context(source.time_unix, calculator=calculator)

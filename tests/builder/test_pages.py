@@ -14,13 +14,13 @@ from builder import pages
 from builder.api.contract import schemas
 from builder.draft import Draft, Objects
 from builder.pages import filters
-from builder.pages.assets import asset_files
+from builder.pages.assets import assets
 from builder.pages.site import PLACEHOLDER, Site
 from builder.pages.views.api import short
 from oracle.estimate.limits import Limits
 from tests.helpers.page_samples import NOW, diverging, empty, snapshots
 
-ASSETS = {name: f"/assets/{name}" for name in asset_files()}
+ASSETS = {name: f"/assets/{name}" for name in assets()}
 NAMES = ["", "comparison/", "history/", "accuracy/", "method/", "api/", "status/"]
 
 
@@ -422,17 +422,24 @@ def test_the_assets_hold_plotly_and_the_hand_written_files() -> None:
         "favicon.svg",
         "social.png",
     }
-    assert names <= set(asset_files())
+    assert names <= set(assets())
 
 
 def test_the_social_picture_is_a_real_png_of_the_stated_size() -> None:
-    data = asset_files()["social.png"]
+    data = assets()["social.png"].read()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (1200, 630)
 
 
 def test_the_hand_written_scripts_and_styles_stay_small() -> None:
-    assets = asset_files()
-    scripts = [assets[name].count(b"\n") for name in ("theme.js", "site.js", "dashboard.js")]
-    assert sum(scripts) < 500
-    assert assets["site.css"].count(b"\n") < 500
+    lines = {name: asset.read().count(b"\n") for name, asset in assets().items()}
+    assert sum(lines[name] for name in ("theme.js", "site.js", "dashboard.js")) < 500
+    assert lines["site.css"] < 500
+
+
+def test_an_asset_is_named_by_what_is_in_it_and_plotly_by_its_size_and_version() -> None:
+    named = {name: asset.path for name, asset in assets().items()}
+    assert all(re.fullmatch(r"assets/.+\.[0-9a-f]{12}\.\w+", path) for path in named.values())
+    assert len(set(named.values())) == len(named)
+    head = assets()["plotly.min.js"].read()[:200]
+    assert re.search(rb"plotly\.js v\d+\.\d+\.\d+", head)  # the version is in what is hashed

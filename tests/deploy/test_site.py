@@ -386,8 +386,11 @@ def test_no_page_holds_what_its_policy_forbids(built: Server, date: str, page) -
 def test_assets_are_named_by_their_content_and_kept_for_ever(built: Server) -> None:
     files = json_of(built, "/api/manifest.json")["files"]
     assets = [entry for entry in files if entry["path"].startswith("assets/")]
-    assert assets
-    assert not [entry for entry in assets if entry["path"].split(".")[-2] not in entry["sha256"]]
+    others = [
+        entry["path"] for entry in assets if entry["path"].split(".")[-2] not in entry["sha256"]
+    ]
+    # Plotly's name has a hash of its size and version: to go through it takes long.
+    assert [path.split(".")[0] for path in others] == ["assets/plotly"]
     answers = [built.ask(f"/{entry['path']}") for entry in assets]
     assert {answer.headers["cache-control"] for answer in answers} == {
         "public, max-age=31536000, immutable"
@@ -467,8 +470,8 @@ def upgrade(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def change() -> None:
         changed = {
-            name: data + b"\n" * name.endswith(".css")
-            for name, data in render.pages_assets().items()
+            name: asset._replace(path=asset.path.replace(".css", "-newer.css"))
+            for name, asset in render.pages_assets().items()
         }
         monkeypatch.setattr(render, "pages_assets", lambda: changed)
 

@@ -118,7 +118,7 @@ def is_number(value: ast.expr) -> bool:
 
 
 def test_no_default_of_a_limit_is_written_twice() -> None:
-    names = tuple(Limits.__dataclass_fields__)
+    names = Limits._fields
     written = [
         (path.relative_to(PROJECT).as_posix(), name)
         for path in sorted([*PROJECT.glob("oracle/**/*.py"), *PROJECT.glob("builder/**/*.py")])

@@ -11,7 +11,8 @@ from oracle.chain import utc_date
 from oracle.errors import SourceUnavailableError
 from oracle.estimate.limits import Limits
 from oracle.exchange.market import Market
-from oracle.record.store import Batch, Store
+from oracle.record.batch import Batch
+from oracle.record.store import Store
 from oracle.sources import Quote
 
 NOW = 1_760_500_000

@@ -103,7 +103,7 @@ STAGES = (
     ),
     Stage(
         "data",
-        ("builder/data.py",),
+        ("builder/data.py", "builder/table_files.py"),
         "the record",
         "what `/data/` serves: Parquet and CSV",
     ),

@@ -15,10 +15,11 @@ import pytest
 from oracle.core.block import Rule
 from oracle.core.eligible import BlockFacts
 from oracle.errors import RequestError, StoreError
+from oracle.record.batch import Batch
 from oracle.record.connect import STORAGE_VERSION
 from oracle.record.reader import open_reader
 from oracle.record.sql import migrations, statements
-from oracle.record.store import Batch, Store
+from oracle.record.store import Store
 from oracle.rows import block_row
 from tests.conftest import PROJECT
 from tests.helpers.ticking import rows_of

@@ -39,7 +39,13 @@ def method_view(site: Site) -> MethodView:
         blocks = window["last_height"] - window["first_height"] + 1
         newest = Newest(blocks, histogram_view(site, window, "/api/window.json"))
     return MethodView(
-        frame=frame_of(site, title=TITLE, description=DESCRIPTION, section="/method/"),
+        frame=frame_of(
+            site,
+            title=TITLE,
+            description=DESCRIPTION,
+            section="/method/",
+            made_unix=window["generated_at_unix"] if window else None,
+        ),
         newest=newest,
         limit=site.limit,
         algorithm_version=(window or site.latest)["algorithm_version"],

@@ -69,6 +69,9 @@ DELETE FROM recent_txids WHERE height < $below OR height > $above
 -- name: forget_open_episodes
 DELETE FROM episodes WHERE ended_at_unix IS NULL
 
+-- name: insert_row
+INSERT INTO {table} ({columns}) VALUES ({values})
+
 -- name: insert
 INSERT INTO {table} BY NAME SELECT * FROM new_rows
 
@@ -246,10 +249,17 @@ SELECT count(*) AS blocks, min(height) AS first_height, max(height) AS last_heig
     (SELECT count(*) FROM exchange_samples) AS exchange_samples, (SELECT count(*) FROM episodes) AS episodes
 FROM now_blocks
 
--- What the file of prices shows of comparisons: the first one of each block.
+-- What the files of a young record show: of comparisons the first one of each block, of quotes those up to the first
+-- comparison of the newest block, so that nothing changes before the next one.
 -- name: site_first_comparisons
-SELECT count(*) AS blocks, coalesce(sum(time_unix), 0)::BIGINT AS times_unix
-FROM (SELECT height, min(time_unix) AS time_unix FROM now_divergences GROUP BY height)
+SELECT blocks, times_unix, quotes_end_unix, (
+        SELECT count(*) FROM exchange_samples WHERE quotes_end_unix IS NULL OR sampled_at_unix < quotes_end_unix
+    ) AS quotes
+FROM (
+    SELECT count(*) AS blocks, coalesce(sum(time_unix), 0)::BIGINT AS times_unix,
+        arg_max(time_unix, height) + 1 AS quotes_end_unix
+    FROM (SELECT height, min(time_unix) AS time_unix FROM now_divergences GROUP BY height)
+)
 
 -- name: site_gaps
 SELECT previous + 1 AS first_height, height - 1 AS last_height

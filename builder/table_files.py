@@ -1,0 +1,82 @@
+"""A table of the record as the bytes of a Parquet or a CSV file. Loaded where one is written: most
+builds carry these files over, and pyarrow takes as long to load as all else that a build needs."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from builder.api.types.columns import COLUMNS, Column, Table
+from oracle.record.reader import Reader
+
+CSV_WITHOUT = ("hash", "algorithm_version")
+"""A third of the bytes; the Parquet file has them."""
+
+
+@cache
+def schema_of(name: Table) -> pa.Schema:
+    """Return the Arrow schema of price, day, exchange or output rows; each field with its
+    `comment` and `unit`."""
+    return pa.schema([_field(column) for column in COLUMNS[name]])
+
+
+def _field(column: Column) -> pa.Field:
+    is_moment = column.kind == "timestamp"
+    kind = pa.timestamp("ms", "UTC") if is_moment else pa.type_for_alias(column.kind)
+    return pa.field(column.name, kind, metadata={"comment": column.comment, "unit": column.unit})
+
+
+def read_table(reader: Reader, name: Table, **parameters: int | None) -> pa.Table:
+    """Return the published columns of prices, days, exchange samples or outputs, in their types."""
+    schema = schema_of(name)
+    table = reader.table(f"table_of_{name}", **parameters)
+    columns = [_typed(table[field.name], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return a column in its published type; numbers of milliseconds are times as they are.
+
+    To cast takes pyarrow.compute, which takes as long to load as duckdb.
+    """
+    if column.type == kind:
+        return column
+    if pa.types.is_timestamp(kind) and column.type == pa.int64():
+        return pa.chunked_array([chunk.view(kind) for chunk in column.chunks], kind)
+    return column.cast(kind)
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Return a Parquet file. No dictionaries: nearly every value is a new one."""
+    split = {
+        field.name: "BYTE_STREAM_SPLIT"
+        for field in table.schema
+        if pa.types.is_floating(field.type)
+    }
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", use_dictionary=False, column_encoding=split)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def to_csv(table: pa.Table) -> bytes:
+    """Return the same rows as CSV: prices to the cent, times in ISO 8601, no block hashes."""
+    from pyarrow import csv
+
+    columns = {
+        name: _for_csv(table[name]) for name in table.column_names if name not in CSV_WITHOUT
+    }
+    sink = pa.BufferOutputStream()
+    csv.write_csv(pa.table(columns), sink)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _for_csv(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow.compute as pc  # it takes a third as long as all of pyarrow
+
+    if pa.types.is_floating(column.type):
+        return pc.round(column, 4)
+    if pa.types.is_timestamp(column.type):
+        return pc.strftime(column.cast(pa.timestamp("s", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
+    return column
