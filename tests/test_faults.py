@@ -123,7 +123,7 @@ def test_after_a_fault_at_any_step_the_next_run_leaves_the_record_of_runs_withou
         )
     assert wrong == []
     assert len(found) >= 200
-    assert outcomes["kill: killed"] >= 100
+    assert outcomes["kill: killed"] == len(found) // 2, "a step is visited less often than it says"
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -10,14 +10,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import duckdb
-
 from oracle.config import load_settings
 from oracle.errors import OracleError
+from oracle.record.connect import connect
 from oracle.run import Run, run_once
 from oracle.sources.failover import FailoverSource
 from oracle.wiring import Sources
@@ -42,8 +42,8 @@ STEPS = {
     "oracle.tick._Chunk._record_day": 3,
     "oracle.exchange.market.compare": 2,
     "oracle.record.store.Store.write": 1,
-    "oracle.record.store.Store._execute": 23,
-    "oracle.record.store.Store._insert": 8,
+    "oracle.record.store.Store._execute": 32,
+    "oracle.record.store.Store._insert": 2,
     "oracle.record.store.Store.close": 1,
     "tests.helpers.faulty_run.publish": 1,
 }
@@ -64,7 +64,7 @@ def settings_of(folder: Path) -> Any:
 
 def publish(folder: Path) -> str:
     """Stand in for the site: the newest block of the record, swapped in as releases are."""
-    with duckdb.connect(str(folder / "record.duckdb"), read_only=True) as connection:
+    with closing(connect(folder / "record.duckdb", read_only=True)) as connection:
         newest = connection.execute("SELECT max(height) FROM now_blocks").fetchone()
     unfinished = folder / "shown.new"
     unfinished.write_text(str(newest[0] if newest else None))
