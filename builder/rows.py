@@ -88,6 +88,7 @@ class ExchangeRow(TypedDict):
     sampled_at_unix: int
     age_seconds: int
     is_stale: bool
+    suspicion: str | None
     source: str
     currencies: dict[str, float]
 

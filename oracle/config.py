@@ -96,10 +96,19 @@ class Settings:
     oracle_proxy: Secret | None = setting(None, fields.proxy_url)
     """Proxy for sources outside this machine and its private network, as Tor for .onion addresses
     (socks5h:// or http://). Example: socks5h://127.0.0.1:9050"""
-    oracle_quote_min_usd: float = setting(100.0, fields.number(above=0, most=1e12))
+    oracle_quote_min_usd: float = setting(
+        DEFAULT_LIMITS.quote_min_usd, fields.number(above=0, most=1e12)
+    )
     """An exchange price below this is not believed. Example: 100"""
-    oracle_quote_max_usd: float = setting(100_000_000.0, fields.number(above=0, most=1e12))
+    oracle_quote_max_usd: float = setting(
+        DEFAULT_LIMITS.quote_max_usd, fields.number(above=0, most=1e12)
+    )
     """An exchange price above this is not believed. Example: 100000000"""
+    oracle_quote_max_factor: float = setting(
+        DEFAULT_LIMITS.quote_max_factor, fields.number(above=1, most=1000)
+    )
+    """An exchange price that is more than this many times away from the last quotes and from the
+    on-chain price is not believed. Example: 2"""
     oracle_quote_max_age_seconds: int = setting(
         DEFAULT_LIMITS.quote_max_age_seconds, fields.integer(1)
     )

@@ -16,9 +16,11 @@ from pathlib import Path
 from oracle.config import Settings
 from oracle.core.wire import HEADER_BYTES, parse_header
 from oracle.errors import BlockNotFoundError, NoQuoteError, OracleError, SettingsError
+from oracle.estimate.limits import Limits
+from oracle.exchange.belief import suspicion
 from oracle.sources import BlockSource, ChainTip, Health, QuoteSource, State
 from oracle.web import proxy_problem, trusted
-from oracle.wiring import route_of, unasked_sources
+from oracle.wiring import limits_of, route_of, unasked_sources
 
 Number = Callable[[], float]
 ELECTRS_MARK_MS = 100.0  # a tick reads one block; slower than this, its index is on the wrong disk
@@ -183,21 +185,24 @@ def _of_quotes(
     if quotes is None:
         return
     try:
-        yield _quote(quotes, now_unix, settings.oracle_quote_max_age_seconds)
+        yield _quote(quotes, now_unix, limits_of(settings))
     except NoQuoteError as error:
         yield _judged("quote", "there is none", warn=str(error))
     except OracleError as error:
         yield _judged("quote", str(error), bad="See docs/operations.md.")
 
 
-def _quote(quotes: QuoteSource, now_unix: float, max_age_seconds: int) -> Finding:
+def _quote(quotes: QuoteSource, now_unix: float, limits: Limits) -> Finding:
     quote = quotes.latest()
     if quote is None:
         advice = "Is mempool's price feed on, and may it go online?"
         return _judged("quote", "the source has none", warn=advice)
     age_seconds = now_unix - quote.quoted_at_unix
-    is_stale = age_seconds > max_age_seconds
-    advice = "Stale: see mempool's log, or ORACLE_QUOTE_MAX_AGE_SECONDS." if is_stale else ""
+    advice = ""
+    if age_seconds > limits.quote_max_age_seconds:
+        advice = "Stale: see mempool's log, or ORACLE_QUOTE_MAX_AGE_SECONDS."
+    if doubt := suspicion(quote.price_usd, (), limits):
+        advice = f"Not believed: {doubt}."
     message = f"${quote.price_usd:,.0f} from {quote.source}, {age_seconds / 60:.0f} minutes old"
     return _judged("quote", message, warn=advice)
 

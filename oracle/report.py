@@ -17,6 +17,8 @@ def log_report(report: TickReport, quote_max_age_seconds: int) -> None:
         log.warning("the chain was reorganised", blocks_replaced=report.blocks_replaced, **facts)
     if report.quote_problem is not None:
         log.warning("no exchange price", reason=str(report.quote_problem))
+    elif report.quote_suspicion is not None:
+        log.warning("the exchange price is not believed", reason=report.quote_suspicion)
     elif report.quote_is_stale:
         log.warning("the exchange price is stale", max_age_seconds=quote_max_age_seconds)
     log_remarks(report.remarks)

@@ -100,6 +100,7 @@ class StoredSample(TypedDict):
     quoted_at_unix: int
     price_usd: float
     is_stale: bool
+    suspicion: str | None  # why it is not believed
     source: str
     currencies: str  # JSON: a price a currency
 
@@ -234,13 +235,16 @@ def day_row(
     }
 
 
-def sample_row(quote: Quote, sampled_at_unix: int, *, is_stale: bool) -> StoredSample:
+def sample_row(
+    quote: Quote, sampled_at_unix: int, *, is_stale: bool, suspicion: str | None
+) -> StoredSample:
     """Return the row of an exchange quote that stands for a moment."""
     return {
         "sampled_at_unix": sampled_at_unix,
         "quoted_at_unix": quote.quoted_at_unix,
         "price_usd": quote.price_usd,
         "is_stale": is_stale,
+        "suspicion": suspicion,
         "source": quote.source,
         "currencies": json.dumps(dict(quote.currencies), sort_keys=True),
     }

@@ -69,6 +69,7 @@ class TickReport(NamedTuple):
     price: StoredPrices | None
     comparison: Comparison | None
     quote_is_stale: bool
+    quote_suspicion: str | None  # why the quote is not believed
     quote_problem: SourceError | None  # why there is no quote, when asking for it failed
     episodes: tuple[Episode, ...]  # that started or ended in this tick
     remarks: tuple[Remark, ...] = ()  # what a person should know
@@ -197,7 +198,6 @@ class _Tick:
         plan = self._plan
         chunk = self._chunk
         market = self._chunk.market
-        source = self.source.name
         self._note_remarks()
         if not plan.is_idle:
             market.compare(self.now_unix, chunk.price, chunk.window_span_unix, is_now=True)
@@ -210,7 +210,7 @@ class _Tick:
                 blocks_added=added,
                 blocks_replaced=replaced,
                 tip_height=plan.tip.height,
-                source=source,
+                source=self.source.name,
                 sources=[found.published() for found in health],
                 remarks=[remark._asdict() for remark in self._remarks],
             )
@@ -218,12 +218,13 @@ class _Tick:
             self._write()
         return TickReport(
             plan.tip,
-            source,
+            self.source.name,
             self._added,
             self._replaced,
             chunk.price,
             market.comparison,
             market.quote_is_stale,
+            market.quote_suspicion,
             market.quote_problem,
             tuple(self._episodes),
             tuple(self._remarks),

@@ -76,14 +76,13 @@ def _simulated_sources(settings: Settings, clock: Clock, is_lasting: bool) -> So
 
 def _real_sources(settings: Settings, clock: Clock, is_patient: bool, is_lasting: bool) -> Sources:
     from oracle.sources.failover import FailoverSource
-    from oracle.sources.quotes import MempoolQuotes, QuoteBounds
+    from oracle.sources.quotes import MempoolQuotes
 
     quotes = None
     if settings.mempool_api_url:
         quotes = MempoolQuotes(
             settings.mempool_api_url,
             clock=clock,
-            bounds=QuoteBounds(settings.oracle_quote_min_usd, settings.oracle_quote_max_usd),
             retry=_retry(settings, settings.oracle_mempool_retry_delays_seconds, is_patient),
             route=route_of(settings),
         )
@@ -175,6 +174,9 @@ def limits_of(settings: Settings) -> Limits:
         max_price_usd=settings.utxoracle_max_price_usd,
         divergence_threshold_percent=settings.oracle_divergence_threshold_percent,
         quote_max_age_seconds=settings.oracle_quote_max_age_seconds,
+        quote_min_usd=settings.oracle_quote_min_usd,
+        quote_max_usd=settings.oracle_quote_max_usd,
+        quote_max_factor=settings.oracle_quote_max_factor,
     )
 
 

@@ -316,6 +316,12 @@ def test_a_quote_older_than_the_setting_is_a_warning(
     assert (finding.level, finding.message) == (level, "$68,000 from mempool, 120 minutes old")
 
 
+def test_a_quote_out_of_bounds_is_a_warning(settings: Settings) -> None:
+    finding = found(settings, quotes=FixedQuotes(Quote(68.0, NOW, "mempool")))["quote"]
+    assert (finding.level, finding.message) == ("warn", "$68 from mempool, 0 minutes old")
+    assert "ORACLE_QUOTE_MIN_USD" in finding.advice
+
+
 def test_a_feed_without_a_price_is_a_warning(settings: Settings) -> None:
     assert found(settings, quotes=FixedQuotes(None))["quote"].level == "warn"
 

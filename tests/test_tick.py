@@ -394,6 +394,15 @@ def test_a_stale_quote_is_kept_marked_and_warns_of_nothing(record, source):
     assert rows_of(record, "divergences")[-1]["spot_percent"] is None
 
 
+def test_a_quote_that_is_not_believed_is_kept_marked_and_warns_of_nothing(record, source):
+    tick_beside(record, source, 0.1, 600)
+    report = tick_beside(record, source, 300.0, 1200)
+    assert "times away" in report.quote_suspicion
+    assert report.episodes == ()
+    assert rows_of(record, "exchange_samples")[-1]["suspicion"] == report.quote_suspicion
+    assert rows_of(record, "divergences")[-1]["exchange_usd"] is None
+
+
 def test_a_divergence_episode_has_one_start_and_one_end_in_the_record(record, source):
     percents = [0.1, 3.2, 1.9, 2.5, 0.4, 1.7, 0.3, 0.2, 0.1, 0.1]
     changed = [tick_beside(record, source, p, 600 * i).episodes for i, p in enumerate(percents, 1)]

@@ -140,7 +140,7 @@ def mempool_history(days: Days, latest: Latest) -> MempoolHistory:
     ]
     exchange = latest["exchange"]
     rates: dict[str, float] = {}
-    if exchange:
+    if exchange and not exchange["is_suspect"]:
         rates = {
             f"USD{code}": round(price / exchange["price_usd"], 2)
             for code, price in exchange["currencies"].items()

@@ -105,13 +105,16 @@ def _exchange(row: ExchangeRow, context: Context) -> Exchange:
         "sampled_at_unix": row["sampled_at_unix"],
         "age_seconds": row["age_seconds"],
         "is_stale": row["is_stale"] or is_too_old,
+        "is_suspect": row["suspicion"] is not None,
+        "reason": row["suspicion"],
         "source": row["source"],
         "currencies": row["currencies"],
     }
 
 
 def _divergence(row: DivergenceRow, exchange: Exchange | None, context: Context) -> Divergence:
-    went_stale = row["leg"] == "spot" and (exchange is None or exchange["is_stale"])
+    counts = exchange and not exchange["is_stale"] and not exchange["is_suspect"]
+    went_stale = row["leg"] == "spot" and not counts
     is_large = bool(row["is_large"]) and not went_stale
     return {
         "spot_percent": row["spot_percent"],

@@ -101,6 +101,10 @@ def _of_exchange(shown: Shown) -> Iterator[Notice]:
             # There never was one: a site without an exchange source is as its owner wants it.
             message = "No exchange price is known: on-chain prices only."
             yield {"code": "no_exchange", "severity": "info", "message": message}
+    elif exchange["is_suspect"]:
+        usd = f"${exchange['price_usd']:,.0f}"
+        message = f"The exchange price, {usd}, is not believed: {exchange['reason']}."
+        yield _warning("suspect_exchange", message)
     elif exchange["is_stale"]:
         message = f"The exchange price is from {exchange['quoted_at']}: too old to compare."
         yield _warning("stale_exchange", message)

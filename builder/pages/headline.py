@@ -82,7 +82,8 @@ def headline_of(latest: Latest) -> Headline:
 def _exchange_usd(latest: Latest, leg: Leg) -> float | None:
     if leg == "window":
         return latest["divergence"]["exchange_mean_usd"]
-    return latest["exchange"]["price_usd"] if latest["exchange"] else None
+    exchange = latest["exchange"]
+    return exchange["price_usd"] if exchange and not exchange["is_suspect"] else None
 
 
 def _agree(price_usd: float | None, exchange_usd: float | None, percent: float | None) -> bool:

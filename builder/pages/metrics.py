@@ -53,7 +53,8 @@ def _of_build(latest: Latest) -> list[GaugeMetricFamily]:
 def _of_prices(latest: Latest) -> list[GaugeMetricFamily]:
     exchange = latest["exchange"]
     divergence = latest["divergence"]
-    usd = exchange["price_usd"] if exchange else None
+    is_suspect = exchange["is_suspect"] if exchange else None
+    usd = exchange["price_usd"] if exchange and not is_suspect else None
     quoted = exchange["quoted_at_unix"] if exchange else None
     sure = "How likely the price is within 5% of the market, 0 to 1."
     return [
@@ -61,6 +62,7 @@ def _of_prices(latest: Latest) -> list[GaugeMetricFamily]:
         _by_kind(latest, "price_confidence", sure, "confidence"),
         _by_kind(latest, "price_valid", "1 when the price can be relied on.", "is_valid"),
         _plain("exchange_price_usd", "Exchange price.", usd),
+        _plain("exchange_suspect", "1 when the exchange price is not believed.", is_suspect),
         _plain("exchange_quoted_at_seconds", "Time of the exchange price.", quoted),
         _plain("divergence_percent", "Headline difference.", divergence["headline_percent"]),
         _plain("divergence_large", "1 over the threshold.", divergence["is_large"]),

@@ -23,6 +23,12 @@ class Limits(NamedTuple):
     """From this distance to the exchange price on, either way, a divergence is large."""
     quote_max_age_seconds: int = 7_200
     """An older exchange price is stale and warns of nothing; mempool updates hourly."""
+    quote_min_usd: float = 100.0
+    """An exchange price below this is not believed."""
+    quote_max_usd: float = 100_000_000.0
+    """An exchange price above this is not believed."""
+    quote_max_factor: float = 2.0
+    """An exchange price this many times away from all else that is known is not believed."""
 
     def judge(
         self, price_usd: float | None, confidence: float, reason: str | None = None

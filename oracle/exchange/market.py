@@ -4,6 +4,7 @@ follow."""
 from __future__ import annotations
 
 from bisect import bisect
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from oracle.chain import midnight_unix
 from oracle.errors import SourceError
 from oracle.estimate.limits import Limits
+from oracle.exchange.belief import VOUCHES_SECONDS, suspicion
 from oracle.exchange.compare import Comparison, compare, exchange_mean
 from oracle.exchange.episodes import RECENT_TICKS, Episode, Moment, next_episode
 from oracle.record.batch import Batch
@@ -46,7 +48,9 @@ class Market:
         self._quotes = quotes
         samples = store.samples(since_unix)
         self._times = [row["sampled_at_unix"] for row in samples]
-        self._prices = [row["price_usd"] if not row["is_stale"] else np.nan for row in samples]
+        self._prices = [
+            np.nan if row["is_stale"] or row["suspicion"] else row["price_usd"] for row in samples
+        ]
         self._moments: dict[str, list[Moment]] = {"divergence": [], "low_confidence": []}
         for row in store.recent_moments(RECENT_TICKS, up_to_height):
             self._remember(row, row["window_confidence"])
@@ -56,6 +60,7 @@ class Market:
         self.quote_problem: SourceError | None = None
         self.history_problem: SourceError | None = None
         self.quote_is_stale = False
+        self.quote_suspicion: str | None = None  # why the newest quote is not believed
 
     def compare(
         self,
@@ -70,13 +75,14 @@ class Market:
         if any(moment.time_unix == time_unix for moment in self._moments["divergence"]):
             return
         quote = self._ask(None if is_now else time_unix)
-        fresh_usd = self._record(quote, time_unix) if quote else None
+        spot_usd, window_usd = _valid_prices(price, time_unix)
+        on_chain_usd = [usd for usd in (spot_usd, window_usd) if usd is not None]
+        fresh_usd = self._record(quote, time_unix, on_chain_usd) if quote else None
         if price is None:
             return
-        is_recent = time_unix - price["time_unix"] < SPOT_MAX_AGE_SECONDS
         self.comparison = compare(
-            spot_usd=price["spot_usd"] if price["spot_is_valid"] and is_recent else None,
-            window_usd=price["window_usd"] if price["window_is_valid"] else None,
+            spot_usd=spot_usd,
+            window_usd=window_usd,
             exchange_usd=fresh_usd,
             exchange_mean_usd=self.mean(*window_span_unix),
             threshold_percent=self._limits.divergence_threshold_percent,
@@ -109,17 +115,30 @@ class Market:
             self.history_problem = error
             return None
 
-    def _record(self, quote: Quote, time_unix: int) -> float | None:
-        """Add a sample; return its price unless the quote is too old to warn of anything."""
-        self.quote_is_stale = time_unix - quote.quoted_at_unix > self._limits.quote_max_age_seconds
+    def _record(self, quote: Quote, time_unix: int, on_chain_usd: Sequence[float]) -> float | None:
+        """Add a sample; return its price unless it is too old, or not believed, to warn of
+        anything."""
+        known_usd = [*on_chain_usd, *self._quotes_near(time_unix)]
+        is_stale = time_unix - quote.quoted_at_unix > self._limits.quote_max_age_seconds
+        doubt = suspicion(quote.price_usd, known_usd, self._limits)
+        self.quote_is_stale, self.quote_suspicion = is_stale, doubt
+        counts = not is_stale and doubt is None
         if time_unix not in self._times:
             place = bisect(self._times, time_unix)  # in the order in which the record returns them
             self._times.insert(place, time_unix)
-            self._prices.insert(place, np.nan if self.quote_is_stale else quote.price_usd)
-            self._batch.add(
-                "exchange_samples", sample_row(quote, time_unix, is_stale=self.quote_is_stale)
-            )
-        return None if self.quote_is_stale else quote.price_usd
+            self._prices.insert(place, quote.price_usd if counts else np.nan)
+            row = sample_row(quote, time_unix, is_stale=is_stale, suspicion=doubt)
+            self._batch.add("exchange_samples", row)
+        return quote.price_usd if counts else None
+
+    def _quotes_near(self, time_unix: int) -> list[float]:
+        """Return the quotes that count of the days around a moment."""
+        samples = zip(self._times, self._prices, strict=True)
+        return [
+            usd
+            for at, usd in samples
+            if abs(time_unix - at) <= VOUCHES_SECONDS and np.isfinite(usd)
+        ]
 
     def _remember(self, row: StoredDivergence, confidence: float | None) -> None:
         at = row["time_unix"], row["height"]
@@ -169,6 +188,17 @@ class Market:
         """Hand the episodes as they now stand to the batch."""
         ended = [episode for episode in self.changed if episode.ended_at_unix is not None]
         self._batch.episodes = [episode_row(episode) for episode in [*ended, *self._open.values()]]
+
+
+def _valid_prices(price: StoredPrices | None, time_unix: int) -> tuple[float | None, float | None]:
+    """Return the spot and the window price as of a moment, None for what is not valid then."""
+    if price is None:
+        return None, None
+    is_recent = time_unix - price["time_unix"] < SPOT_MAX_AGE_SECONDS
+    return (
+        price["spot_usd"] if price["spot_is_valid"] and is_recent else None,
+        price["window_usd"] if price["window_is_valid"] else None,
+    )
 
 
 def divergence_row(time_unix: int, height: int, comparison: Comparison) -> StoredDivergence:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from math import isfinite
 
 from oracle.errors import BadAnswerError, NoQuoteError
 from oracle.sources import Quote
@@ -21,14 +21,6 @@ BEYOND = 1e18  # neither a time nor a price; an integer of JSON may have thousan
 NONE_YET = (
     "there is none yet; is its price feed on, and may it go online? For test networks it has none"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class QuoteBounds:
-    """Between which prices, in USD for a bitcoin, a quote is believed."""
-
-    min_usd: float = 100.0
-    max_usd: float = 100_000_000.0
 
 
 class Unusable(Exception):  # noqa: N818 - ends in this file, as None or as an error of ours
@@ -52,14 +44,12 @@ class MempoolQuotes(HttpSource):
         url: str,
         *,
         clock: Callable[[], float],
-        bounds: QuoteBounds | None = None,
         max_distance_seconds: int = 7200,
         retry: RetryPolicy = PATIENCE,
         route: Route | None = None,
     ) -> None:
         super().__init__("mempool", address_of(url, self.setting), retry, route)
         self._clock = clock
-        self._bounds = bounds or QuoteBounds()
         self._max_distance_seconds = max_distance_seconds
 
     def latest(self) -> Quote | None:
@@ -119,8 +109,6 @@ class MempoolQuotes(HttpSource):
             raise Unusable("its time is before 2009")
         if ahead_seconds > MAX_AHEAD_SECONDS:
             raise Unusable("its time lies ahead; is this machine's clock right (timedatectl)?")
-        if not self._bounds.min_usd <= usd <= self._bounds.max_usd:
-            raise Unusable("it is not between ORACLE_QUOTE_MIN_USD and ORACLE_QUOTE_MAX_USD")
         return Quote(float(usd), int(at_unix), self.name, _currencies(fields))
 
 
@@ -128,7 +116,9 @@ def _number(value: object) -> float:
     """Return a number that JSON gave, -1 for what is none; one beyond all use is cut."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return -1.0
-    return float(max(-1.0, min(BEYOND, value)))  # NaN is beyond, too
+    if isinstance(value, float) and not isfinite(value):
+        return -1.0
+    return float(max(-1.0, min(BEYOND, value)))
 
 
 def _currencies(fields: Mapping[str, object]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -48,6 +48,7 @@ class Moment:
     window_is_valid: bool
     exchange_usd: float | None
     exchange_is_stale: bool
+    exchange_is_suspect: bool
     mean_usd: float | None
 
 
@@ -59,6 +60,7 @@ MOMENTS = st.builds(
     window_is_valid=st.booleans(),
     exchange_usd=st.none() | USD,
     exchange_is_stale=st.booleans(),
+    exchange_is_suspect=st.booleans(),
     mean_usd=st.none() | USD,
 )
 
@@ -79,13 +81,19 @@ def latest_of(moment: Moment) -> Any:
     latest = copy.deepcopy(BASE["api/latest.json"])
     latest["spot"] = price(latest["spot"], moment.spot_usd, moment.spot_is_valid)
     latest["window"] = price(latest["window"], moment.window_usd, moment.window_is_valid)
-    exchange = {"price_usd": moment.exchange_usd, "is_stale": moment.exchange_is_stale}
+    exchange = {
+        "price_usd": moment.exchange_usd,
+        "is_stale": moment.exchange_is_stale,
+        "is_suspect": moment.exchange_is_suspect,
+        "reason": "it is far from all else" if moment.exchange_is_suspect else None,
+    }
+    counts = not moment.exchange_is_stale and not moment.exchange_is_suspect
     is_known = moment.exchange_usd is not None
     latest["exchange"] = {**latest["exchange"], **exchange} if is_known else None
     found = compare(
         spot_usd=moment.spot_usd if moment.spot_is_valid else None,
         window_usd=moment.window_usd if moment.window_is_valid else None,
-        exchange_usd=None if moment.exchange_is_stale else moment.exchange_usd,
+        exchange_usd=moment.exchange_usd if counts else None,
         exchange_mean_usd=moment.mean_usd,
         threshold_percent=2.0,
     )
@@ -186,6 +194,7 @@ DOUBTFUL_SPOT = Moment(
     window_is_valid=True,
     exchange_usd=58_434,
     exchange_is_stale=False,
+    exchange_is_suspect=False,
     mean_usd=58_436,
 )
 
@@ -193,6 +202,23 @@ DOUBTFUL_SPOT = Moment(
 def words(html: str) -> str:
     text = re.sub(r"<[^>]+>", " ", re.sub(r"<(head|svg).*?</\1>", " ", html, flags=re.S))
     return re.sub(r"\s+", " ", text)
+
+
+SUSPECT = replace(
+    DOUBTFUL_SPOT, spot_is_valid=True, mean_usd=None, exchange_usd=1, exchange_is_suspect=True
+)
+
+
+def test_a_quote_that_is_not_believed_is_no_figure_and_says_why() -> None:
+    html = page_of(latest_of(SUSPECT))
+    assert figures(html) == (58_463, None, None)
+    assert "Exchange price Not believed mempool says $1" in words(html)
+    assert "it is far from all else" in words(html)
+
+
+def test_beside_a_mean_the_quote_of_now_is_said_not_to_be_believed() -> None:
+    text = words(page_of(latest_of(replace(DOUBTFUL_SPOT, exchange_is_suspect=True))))
+    assert "now $58,434 (not believed)" in text
 
 
 def test_beside_the_difference_of_the_window_stands_the_window_price() -> None:

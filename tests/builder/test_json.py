@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from builder.api.compat import mempool_history
 from builder.api.head import iso
 from builder.api.history import FullHour, last_full_hour, long_history, short_history
 from builder.api.latest import make_latest
@@ -126,6 +127,18 @@ def test_a_quote_that_is_stale_by_now_raises_no_warning() -> None:
     assert latest["divergence"]["message"] is None
     assert codes(latest) == {"simulated", "stale_exchange"}
     assert latest["status"] == "degraded"
+
+
+def test_a_quote_that_is_not_believed_is_told_and_compared_with_nothing() -> None:
+    with make_history(days=3, percent_off=3.2) as connection:
+        connection.execute("UPDATE exchange_samples SET suspicion = 'it is odd'")
+        latest = latest_of(connection)
+    assert (latest["exchange"]["is_suspect"], latest["exchange"]["reason"]) == (True, "it is odd")
+    assert not latest["divergence"]["is_large"]
+    assert codes(latest) == {"simulated", "suspect_exchange"}
+    assert any("is not believed: it is odd." in notice["message"] for notice in latest["notices"])
+    assert latest["status"] == "degraded"
+    assert mempool_history({"days": []}, latest)["exchangeRates"] == {}
 
 
 def test_low_confidence_is_said_with_its_reason_and_falls_back_to_the_window_leg() -> None:

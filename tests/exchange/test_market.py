@@ -112,6 +112,48 @@ def test_stale_quotes_are_in_no_mean(store):
     assert made.mean(NOW - DAY, NOW - 1) is None
 
 
+@pytest.mark.parametrize("quoted_usd", [1.0, 40_000.0, 250_000.0, 1e12])
+def test_a_quote_far_from_all_that_is_known_is_kept_and_counts_nowhere(store, quoted_usd):
+    times = range(NOW - DAY, NOW, 600)
+    made = sampled(store, times)
+    made._quotes = Quotes({NOW: quoted_usd})
+    made.compare(NOW, price_row(), (NOW - DAY, NOW), is_now=True)
+    assert made.quote_suspicion
+    assert (made.comparison.exchange_usd, made.comparison.spot_percent) == (None, None)
+    assert (made.comparison.leg, made.comparison.is_large) == ("window", False)
+    assert made.mean(NOW - DAY, NOW) == pytest.approx(100_000.0)
+    assert made.changed == []
+    store.write(made._batch)
+    kept = store.samples(NOW)[-1]
+    assert (kept["price_usd"], kept["suspicion"]) == (quoted_usd, made.quote_suspicion)
+    again = market(store, Quotes({NOW + 600: quoted_usd}))
+    again.compare(NOW + 600, None, (0, 0), is_now=True)
+    assert again.quote_suspicion, "a quote that is not believed vouches for no other"
+
+
+def test_the_on_chain_price_alone_vouches_for_a_quote_or_against_it(store):
+    for quoted_usd, is_suspect in ((60_000.0, False), (201_000.1 * 1.01, True)):
+        made = market(store, Quotes({NOW: quoted_usd}))
+        made.compare(NOW, price_row(), (0, 0), is_now=True)
+        assert bool(made.quote_suspicion) is is_suspect
+
+
+def test_a_crash_that_the_chain_shows_too_is_believed(store):
+    made = sampled(store, range(NOW - DAY, NOW, 600))
+    made._quotes = Quotes({NOW: 40_000.0})
+    crashed = price_row(spot_usd=41_000.0, window_usd=95_000.0)
+    made.compare(NOW, crashed, (NOW - DAY, NOW), is_now=True)
+    assert made.quote_suspicion is None
+    assert made.comparison.spot_percent == pytest.approx(2.5)
+
+
+def test_what_was_quoted_long_ago_says_nothing_of_now(store):
+    made = sampled(store, range(NOW - 10 * DAY, NOW - 9 * DAY, 600))
+    made._quotes = Quotes({NOW: 40_000.0})
+    made.compare(NOW, None, (0, 0), is_now=True)
+    assert made.quote_suspicion is None
+
+
 def test_a_quote_server_that_fails_is_asked_once_a_run(store):
     quotes = NoQuotes()
     made = market(store, quotes)

@@ -194,6 +194,8 @@ def _latest(row: dict[str, Any], is_demo: bool) -> dict[str, Any]:
             **times("sampled_at", NOW - 60),
             "age_seconds": 180,
             "is_stale": False,
+            "is_suspect": False,
+            "reason": None,
             "source": "mempool",
             "currencies": {"EUR": 95_000.0},
         },

@@ -85,6 +85,7 @@ EXCHANGE = (
     Column("quoted_at", "timestamp", "the time the exchange side gave"),
     Column("price_usd", "float64", "exchange price", USD),
     Column("is_stale", "bool", "older than the setting allowed"),
+    Column("is_suspect", "bool", "not believed, so in no mean and no difference"),
     Column("source", "string", "who said so"),
     Column("currencies", "string", "the same price in other currencies, as JSON"),
 )

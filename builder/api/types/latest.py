@@ -31,6 +31,7 @@ NoticeCode = TypeAliasType(
         "low_confidence",
         "no_exchange",
         "stale_exchange",
+        "suspect_exchange",
         "large_divergence",
         "stale",
         "failing",
@@ -101,6 +102,10 @@ class Exchange(TypedDict):
     sampled_at_unix: Annotated[Unix, about("the tick that took it (seconds since 1970 UTC)")]
     age_seconds: Annotated[Seconds, about("generated_at minus quoted_at, at least 0")]
     is_stale: Annotated[bool, about("older than the setting allows: raises no warning")]
+    is_suspect: Annotated[
+        bool, about("not believed: it is in no mean, raises no warning and is not compared")
+    ]
+    reason: Annotated[str | None, about("why it is not believed, in words")]
     source: Annotated[str, about("who said so")]
     currencies: Annotated[dict[str, float], about("the same price in other currencies, by code")]
 

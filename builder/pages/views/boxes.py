@@ -32,6 +32,7 @@ class Quote(NamedTuple):
     source: str
     quoted: Age
     is_stale: bool
+    suspicion: str | None
 
 
 class ExchangeBox(NamedTuple):
@@ -115,7 +116,9 @@ def _quote(site: Site, exchange: Exchange | None) -> Quote | None:
     if exchange is None:
         return None
     quoted = age(site, exchange["quoted_at_unix"])
-    return Quote(exchange["price_usd"], exchange["source"], quoted, exchange["is_stale"])
+    return Quote(
+        exchange["price_usd"], exchange["source"], quoted, exchange["is_stale"], exchange["reason"]
+    )
 
 
 def difference_box(latest: Latest, headline: Headline) -> DifferenceBox:

@@ -144,8 +144,8 @@ SELECT window_usd AS price_usd, window_low_usd AS low_usd, window_high_usd AS hi
 FROM now_prices ORDER BY height DESC LIMIT 1
 
 -- name: site_exchange
-SELECT price_usd, quoted_at_unix, sampled_at_unix, greatest(0, $now - quoted_at_unix) AS age_seconds, is_stale, source,
-    currencies
+SELECT price_usd, quoted_at_unix, sampled_at_unix, greatest(0, $now - quoted_at_unix) AS age_seconds, is_stale,
+    suspicion, source, currencies
 FROM exchange_samples ORDER BY exchange_samples.sampled_at_unix <= $now DESC, exchange_samples.sampled_at_unix DESC,
     exchange_samples.quoted_at_unix DESC LIMIT 1
 
@@ -299,8 +299,8 @@ SELECT *, time_unix * 1000 AS time FROM compared WHERE $last IS NULL OR height <
 SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM now_days ORDER BY date
 
 -- name: site_table_of_exchange
-SELECT sampled_at_unix * 1000 AS sampled_at, quoted_at_unix * 1000 AS quoted_at, price_usd, is_stale, source,
-    currencies::VARCHAR AS currencies
+SELECT sampled_at_unix * 1000 AS sampled_at, quoted_at_unix * 1000 AS quoted_at, price_usd, is_stale,
+    suspicion IS NOT NULL AS is_suspect, source, currencies::VARCHAR AS currencies
 FROM exchange_samples WHERE $end IS NULL OR sampled_at_unix < $end
 ORDER BY sampled_at_unix, quoted_at_unix, source, price_usd
 
