@@ -68,6 +68,7 @@ def render_and_publish(
         now_unix=latest["generated_at_unix"],
         limits=limits,
         public_url=output.public_url,
+        public_key=output.public_key,
     )
     carried = [page for page, key in settled.items() if draft.carry(page, key)]
     rendered = pages.render_pages(site, days_to_render=dates, carried=carried)

@@ -25,6 +25,7 @@ class Site:
         now_unix: the moment the build stands for.
         limits: the thresholds that pages show.
         public_url: where readers reach the site, or None when nobody said.
+        public_key: the key by which readers check the signature, where there is one.
     """
 
     objects: Objects
@@ -32,6 +33,7 @@ class Site:
     now_unix: int
     limits: Limits
     public_url: str | None = None
+    public_key: str | None = None
 
     @property
     def base(self) -> str:

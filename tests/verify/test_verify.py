@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -116,6 +117,53 @@ def verify(home: Home, capsys: Capture, *arguments: str) -> tuple[int, dict[str,
 
 def places(answer: dict[str, Any]) -> str:
     return "\n".join(miss["place"] for miss in answer["misses"])
+
+
+def test_debians_minisign_accepts_the_signature_and_none_over_other_bytes(
+    made: Home, tmp_path: Path
+) -> None:
+    minisign = shutil.which("minisign")
+    if minisign is None:
+        pytest.skip("minisign is not installed (apt-get install minisign)")
+    for name in ("manifest.json", "manifest.json.minisig"):
+        shutil.copy(made.public / "api" / name, tmp_path)
+    published = (made.public / "minisign.pub").read_text().splitlines()[1]
+
+    def check(*key: str) -> subprocess.CompletedProcess[str]:
+        command = [minisign, "-Vm", str(tmp_path / "manifest.json"), *key]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    for key in (
+        ("-P", published),
+        ("-p", str(made.public / "minisign.pub")),
+        ("-p", str(made.folder / "signing.pub")),
+    ):
+        checked = check(*key)
+        assert checked.returncode == 0, checked.stderr
+        assert "Trusted comment: " in checked.stdout
+        assert json.loads((tmp_path / "manifest.json").read_bytes())["build_id"] in checked.stdout
+    with (tmp_path / "manifest.json").open("ab") as manifest:
+        manifest.write(b" ")
+    assert check("-P", published).returncode != 0
+
+
+def test_a_key_that_debians_minisign_made_signs(home: Home, capsys: Capture) -> None:
+    minisign = shutil.which("minisign")
+    if minisign is None:
+        pytest.skip("minisign is not installed (apt-get install minisign)")
+    made_by_others = ["-G", "-W", "-p", "theirs.pub", "-s", "theirs.key"]
+    subprocess.run([minisign, *made_by_others], cwd=home.folder, check=True, capture_output=True)
+    home.settings = {**home.settings, "ORACLE_SIGNING_KEY": "theirs.key"}
+    home.render_anew()
+    exit_code, answer = verify(home, capsys, "--last", "1", "--key", "theirs.pub")
+    assert (exit_code, answer["misses"]) == (0, [])
+
+
+def test_the_page_for_programs_says_the_key_and_how_to_check(made: Home) -> None:
+    page = (made.public / "api/index.html").read_text()
+    key = (made.public / "minisign.pub").read_text().splitlines()[1]
+    assert f"minisign -Vm manifest.json -P {key}" in page
+    assert f"--key {key}" in page
 
 
 # --- One's own site -----------------------------------------

@@ -132,6 +132,7 @@ class ApiView(NamedTuple):
     frame: Frame
     tables: Sequence[tuple[str, str]]
     prices: str
+    public_key: str | None
     endpoints: Sequence[EndpointView]
     error_example: str
 
@@ -142,6 +143,7 @@ def api_view(site: Site) -> ApiView:
         frame=frame_of(site, title=TITLE, description=DESCRIPTION, section="/api/"),
         tables=TABLES,
         prices=f"{site.origin}/data/prices.parquet",
+        public_key=site.public_key,
         endpoints=[_endpoint(site, endpoint) for endpoint in ENDPOINTS],
         error_example=pretty(NOT_FOUND),
     )
