@@ -15,6 +15,7 @@ from builder.api.types import (
     Episodes,
     History,
     Latest,
+    Peers,
     PriceEntry,
     Range,
     Scorecard,
@@ -125,6 +126,11 @@ class Objects(dict[str, Any]):
     def episodes(self) -> Episodes:
         """`/api/episodes.json`."""
         return cast("Episodes", self["api/episodes.json"])
+
+    @property
+    def peers(self) -> Peers:
+        """`/api/peers.json`."""
+        return cast("Peers", self["api/peers.json"])
 
     @property
     def scorecard(self) -> Scorecard:

@@ -17,6 +17,7 @@ from builder.rows import (
     FailingRow,
     GapRow,
     MomentRow,
+    PeerRow,
     RunRow,
     SpotRow,
     TipRow,
@@ -67,6 +68,7 @@ class Gathered(NamedTuple):
     last_failed_run: RunRow | None
     failing_since_unix: int | None  # the first failed run after the last good one
     gaps: Sequence[GapRow]
+    peers: Sequence[PeerRow]
     counts: CountsRow
 
     @property
@@ -97,5 +99,6 @@ def gather(reader: Reader, now_unix: int) -> Gathered:
         last_failed_run=row(reader, RunRow, "last_failed_run", now=now_unix),
         failing_since_unix=rows(reader, FailingRow, "failing")[0]["since_unix"],
         gaps=rows(reader, GapRow, "gaps"),
+        peers=rows(reader, PeerRow, "peers"),
         counts=rows(reader, CountsRow, "counts")[0],
     )

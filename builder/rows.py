@@ -10,7 +10,7 @@ from typing import NotRequired, TypeVar, cast
 
 from typing_extensions import TypedDict
 
-from builder.api.types import EpisodeKind, ErrorObject, Errors, Leg
+from builder.api.types import EpisodeKind, ErrorObject, Errors, Leg, PeerState
 from oracle.record.reader import Reader
 
 
@@ -140,6 +140,7 @@ class EpisodeRow(TypedDict):
 
     kind: EpisodeKind
     leg: Leg | None
+    peer: str | None
     started_at_unix: int
     ended_at_unix: int | None
     duration_seconds: int
@@ -147,6 +148,26 @@ class EpisodeRow(TypedDict):
     start_height: int
     end_height: int | None
     peak_percent: float | None
+
+
+class PeerRow(TypedDict):
+    """What another publisher says, and how it stands to the record."""
+
+    peer: str
+    state: PeerState | None
+    since_unix: int
+    asked_at_unix: int
+    problem: str | None
+    problem_since_unix: int | None
+    height: int | None
+    hash: str | None
+    spot_usd: float | None
+    window_usd: float | None
+    algorithm_version: str | None
+    compared_height: int | None
+    our_usd: float | None
+    peer_usd: float | None
+    difference_percent: float | None
 
 
 class ProbeRow(TypedDict):

@@ -30,6 +30,7 @@ from builder.api.history import (
     short_history,
 )
 from builder.api.latest import make_latest
+from builder.api.peers import make_peers
 from builder.api.picture import has_first_block, make_day, make_window, points_csv
 from builder.api.scorecard import make_scorecard
 from builder.api.status import make_status
@@ -126,6 +127,7 @@ def _make_objects(build: Build, hour: FullHour) -> None:
     objects.make("api/latest.json", None, lambda: latest)
     objects.make("api/status.json", None, lambda: make_status(gathered, latest, context))
     objects.make("api/episodes.json", None, lambda: make_episodes(gathered, context))
+    objects.make("api/peers.json", None, lambda: make_peers(gathered, context))
     objects.make("api/days.json", build.days_key, lambda: make_days(gathered, context))
     for short in SHORT_RANGES:
         path = f"api/history/{short}.json"

@@ -22,6 +22,7 @@ from oracle.masking import LONGEST_TEXT, clean, keys_in, mask
 
 Texts = Mapping[str, str | None]
 SIMULATED = "simulated"
+MAX_PEERS = 16  # each build asks all of them at once
 
 # What makes each source configured, in the order in which sources are asked.
 SOURCES = {
@@ -46,6 +47,7 @@ NETWORK = fields.one_of("main", "test", "testnet4", "signet", "regtest")
 SOURCE = fields.one_of(*SOURCES, SIMULATED)
 LEVEL = fields.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DELAYS = fields.many(fields.number(least=0, most=3600))
+PEERS = fields.at_most(MAX_PEERS, fields.many(fields.site_url))
 
 
 def _level(value: str) -> str:
@@ -160,6 +162,9 @@ class Settings:
     oracle_signing_key: Path | None = setting(None, fields.folder)
     """A minisign secret key without a password that signs what is published; oracle keygen makes
     one. Example: /var/lib/onchain-oracle/signing.key"""
+    oracle_peers: tuple[str, ...] = setting((), PEERS)
+    """Other publishers whose newest prices each build sets beside ours, with commas between them;
+    the site names them. Example: https://price.example.org,https://oracle.example.net"""
     oracle_publish_outputs: bool = setting(False, fields.boolean)
     """Publish the eligible outputs by month as Parquet files, too (large). Example: true"""
 

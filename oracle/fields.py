@@ -165,6 +165,14 @@ def url(value: str) -> str:
     return _url(value).rstrip("/")
 
 
+def site_url(value: str) -> str:
+    """Read the address of a site of this kind; it is shown, so it holds no login and no query."""
+    address = parse_address(value)
+    if address.login is not None or address.query:
+        raise ValueError("should be addresses without a login and a query: they are published")
+    return value.rstrip("/")
+
+
 def secret_url(value: str) -> Secret:
     """Read an http address that is not to be shown, as it is."""
     return Secret(_url(value))
@@ -179,6 +187,18 @@ def proxy_url(value: str) -> Secret:
 def _url(value: str) -> str:
     parse_address(value)
     return value
+
+
+def at_most(most: int, reader: Reader[tuple[T, ...]]) -> Reader[tuple[T, ...]]:
+    """Return a reader of a list of so many different parts at most."""
+
+    def read(value: str) -> tuple[T, ...]:
+        parts = tuple(dict.fromkeys(reader(value)))
+        if len(parts) > most:
+            raise ValueError(f"should be at most {most}")
+        return parts
+
+    return read
 
 
 def many(reader: Reader[T]) -> Reader[tuple[T, ...]]:

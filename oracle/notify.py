@@ -34,8 +34,8 @@ class Event(NamedTuple):
     """Something people should hear of.
 
     `kind` is failure, recovery, divergence_started, divergence_ended, low_confidence_started,
-    low_confidence_ended, backup_holds_rows or test; `message` is one sentence; `details` are facts
-    for programs, with units in their names.
+    low_confidence_ended, peer_differs_started, peer_differs_ended, backup_holds_rows or test;
+    `message` is one sentence; `details` are facts for programs, with units in their names.
     """
 
     kind: str

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from oracle.config import SIMULATED, Settings
 from oracle.errors import (
@@ -19,15 +18,16 @@ from oracle.errors import (
     OracleError,
     RequestError,
     SiteError,
-    SourceError,
     SourceTimeoutError,
     StoreError,
 )
-from oracle.exchange.episodes import Episode
+from oracle.failure import error_object
 from oracle.fetch import Progress
 from oracle.lock import locked, only_run
 from oracle.logs import get_logger
+from oracle.news import news_of
 from oracle.notify import Event, deliver
+from oracle.peers.meet import meet_peers
 from oracle.record.batch import Batch
 from oracle.record.connect import kept_open
 from oracle.record.store import Store
@@ -73,6 +73,7 @@ def run_once(
         with only_run(settings), kept_open():
             _check_not_missing(settings.duckdb_path, shown_height)
             run.record(progress)
+            run.meet_peers()
             run.publish(publish)
     except BusyError:
         raise
@@ -136,6 +137,13 @@ class Run:
             self.fail(error)
         except Exception as error:  # somebody else's code, or a fault of ours
             self.fail(self.unexpected(error))
+
+    def meet_peers(self) -> None:
+        """Set what other publishers say beside the record."""
+        if self.report is None or self.report.is_idle or self.error is not None:
+            return
+        for news in meet_peers(self.settings, self.started_unix):
+            self._tell(*news)
 
     def publish(self, publish: Publish) -> None:
         """Build the site from the record, where there is one; else the last good site stays."""
@@ -307,7 +315,7 @@ class Run:
         for episode in self.report.episodes if self.report else ():
             moment_unix = episode.ended_at_unix or episode.started_at_unix
             if moment_unix >= self.started_unix - rules.live_seconds:
-                self._tell_of(episode)
+                self._tell(*news_of(episode))
 
     def _tell_of_backup(self, database: Path, last_run_unix: int | None) -> None:
         backup = self.settings.duckdb_backup_path
@@ -322,40 +330,3 @@ class Run:
 
     def _tell(self, kind: str, message: str, details: Mapping[str, object] | None = None) -> None:
         self.events.append(Event(kind, message, self.started_unix, self.network, details or {}))
-
-    def _tell_of(self, episode: Episode) -> None:
-        is_over = episode.ended_at_unix is not None
-        peak = f"{episode.peak_percent or 0:+.1f}%"
-        messages = {
-            ("divergence", False): f"Large divergence detected: {peak}",
-            ("divergence", True): f"The divergence is over; its peak was {peak}",
-            ("low_confidence", False): "Confidence has been low for an hour",
-            ("low_confidence", True): "Confidence is back",
-        }
-        self._tell(
-            f"{episode.kind}_{'ended' if is_over else 'started'}",
-            messages[episode.kind, is_over],
-            episode._asdict(),
-        )
-
-
-def error_object(
-    error: OracleError, settings: Settings, *, still_serves: bool = False
-) -> dict[str, Any]:
-    """Return an error in the published shape, without secrets.
-
-    `record_still_serves` among its details: the record is fresh, so the run does not count as
-    failing.
-    """
-    details: dict[str, object] = {}
-    if isinstance(error, SourceError):
-        details |= {"source": error.source, "attempts": error.attempts}
-    if still_serves:
-        details["record_still_serves"] = True
-    shape = {
-        "code": error.code,
-        "message": error.public_message,
-        "retry_after": 60 * settings.analysis_interval_minutes,
-        "details": details,
-    }
-    return dict(settings.clean(shape))

@@ -10,7 +10,9 @@ from builder.rows import EpisodeRow
 EPISODE_RULE = (
     "A divergence starts with the first tick over the threshold and ends when it stays below "
     "four fifths "
-    "of it for three ticks; a low confidence starts with six ticks in a row below its threshold."
+    "of it for three ticks; a low confidence starts with six ticks in a row below its threshold; "
+    "a publisher differs from the first answer with other prices of the same block to the next "
+    "comparison without."
 )
 
 
@@ -27,6 +29,7 @@ def _episode(row: EpisodeRow) -> Episode:
     return {
         "kind": row["kind"],
         "leg": row["leg"],
+        "peer": row["peer"],
         "start_height": row["start_height"],
         "end_height": row["end_height"],
         "peak_percent": row["peak_percent"],

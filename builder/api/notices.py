@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from builder.api.head import iso
 from builder.api.types import Leg, Notice, NoticeCode, Shown, State, Tip
 from builder.gather import Context, Gathered
-from builder.rows import RunRow
+from builder.rows import PeerRow, RunRow
 from oracle.chain import OLD_TIP_SECONDS
 from oracle.headers import MAX_AHEAD_SECONDS
+
+NOT_ABOUT_HEALTH = frozenset({"large_divergence", "peer_differs"})
+"""Notices that are about the market, and about others."""
 
 STALE_RUNS = 3
 """This many intervals without a good run."""
@@ -22,7 +25,7 @@ def status_of(notices: Iterable[Notice]) -> State:
     """Return ok, degraded, stale or failing: the worst that the notices say about the oracle
     itself."""
     codes = {notice["code"] for notice in notices if notice["severity"] != "info"}
-    codes -= {"large_divergence"}
+    codes -= NOT_ABOUT_HEALTH
     if codes & {"failing", "no_data"}:
         return "failing"
     if "stale" in codes:
@@ -37,6 +40,7 @@ def notices_of(gathered: Gathered, shown: Shown, context: Context) -> list[Notic
         *_of_divergence(shown),
         *_of_prices(shown),
         *_of_exchange(shown),
+        *_of_peers(gathered.peers),
         *_of_record(gathered),
         *_of_clock(shown["tip"], context),
         *_of_branches(gathered.runs),
@@ -108,6 +112,16 @@ def _of_exchange(shown: Shown) -> Iterator[Notice]:
     elif exchange["is_stale"]:
         message = f"The exchange price is from {exchange['quoted_at']}: too old to compare."
         yield _warning("stale_exchange", message)
+
+
+def _of_peers(peers: Sequence[PeerRow]) -> Iterator[Notice]:
+    for peer in peers:
+        if peer["state"] == "differs":
+            message = (
+                f"{peer['peer']} publishes another price for block {peer['compared_height']}: "
+                f"${peer['peer_usd']:,.2f}, here ${peer['our_usd'] or 0:,.2f}."
+            )
+            yield _warning("peer_differs", message)
 
 
 def _of_clock(tip: Tip | None, context: Context) -> Iterator[Notice]:

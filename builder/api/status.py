@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from builder.api.head import head, iso, iso_or_none
+from builder.api.notices import NOT_ABOUT_HEALTH
 from builder.api.types import Gap, Holdings, Latest, Run, SourceState, Status
 from builder.gather import Context, Gathered
 from builder.rows import CountsRow, GapRow, ProbeRow, RunRow
-
-NOT_ABOUT_HEALTH = "large_divergence"  # is about the market
 
 
 def make_status(gathered: Gathered, latest: Latest, context: Context) -> Status:
@@ -26,7 +25,7 @@ def make_status(gathered: Gathered, latest: Latest, context: Context) -> Status:
         "reasons": [
             notice
             for notice in latest["notices"]
-            if notice["severity"] != "info" and notice["code"] != NOT_ABOUT_HEALTH
+            if notice["severity"] != "info" and notice["code"] not in NOT_ABOUT_HEALTH
         ],
         "error": newest["error"] if newest and is_failing else None,
         "tip": latest["tip"],

@@ -69,7 +69,7 @@ def render_others(site: Site) -> dict[str, bytes]:
     return {
         **feeds(site),
         "badge.svg": badge(site.latest),
-        "metrics.txt": metrics(site.latest, site.objects.status),
+        "metrics.txt": metrics(site.latest, site.objects.status, site.objects.peers),
         **crawlers(site),
     }
 

@@ -21,7 +21,11 @@ JSON_FEED = "https://jsonfeed.org/version/1.1"
 NAMESPACE = UUID("5a8b1a0e-6c07-4f0e-9a55-3f3f0f2f4c1d")
 """Of the names of entries; random, and fixed for ever."""
 
-EPISODE_WORDS = {"divergence": "Large divergence", "low_confidence": "Low confidence"}
+EPISODE_WORDS = {
+    "divergence": "Large divergence",
+    "low_confidence": "Low confidence",
+    "peer_differs": "Another publisher differs",
+}
 
 
 class Entry(NamedTuple):

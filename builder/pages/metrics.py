@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from builder.api.types import Latest, Price, Status
+from builder.api.types import Latest, Peer, Peers, Price, Status
 
 STATES = ("ok", "degraded", "stale", "failing")
 Number = float | int | bool | None
@@ -20,20 +20,26 @@ Sample = tuple[str, Number]
 class _Facts(Collector):
     """One build's gauges, in a registry of their own."""
 
-    def __init__(self, latest: Latest, status: Status) -> None:
+    def __init__(self, latest: Latest, status: Status, peers: Peers) -> None:
         self._latest = latest
         self._status = status
+        self._peers = peers
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Return the gauges that have a value."""
-        gauges = [*_of_build(self._latest), *_of_prices(self._latest), *_of_run(self._status)]
+        gauges = [
+            *_of_build(self._latest),
+            *_of_prices(self._latest),
+            *_of_run(self._status),
+            *_of_peers(self._peers["peers"]),
+        ]
         return [gauge for gauge in gauges if gauge.samples]
 
 
-def metrics(latest: Latest, status: Status) -> bytes:
+def metrics(latest: Latest, status: Status, peers: Peers) -> bytes:
     """Return `metrics.txt` in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_Facts(latest, status))
+    registry.register(_Facts(latest, status, peers))
     return generate_latest(registry)
 
 
@@ -79,6 +85,18 @@ def _of_run(status: Status) -> list[GaugeMetricFamily]:
         _labelled("source_latency_ms", "Latency of the last probe.", "source", latency),
         _plain("record_gaps", "Ranges of missing blocks.", len(status["gaps"])),
         _plain("last_success_seconds", "End of the last good run.", success),
+    ]
+
+
+def _of_peers(peers: Sequence[Peer]) -> list[GaugeMetricFamily]:
+    compared = [peer for peer in peers if peer["state"] is not None]
+    agrees: list[Sample] = [(peer["peer"], peer["state"] == "agrees") for peer in compared]
+    differs: list[Sample] = [(peer["peer"], peer["state"] == "differs") for peer in compared]
+    behind: list[Sample] = [(peer["peer"], peer["blocks_behind"]) for peer in peers]
+    return [
+        _labelled("peer_agrees", "1 while a publisher says the same.", "peer", agrees),
+        _labelled("peer_differs", "1 while one says another price.", "peer", differs),
+        _labelled("peer_blocks_behind", "Our tip minus its tip.", "peer", behind),
     ]
 
 

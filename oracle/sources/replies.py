@@ -84,6 +84,33 @@ class BackendInfo(_Reply):
     backend: Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z]{1,20}$")] = "none"
 
 
+PublishedUsd = Annotated[float, Field(strict=True, gt=0, lt=1e12)]
+
+
+class PublishedPrice(_Reply):
+    """What of a price in a peer's latest.json counts."""
+
+    price_usd: PublishedUsd | None = None
+
+
+class PublishedTip(_Reply):
+    """What of the newest block in a peer's latest.json counts."""
+
+    height: Height
+    hash: BlockHash
+
+
+class PublishedLatest(_Reply):
+    """What of a peer's latest.json counts."""
+
+    network: NetworkName
+    is_demo: Annotated[bool, Field(strict=True)]
+    algorithm_version: Version
+    tip: PublishedTip | None
+    spot: PublishedPrice | None
+    window: PublishedPrice | None
+
+
 class Shape(Generic[T]):
     """What a reply must be; what checks it is built when it is needed first."""
 
@@ -108,6 +135,7 @@ RPC_FAULT = Shape[RpcFault](RpcFault)
 CHAIN_INFO = Shape[ChainInfo](ChainInfo)
 HEADER_INFO = Shape[HeaderInfo](HeaderInfo)
 NETWORK_INFO = Shape[NetworkInfo](NetworkInfo)
+PUBLISHED_LATEST = Shape[PublishedLatest](PublishedLatest)
 BACKEND_INFO = Shape[BackendInfo](BackendInfo)
 HASH = Shape[str](BlockHash)
 HEADER = Shape[str](HeaderHex)
@@ -127,6 +155,14 @@ def backend_info_of(body: bytes) -> BackendInfo | None:
     """Return what a mempool backend says of itself, or None where it is something else."""
     try:
         return BACKEND_INFO.of_json(body)
+    except ValidationError:
+        return None
+
+
+def latest_of(body: bytes) -> PublishedLatest | None:
+    """Return a peer's latest.json, or None where it is something else."""
+    try:
+        return PUBLISHED_LATEST.of_json(body)
     except ValidationError:
         return None
 

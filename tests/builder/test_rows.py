@@ -34,6 +34,7 @@ ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
     "first_comparisons": (rows.FirstComparisonsRow, {}),
     "failing": (rows.FailingRow, {}),
     "gaps": (rows.GapRow, {}),
+    "peers": (rows.PeerRow, {}),
     "left_out": (rows.LeftOutRow, HEIGHTS),
     "spot_line": (rows.SpotLineRow, HEIGHTS),
     "months": (rows.MonthRow, {}),
@@ -49,6 +50,10 @@ def reader() -> Iterator[Reader]:
         connection.execute(
             "INSERT INTO runs SELECT * REPLACE ('failed' AS outcome, ? AS error) FROM runs LIMIT 1",
             ['{"code": "A", "message": "b", "retry_after": null, "details": {}}'],
+        )
+        connection.execute(
+            "INSERT INTO peers (peer, state, since_unix, asked_at_unix) "
+            "VALUES ('p', 'agrees', 1, 2)"
         )
         yield Reader(connection)
 

@@ -156,7 +156,7 @@ def test_hostile_words_in_a_feed_stay_words() -> None:
 def test_a_label_of_hostile_words_is_escaped() -> None:
     site = site_of(copy.deepcopy(snapshots()))
     site.objects.status["sources"][0]["source"] = 'a"b\\c\nd'
-    text = metrics(site.latest, site.objects.status).decode()
+    text = metrics(site.latest, site.objects.status, site.objects.peers).decode()
     assert r'oracle_source_reachable{source="a\"b\\c\nd"} 1.0' in text
 
 

@@ -35,6 +35,12 @@ def snapshots(*, days: int = 40, seed: int = 7, is_demo: bool = True) -> dict[st
     made: dict[str, Any] = {
         "api/latest.json": {**start, **_latest(newest, is_demo)},
         "api/days.json": {**start, "days": _days(rows, days)},
+        "api/peers.json": {
+            **start,
+            "agreeing": 1,
+            "compared": 2,
+            "peers": [_peer("agrees"), _peer("differs")],
+        },
         "api/episodes.json": {
             **start,
             "rule": "starts beyond 2%, ends below 1.5%",
@@ -99,6 +105,7 @@ def empty() -> dict[str, Any]:
     }
     made["api/days.json"]["days"] = []
     made["api/episodes.json"]["episodes"] = []
+    made["api/peers.json"] |= {"agreeing": 0, "compared": 0, "peers": []}
     for leg in made["api/scorecard.json"]["legs"].values():
         leg.update(
             periods=dict.fromkeys(leg["periods"], _errors(0)),
@@ -236,6 +243,7 @@ def _episode(start: int) -> dict[str, Any]:
     return {
         "kind": "divergence",
         "leg": "spot",
+        "peer": None,
         **times("started_at", start),
         **times("ended_at", start + 5400),
         "duration_seconds": 5400,
@@ -243,6 +251,28 @@ def _episode(start: int) -> dict[str, Any]:
         "start_height": 917_700,
         "end_height": 917_709,
         "peak_percent": -2.9,
+    }
+
+
+def _peer(state: str) -> dict[str, Any]:
+    ours, theirs = (118_000.5, 118_000.5) if state == "agrees" else (118_000.5, 118_100.25)
+    return {
+        "peer": f"https://{state}.example.org",
+        "state": state,
+        **times("since", NOW - 7200),
+        **times("asked_at", NOW - 60),
+        "problem": None,
+        **times("problem_since", None),
+        "height": 918_000,
+        "hash": HASH,
+        "blocks_behind": 0,
+        "spot_usd": theirs,
+        "window_usd": theirs,
+        "algorithm_version": "9.1+1",
+        "compared_height": 918_000,
+        "our_usd": ours,
+        "peer_usd": theirs,
+        "difference_percent": 100 * (theirs - ours) / ours,
     }
 
 

@@ -65,9 +65,9 @@ STAGES = (
     ),
     Stage(
         "exchange",
-        ("oracle/exchange",),
-        "quotes, prices",
-        "samples, differences, episodes",
+        ("oracle/exchange", "oracle/peers"),
+        "quotes, prices; what other publishers say",
+        "samples, differences, episodes; who agrees",
     ),
     Stage(
         "tick",
@@ -83,9 +83,10 @@ STAGES = (
     ),
     Stage(
         "run",
-        ("oracle/run.py", "oracle/lock.py", "oracle/told.py", "oracle/notify.py",
+        ("oracle/run.py", "oracle/lock.py", "oracle/told.py", "oracle/news.py", "oracle/notify.py",
          "oracle/doctor.py", "oracle/logs.py", "oracle/masking.py", "oracle/remarks.py",
-         "oracle/report.py", "oracle/errors.py", "oracle/lean.py", "oracle/signing.py"),
+         "oracle/report.py", "oracle/errors.py", "oracle/failure.py", "oracle/lean.py",
+         "oracle/signing.py"),
         "a tick, or what went wrong in it",
         "a recorded run; log, notifications, exit code, with every secret masked",
     ),

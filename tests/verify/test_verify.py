@@ -5,22 +5,17 @@ from __future__ import annotations
 import functools
 import http.server
 import json
-import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from oracle import cli
 from oracle.calculator import UTXOracleCalculator
 from oracle.estimate.limits import Limits
 from oracle.record.reader import open_reader
@@ -31,51 +26,12 @@ from oracle.verify.recompute import Rules
 from oracle.verify.record import check_record
 from oracle.verify.selection import Chosen
 from tests.helpers.fakes import FakeChain, FakeElectrs
+from tests.helpers.home import Home
 from tests.helpers.ticking import FIRST, small_chain
 
 TIP = FIRST + 310  # a whole final day is among them
-PREFIXES = ("ORACLE_", "BITCOIN_", "DUCKDB_", "MEMPOOL_", "ELECTRS_")
 RULES = Rules(UTXOracleCalculator(), Limits())
 Capture = pytest.CaptureFixture[str]
-
-
-@dataclass
-class Home:
-    """A folder with a record and a site, and the settings by which they were made."""
-
-    folder: Path
-    settings: dict[str, str]
-
-    @property
-    def database(self) -> Path:
-        [found] = self.folder.glob("state/*.duckdb")
-        return found
-
-    @property
-    def public(self) -> Path:
-        return self.folder / "site/public"
-
-    def oracle(self, *arguments: str) -> int:
-        """Run a command here, in this process; return its exit code."""
-        with pytest.MonkeyPatch.context() as patch:
-            for name in [name for name in os.environ if name.startswith(PREFIXES)]:
-                patch.delenv(name)
-            for name, value in self.settings.items():
-                patch.setenv(name, value)
-            patch.chdir(self.folder)
-            patch.setattr(sys, "argv", ["oracle", *arguments])
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        return int(ended.value.code or 0)
-
-    def render_anew(self) -> None:
-        """Publish the record with nothing carried over."""
-        self.public.unlink()
-        assert self.oracle("render") == 0
-
-    def execute(self, sql: str) -> None:
-        with duckdb.connect(str(self.database)) as connection:
-            connection.execute(sql)
 
 
 @pytest.fixture(scope="module")

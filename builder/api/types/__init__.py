@@ -41,6 +41,7 @@ from builder.api.types.latest import (
     Shown,
     Spot,
 )
+from builder.api.types.peers import Peer, Peers, PeerState
 from builder.api.types.scorecard import (
     Distribution,
     Errors,
@@ -102,6 +103,9 @@ __all__ = [
     "NewestWindow",
     "Notice",
     "NoticeCode",
+    "Peer",
+    "PeerState",
+    "Peers",
     "Periods",
     "Picture",
     "Price",

@@ -33,6 +33,7 @@ NoticeCode = TypeAliasType(
         "stale_exchange",
         "suspect_exchange",
         "large_divergence",
+        "peer_differs",
         "stale",
         "failing",
         "source_unreachable",

@@ -23,7 +23,7 @@ from builder.api.types.base import (
 )
 from builder.api.types.latest import Notice
 
-EpisodeKind = TypeAliasType("EpisodeKind", Literal["divergence", "low_confidence"])
+EpisodeKind = TypeAliasType("EpisodeKind", Literal["divergence", "low_confidence", "peer_differs"])
 
 
 class SourceState(TypedDict):
@@ -133,6 +133,7 @@ class Episode(TypedDict):
 
     kind: EpisodeKind
     leg: Leg | None
+    peer: Annotated[str | None, about("which publisher says another price; null: not about one")]
     started_at: Annotated[Time, about("start (ISO 8601 UTC)")]
     started_at_unix: Annotated[Unix, about("start (seconds since 1970 UTC)")]
     ended_at: Annotated[Time | None, about("end; null while it goes on (ISO 8601 UTC)")]
@@ -149,7 +150,7 @@ class Episode(TypedDict):
 
 
 class Episodes(Head):
-    """Episodes of large divergence and of low confidence, newest first."""
+    """Episodes of large divergence, low confidence and publishers who differ, newest first."""
 
     rule: Annotated[str, about("when an episode starts and ends")]
     episodes: list[Episode]

@@ -74,7 +74,13 @@ ENDPOINTS = (
         "/api/episodes.json",
         "api/episodes.json",
         "episodes",
-        "Episodes of large divergence and low confidence, newest first.",
+        "Episodes of large divergence, low confidence and publishers who differ, newest first.",
+    ),
+    Endpoint(
+        "/api/peers.json",
+        "api/peers.json",
+        "peers",
+        "What other publishers say of the same blocks, and who agrees.",
     ),
     Endpoint(
         "/api/status.json",

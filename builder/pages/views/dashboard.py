@@ -11,6 +11,7 @@ from builder.pages.site import Site
 from builder.pages.views import boxes
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.notices import DashboardNotice, dashboard_notices
+from builder.pages.views.peers import PeersFact, peers_fact
 from builder.pages.views.record import RecordFigure, record_figure
 
 NO_PRICE_TITLE = "On-chain Bitcoin price"
@@ -38,6 +39,7 @@ class Dashboard(NamedTuple):
     other: boxes.OtherPrice
     sureness: boxes.Sureness | None
     tip: boxes.TipFact | None
+    peers: PeersFact | None
     record: RecordFigure | None
 
 
@@ -59,5 +61,6 @@ def dashboard_view(site: Site) -> Dashboard:
         other=boxes.other_price(latest, headline),
         sureness=boxes.sureness_of(site, headline),
         tip=boxes.tip_fact(site),
+        peers=peers_fact(site),
         record=record_figure(site),
     )

@@ -21,6 +21,13 @@ class Age(NamedTuple):
     words: str
 
 
+class Tag(NamedTuple):
+    """A coloured word; `kind` is a class."""
+
+    kind: str
+    words: str
+
+
 class Notice(NamedTuple):
     """What a reader must know: `kind` is a class, `lead` is bold."""
 

@@ -9,7 +9,8 @@ from builder.api.types import Episode, Gap, Machine, Run, SourceState, Status
 from builder.pages.filters import pretty, sentence
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
-from builder.pages.views.parts import Age, Notice, age, plural
+from builder.pages.views.parts import Age, Notice, Tag, age, plural
+from builder.pages.views.peers import PeerLine, peer_lines
 
 TITLE = "Status · On-chain Bitcoin price"
 DESCRIPTION = (
@@ -21,18 +22,15 @@ STATUS_WORDS = {
     "stale": "Builds or blocks have stopped coming; the numbers are old.",
     "failing": "The last run failed, or there is no data yet.",
 }
-EPISODE_WORDS = {"divergence": "large divergence", "low_confidence": "low confidence"}
+EPISODE_WORDS = {
+    "divergence": "large divergence",
+    "low_confidence": "low confidence",
+    "peer_differs": "another publisher differs",
+}
 BYTES_SUFFIX = "_bytes"
 GIGABYTES_FROM_BYTES = 1e8
 GIGABYTE_BYTES = 1e9
 MEGABYTE_BYTES = 1e6
-
-
-class Tag(NamedTuple):
-    """A coloured word; `kind` is a class."""
-
-    kind: str
-    words: str
 
 
 class SourceRow(NamedTuple):
@@ -84,6 +82,7 @@ class StatusView(NamedTuple):
     runs: Sequence[RunRow]
     episodes_rule: str
     episodes: Sequence[EpisodeRow]
+    peers: Sequence[PeerLine]
     machine: Sequence[tuple[str, str]]
 
 
@@ -109,6 +108,7 @@ def status_view(site: Site) -> StatusView:
             EpisodeRow(episode, EPISODE_WORDS[episode["kind"]])
             for episode in site.objects.episodes["episodes"]
         ],
+        peers=peer_lines(site),
         machine=_machine(status["machine"]),
     )
 

@@ -15,6 +15,25 @@ SELECT value FROM facts_of_database WHERE name = 'network'
 -- name: set_network
 INSERT INTO facts_of_database VALUES ('network', $network), ('is_demo', if($network = 'simulated', 'true', 'false'))
 
+-- Other publishers
+
+-- name: open_peers
+SELECT * FROM peers WHERE ended_at_unix IS NULL ORDER BY peer
+
+-- name: forget_open_peers
+DELETE FROM peers WHERE ended_at_unix IS NULL
+
+-- name: add_peer
+INSERT INTO peers VALUES ($peer, $state, $since_unix, $ended_at_unix, $asked_at_unix, $problem, $problem_since_unix,
+    $height, $hash, $spot_usd, $window_usd, $algorithm_version, $compared_height, $our_usd, $peer_usd,
+    $difference_percent)
+
+-- name: price_at
+SELECT height, hash, algorithm_version, spot_usd, window_usd FROM now_prices WHERE height = $height
+
+-- name: facts_of_database
+SELECT name, value FROM facts_of_database
+
 -- What a tick needs to know
 
 -- name: chain
@@ -219,9 +238,19 @@ LEFT JOIN pairs ON pairs.leg = legs_of.leg AND pairs.time_unix >= $hour - days::
 GROUP BY legs_of.leg, period, days ORDER BY days
 
 -- name: site_episodes
-SELECT kind, leg, start_height, end_height, peak_percent, started_at_unix, ended_at_unix,
+SELECT kind, leg, peer, start_height, end_height, peak_percent, started_at_unix, ended_at_unix,
     greatest(0, coalesce(ended_at_unix, $now) - started_at_unix) AS duration_seconds, ended_at_unix IS NULL AS is_ongoing
-FROM episodes ORDER BY started_at_unix DESC, kind
+FROM (
+    SELECT kind, leg, NULL AS peer, start_height, end_height, peak_percent, started_at_unix, ended_at_unix FROM episodes
+    UNION ALL
+    SELECT 'peer_differs', NULL, peer, compared_height, if(ended_at_unix IS NULL, NULL, compared_height),
+        difference_percent, since_unix, ended_at_unix
+    FROM peers WHERE state = 'differs'
+)
+ORDER BY started_at_unix DESC, kind, peer
+
+-- name: site_peers
+SELECT * EXCLUDE (ended_at_unix) FROM peers WHERE ended_at_unix IS NULL ORDER BY peer
 
 -- A run whose clock was ahead is newer than all others until its time has come: those of before now go first.
 -- name: site_runs
