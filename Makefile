@@ -40,6 +40,7 @@ test-slow:
 
 # The suite at odd moments, under Debian's faketime; HOURS_TESTS="tests/deploy ..." names a part.
 # Browsers and processes that are told a time of their own (tests/helpers/clock.py) keep theirs.
+# One process at a time: the workers of xdist do not live under faketime.
 HOURS_TESTS ?= tests
 HOURS := "2026-11-26 00:05:00" "2026-11-26 12:00:00" "2026-11-26 23:58:00" \
 	"2028-02-29 12:00:00" "2027-12-31 23:58:00"
@@ -48,7 +49,7 @@ test-hours:
 	@for moment in $(HOURS); do \
 		echo "== $$moment UTC"; \
 		TZ=UTC FAKETIME_DONT_FAKE_MONOTONIC=1 faketime "$$moment" \
-			$(BIN)/python -m pytest -q -n 2 -m "not (browser or cases or real_node or booted or containers)" \
+			$(BIN)/python -m pytest -q -p no:xdist -m "not (browser or cases or real_node or booted or containers)" \
 			$(HOURS_TESTS) || exit 1; \
 	done
 
