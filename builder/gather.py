@@ -29,7 +29,7 @@ from oracle.calculator import PriceCalculator
 from oracle.estimate.limits import Limits
 from oracle.record.reader import Reader
 
-FORMAT = "2"
+FORMAT = "3"
 """Of all files that are carried over from build to build: raise it when a key or column changes."""
 
 DAY_SECONDS = 86_400
@@ -75,6 +75,11 @@ class Gathered(NamedTuple):
     def network(self) -> str:
         """The network whose blocks these are."""
         return self.facts.get("network", "unknown")
+
+    @property
+    def has_market(self) -> bool:
+        """Whether these bitcoins have a price: those of a test network have none."""
+        return self.network == "main" and not self.is_demo
 
     @property
     def is_demo(self) -> bool:

@@ -135,6 +135,16 @@ class ScoreRow(TypedDict):
     bins: dict[int, int] | None
 
 
+class PriceAtRow(TypedDict):
+    """The newest valid spot price at or before a time, and the quote of about then."""
+
+    at_unix: int
+    time_unix: int
+    spot_usd: float
+    quote_usd: float | None
+    currencies: dict[str, float] | None
+
+
 class EpisodeRow(TypedDict):
     """An episode."""
 

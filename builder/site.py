@@ -30,6 +30,7 @@ from builder.api.history import (
     short_history,
 )
 from builder.api.latest import make_latest
+from builder.api.mempool import PricesAt
 from builder.api.peers import make_peers
 from builder.api.picture import has_first_block, make_day, make_window, points_csv
 from builder.api.scorecard import make_scorecard
@@ -138,7 +139,9 @@ def _make_objects(build: Build, hour: FullHour) -> None:
     objects.make(
         "api/scorecard.json", hour.key, lambda: make_scorecard(gathered, build.reader, hour)
     )
-    make_compatible(objects, hour.key)
+    make_compatible(objects, hour.key, has_market=gathered.has_market)
+    if gathered.has_market:
+        PricesAt(gathered, build.reader, context).make(build.draft)
     _make_window(build)
 
 

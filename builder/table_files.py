@@ -61,7 +61,8 @@ def to_parquet(table: pa.Table) -> bytes:
 
 
 def to_csv(table: pa.Table) -> bytes:
-    """Return the same rows as CSV: prices to the cent, times in ISO 8601, no block hashes."""
+    """Return the same rows as CSV, as spreadsheets read it: four decimals, times in UTC without T
+    and Z, TRUE and FALSE, no block hashes."""
     from pyarrow import csv
 
     columns = {
@@ -78,5 +79,7 @@ def _for_csv(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(column.type):
         return pc.round(column, 4)
     if pa.types.is_timestamp(column.type):
-        return pc.strftime(column.cast(pa.timestamp("s", "UTC")), "%Y-%m-%dT%H:%M:%SZ")
+        return pc.strftime(column.cast(pa.timestamp("s", "UTC")), "%Y-%m-%d %H:%M:%S")
+    if pa.types.is_boolean(column.type):
+        return pc.if_else(column, "TRUE", "FALSE")
     return column

@@ -1,6 +1,7 @@
 """Compatible spellings: the same facts in the shapes of an older dashboard and of mempool. Pure.
 
-nginx maps the old paths to these files; see docs/api.md.
+nginx maps the old paths to these files; see docs/api.md. Programs that read them know nothing of
+test networks, so a chain that is not the main one has no price here.
 """
 
 from __future__ import annotations
@@ -9,18 +10,10 @@ from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
 
-from builder.api.head import iso, midnight_unix
+from builder.api.head import iso
 from builder.api.history import LONG_RANGES
-from builder.api.types import (
-    Days,
-    History,
-    Latest,
-    MempoolHistory,
-    MempoolPrice,
-    PriceEntry,
-    PricesComparison,
-    Range,
-)
+from builder.api.mempool import mempool_history, mempool_price
+from builder.api.types import History, PriceEntry, PricesComparison, Range
 from builder.draft import Objects
 from builder.gather import DAY_SECONDS
 
@@ -40,31 +33,38 @@ SPANS: dict[int, Range] = {1: "24h", 7: "7d", 30: "30d", 90: "1y", 365: "1y"}
 """Days: the history that has them."""
 
 
-def make_compatible(objects: Objects, hourly_key: str) -> None:
+def make_compatible(objects: Objects, hourly_key: str, *, has_market: bool) -> None:
     """Put the objects of `api/compat/` beside the others, from which they are made.
 
     Args:
         objects: the other files of the build.
         hourly_key: what the long histories are made from.
+        has_market: whether these bitcoins are worth anything: on test networks, and on a simulated
+            chain, mempool has no price either.
     """
     for span_days, name in SPANS.items():
         key = hourly_key if name in LONG_RANGES else None
         path = f"api/compat/historical-{span_days}.json"
-        objects.make(path, key, partial(_historical, objects, span_days))
+        objects.make(path, key, partial(_historical, objects, span_days if has_market else 0, name))
         path = f"api/compat/comparison-{span_days}.json"
         objects.make(path, key, partial(_comparison, objects, span_days))
     newest = objects.entries(7)[-1:] or [NO_ENTRY]
     objects.make("api/compat/prices-latest.json", None, lambda: newest[0])
-    objects.make("api/compat/mempool-prices.json", None, lambda: mempool_price(objects.latest))
     objects.make(
-        "api/compat/mempool-historical-price.json",
+        "api/compat/mempool-prices.json",
         None,
-        lambda: mempool_history(objects.days, objects.latest),
+        lambda: mempool_price(objects.latest, has_market=has_market),
     )
+    if has_market:
+        objects.make(
+            "api/compat/mempool-historical-price.json",
+            None,
+            lambda: mempool_history(objects.days, objects.latest),
+        )
 
 
-def _historical(objects: Objects, span_days: int) -> list[PriceEntry]:
-    return entries_of(objects.history(SPANS[span_days]), span_days)
+def _historical(objects: Objects, span_days: int, name: Range) -> list[PriceEntry]:
+    return entries_of(objects.history(name), span_days) if span_days else []
 
 
 def _comparison(objects: Objects, span_days: int) -> PricesComparison:
@@ -117,33 +117,3 @@ def comparison_of(entries: Sequence[PriceEntry], span_days: int) -> PricesCompar
         "valid_entries": len(amounts),
         "timeframe_days": span_days,
     }
-
-
-def mempool_price(latest: Latest) -> MempoolPrice:
-    """Return the spot price, or time 0 and -1 where there is none.
-
-    So mempool itself says it, for its readers expect numbers here.
-    """
-    spot = latest["spot"]
-    tip = latest["tip"]
-    if not spot or not tip or not spot["is_valid"] or spot["price_usd"] is None:
-        return {"time": 0, "USD": -1}
-    return {"time": tip["time_unix"], "USD": round(spot["price_usd"], 2)}
-
-
-def mempool_history(days: Days, latest: Latest) -> MempoolHistory:
-    """Return the valid days, newest first, and what a dollar is in other currencies."""
-    prices: list[MempoolPrice] = [
-        {"time": midnight_unix(day["date"]), "USD": round(day["price_usd"], 2)}
-        for day in reversed(days["days"])
-        if day["is_valid"] and day["price_usd"] is not None
-    ]
-    exchange = latest["exchange"]
-    rates: dict[str, float] = {}
-    if exchange and not exchange["is_suspect"]:
-        rates = {
-            f"USD{code}": round(price / exchange["price_usd"], 2)
-            for code, price in exchange["currencies"].items()
-            if price > 0
-        }
-    return {"prices": prices, "exchangeRates": rates}

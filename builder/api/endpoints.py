@@ -104,6 +104,19 @@ NAME = Parameter(
     "name", "path", {"type": "string", "enum": list(SHAPES)}, "latest", "which file it describes"
 )
 
+TIMESTAMP = Parameter(
+    "timestamp", "query", {"type": "integer", "minimum": 0}, 0, "Unix seconds; 0: all days"
+)
+CURRENCY = Parameter(
+    "currency",
+    "query",
+    {"type": "string", "enum": ["USD", "EUR", "GBP", "CAD", "CHF", "AUD", "JPY"]},
+    "USD",
+    "a currency of the row",
+)
+NO_PRICE = {400: "NO_PRICE_THEN, INVALID_TIMESTAMP, INVALID_CURRENCY; NO_PRICES on test networks"}
+"""What `/api/v1/historical-price` answers beside what all addresses may."""
+
 OTHER_DAYS = {400: "INVALID_DAYS: days must be 1, 7, 30, 90 or 365, given once"}
 """What the compatible lists answer beside what all addresses may."""
 
@@ -243,17 +256,22 @@ ENDPOINTS = (
         "Compatible",
         "The spot price and the tip's header time in mempool's shape",
         "mempool-prices",
-        more='Without a valid spot price `{"time": 0, "USD": -1}`, as mempool says it, for its '
-        "readers expect numbers.",
+        more="Other currencies are the on-chain price by the rates between the currencies of the "
+        "exchange quote, no price of the chain. Without a valid spot price, and on test networks, "
+        "`time` is 0 and each price -1, as mempool says it, for its readers expect numbers.",
     ),
     Endpoint(
         "/api/v1/historical-price",
         "getMempoolHistory",
         "Compatible",
-        "The valid days in mempool's shape, newest first",
+        "The price of a time in mempool's shape, or the valid days, newest first",
         "mempool-historical-price",
-        more="`time` is the day's midnight, so that the newest row at or before a moment is the "
-        "price of its day.",
+        more="With `timestamp` one row: the newest valid spot price at or before it, to within "
+        "10,000 seconds in the last seven days and 100,000 before, with its own `time`; a time "
+        "without one is refused. Without `timestamp`, or with 0, all days: `time` is the day's "
+        "midnight. `currency` may be one of the seven; a row has them all. On test networks 400.",
+        parameters=(TIMESTAMP, CURRENCY),
+        refusals=NO_PRICE,
     ),
     Endpoint(
         "/health",

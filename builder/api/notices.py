@@ -155,3 +155,7 @@ def _of_record(gathered: Gathered) -> Iterator[Notice]:
     if gathered.is_demo:
         message = "Simulated data: the blocks and all prices here are made up."
         yield {"code": "simulated", "severity": "info", "message": message}
+    elif not gathered.has_market:
+        chain = f"of the {gathered.network} network"
+        message = f"Not the main chain: these are blocks {chain}, whose coins are worth nothing."
+        yield {"code": "test_network", "severity": "info", "message": message}

@@ -124,8 +124,10 @@ def _stencil(slide: int) -> Stencil:
 
 
 def points_csv(day: Day | Window) -> bytes:
-    """Return the price points of a day or window as CSV."""
+    """Return the price points of a day or window as CSV; each line says which chain it is of."""
     points = day["price_points"]
     moments = zip(points["time_unix"], points["height"], points["price_usd"], strict=True)
-    lines = ["time_unix,height,price_usd", *(",".join(map(str, moment)) for moment in moments)]
+    chain = (day["network"], str(day["is_demo"]).upper())
+    lines = [",".join(map(str, (*moment, *chain))) for moment in moments]
+    lines.insert(0, "time_unix,height,price_usd,network,is_simulated")
     return "\n".join([*lines, ""]).encode()

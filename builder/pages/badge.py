@@ -7,6 +7,7 @@ from typing import NamedTuple
 from builder.api.types import Latest
 from builder.pages.environment import render
 from builder.pages.headline import Headline, headline_of
+from builder.pages.site import test_network_of
 
 LETTER_PIXELS = 7
 MARGIN_PIXELS = 12
@@ -36,7 +37,7 @@ def badge(latest: Latest) -> bytes:
 
 def badge_of(latest: Latest) -> Badge:
     """Return what the badge shows of latest.json."""
-    label = "simulated BTC" if latest["is_demo"] else "on-chain BTC"
+    label = f"{test_network_of(latest) or 'on-chain'} BTC"
     text = badge_text(headline_of(latest))
     left = LETTER_PIXELS * len(label) + MARGIN_PIXELS
     right = LETTER_PIXELS * len(text) + MARGIN_PIXELS

@@ -63,10 +63,10 @@ def feed_of(site: Site) -> Feed:
         *(_day_entry(site, day) for day in site.days[-MAX_ENTRIES:]),
     ]
     entries.sort(key=lambda entry: (entry.updated, entry.name), reverse=True)
-    simulated = " (simulated)" if site.latest["is_demo"] else ""
+    network = f" ({site.test_network})" if site.test_network else ""
     return Feed(
         name=_name(site, "/"),
-        title=f"On-chain Bitcoin price{simulated}",
+        title=f"On-chain Bitcoin price{network}",
         home=f"{site.base}/",
         base=site.base,
         updated=entries[0].updated if entries else site.latest["generated_at"],

@@ -15,6 +15,16 @@ PLACEHOLDER = "https://this-site.example"
 the address there that the page came from."""
 
 
+def test_network_of(latest: Latest) -> str | None:
+    """Return simulated, the name of a test network, or None on the main chain."""
+    if latest["is_demo"]:
+        return "simulated"
+    network = latest["network"]
+    if network == "main":
+        return None
+    return "unknown network" if network == "unknown" else network
+
+
 @dataclass(frozen=True)
 class Site:
     """Everything that views know.
@@ -50,6 +60,11 @@ class Site:
     def latest(self) -> Latest:
         """`/api/latest.json`."""
         return self.objects.latest
+
+    @property
+    def test_network(self) -> str | None:
+        """What to call a chain whose bitcoins are worth nothing; None on the main one."""
+        return test_network_of(self.latest)
 
     @property
     def days(self) -> list[DayPrice]:

@@ -176,7 +176,7 @@
   oracle.livePicture = async (button, title) => {
     if (button.dataset.png !== "history" || !shown) return oracle.picture(drawn.querySelector("svg"), title);
     const { data, layout } = figure(shown);
-    const [headline, words] = [document.getElementById("chart-title").textContent, plot.hasAttribute("data-demo") ? " (simulated)" : ""];
+    const [headline, words] = [document.getElementById("chart-title").textContent, plot.dataset.network ? ` (${plot.dataset.network})` : ""];
     Object.assign(layout, { title: { text: `On-chain and exchange price: ${headline.toLowerCase()}${words}`, x: 0.02, font: { size: 18, weight: 600, color: layout.hoverlabel.font.color } },
       margin: { l: 24, r: 24, t: 56, b: 40 }, height: 640 });
     return window.Plotly.toImage({ data, layout }, { format: "png", width: 1200, height: 640, scale: 2 });

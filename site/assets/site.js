@@ -134,7 +134,8 @@ oracle.picture = async (svg, title) => {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-png]");
   if (!button) return;
-  const title = document.title + (document.querySelector(".tag.demo") ? " (simulated)" : "");
+  const network = document.querySelector(".tag.demo");
+  const title = document.title + (network ? ` (${network.textContent})` : "");
   const chart = button.closest("figure").querySelector(".drawn > svg");
   const url = await (oracle.livePicture?.(button, title) ?? oracle.picture(chart, title));
   oracle.save(url, `${button.dataset.png}.png`);

@@ -63,7 +63,7 @@ class Files(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site of three days that nobody gave an address."""
-    with make_history(days=3, outputs_per_block=20) as connection:
+    with make_history(days=3, outputs_per_block=20, network="main") as connection:
         output = Output(tmp_path_factory.mktemp("site"))
         return build_site(Reader(connection), output, context()).folder
 

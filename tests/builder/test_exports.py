@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -159,14 +160,24 @@ def test_outputs_are_published_by_month(
     assert count == connection.execute("SELECT count(*), sum(value_sats) FROM outputs").fetchall()
 
 
-def test_csv_has_the_same_rows_with_times_in_iso_8601(folder: Path) -> None:
+def test_csv_has_the_same_rows_with_times_and_truths_that_spreadsheets_read(folder: Path) -> None:
     frame, parquet = pd.read_csv(folder / "prices.csv"), pd.read_parquet(folder / "prices.parquet")
     assert list(frame["height"]) == list(parquet["height"])
     assert frame["spot_usd"].to_numpy() == pytest.approx(
         parquet["spot_usd"].to_numpy(), abs=0.0001, nan_ok=True
     )
-    assert frame["time"].iloc[0].endswith("Z")
-    assert pd.Timestamp(frame["time"].iloc[0]) == parquet["time"].iloc[0].floor("s")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", frame["time"].iloc[0])
+    assert pd.Timestamp(frame["time"].iloc[0], tz="UTC") == parquet["time"].iloc[0].floor("s")
+    assert {
+        line.rpartition(",")[2] for line in (folder / "prices.csv").read_text().splitlines()
+    } == {'"is_simulated"', '"TRUE"'}
+
+
+@pytest.mark.parametrize("name", ["prices.parquet", "days.parquet", "exchange.parquet"])
+def test_each_row_says_of_which_chain_it_is(folder: Path, name: str) -> None:
+    frame = pd.read_parquet(folder / name)
+    assert set(frame["network"]) == {"simulated"}
+    assert set(frame["is_simulated"]) == {True}
 
 
 def test_days_as_csv_are_the_days(folder: Path) -> None:

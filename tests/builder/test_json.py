@@ -398,7 +398,8 @@ def test_an_output_made_and_spent_within_the_window_is_left_out(quiet: Connectio
 def test_points_as_csv_have_a_header_and_a_line_each(quiet: Connection) -> None:
     day = day_file(quiet)
     lines = points_csv(day).decode().splitlines()
-    assert lines[0] == "time_unix,height,price_usd"
+    assert lines[0] == "time_unix,height,price_usd,network,is_simulated"
+    assert all(line.endswith(",simulated,TRUE") for line in lines[1:])
     assert len(lines) == 1 + day["price_points"]["shown"]
 
 

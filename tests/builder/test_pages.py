@@ -444,3 +444,17 @@ def test_an_asset_is_named_by_what_is_in_it_and_plotly_by_its_size_and_version()
     assert len(set(named.values())) == len(named)
     head = assets()["plotly.min.js"].read()[:200]
     assert re.search(rb"plotly\.js v\d+\.\d+\.\d+", head)  # the version is in what is hashed
+
+
+@pytest.mark.parametrize("network", ["regtest", "signet", "test", "testnet4", "unknown"])
+def test_every_page_of_a_test_network_names_it(network: str) -> None:
+    made = snapshots(is_demo=False)
+    for value in made.values():
+        if isinstance(value, dict) and "network" in value:
+            value["network"] = network
+    name = "unknown network" if network == "unknown" else network
+    pages_of = rendered(made)
+    for path, html in pages_of.items():
+        assert f'<span class="tag demo">{name}</span>' in html, path
+    assert f"({name})</title>" in pages_of["index.html"]
+    assert "worth nothing" in words(pages_of["history/index.html"])

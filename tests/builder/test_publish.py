@@ -422,7 +422,7 @@ with open_reader(Path(sys.argv[1])) as reader:
     ("step", "after", "keep"),
     [
         ("_write_flushed", 0, 2),
-        ("_write_flushed", 30, 2),
+        ("_write_flushed", 25, 2),
         ("_clear", 0, 2),
         ("_carry", 9, 5),
         ("_flush", 0, 5),

@@ -35,6 +35,11 @@ ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
     "failing": (rows.FailingRow, {}),
     "gaps": (rows.GapRow, {}),
     "peers": (rows.PeerRow, {}),
+    "first_price": (rows.PriceAtRow, {}),
+    "prices_at": (
+        rows.PriceAtRow,
+        {"first": END_UNIX - 86_400, "last": END_UNIX, "step": 10_000, "since": 0},
+    ),
     "left_out": (rows.LeftOutRow, HEIGHTS),
     "spot_line": (rows.SpotLineRow, HEIGHTS),
     "months": (rows.MonthRow, {}),

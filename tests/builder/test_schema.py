@@ -38,11 +38,14 @@ SCHEMA_OF = {
     r"api/compat/prices-latest\.json": "compat-latest",
     r"api/compat/(historical|comparison)-\d+\.json": r"compat-\1",
     r"api/compat/(mempool-[\w-]+)\.json": r"\1",
+    r"api/compat/price-at/10{4,5}/\d+\.json": "mempool-historical-price",
 }
 RECORDS: dict[str, dict[str, Any]] = {
-    "ordinary": {"days": 3},
-    "divergent": {"days": 2, "percent_off": 3.2},
-    "unsure": {"days": 2, "last_spot_is_valid": False},
+    "ordinary": {"days": 3, "network": "main"},
+    "divergent": {"days": 2, "percent_off": 3.2, "network": "main"},
+    "unsure": {"days": 2, "last_spot_is_valid": False, "network": "main"},
+    "simulated": {"days": 2},
+    "regtest": {"days": 2, "network": "regtest"},
     "without exchange": {"days": 2, "exchange": False},
     "young": {"days": 0.02},
     "empty": {"days": 0},
@@ -216,7 +219,7 @@ def test_every_published_json_is_in_the_description(site: Site) -> None:
 
 
 def test_every_file_says_what_it_is_and_when_it_was_put_together(site: Site) -> None:
-    release = site("ordinary")
+    release = site("simulated")
     heads = [read(release, path) for path in json_files(release) if "/compat/" not in path]
     assert {(h["schema_version"], h["network"], h["is_demo"]) for h in heads} == {
         (1, "simulated", True)
@@ -275,17 +278,54 @@ def test_wallets_get_the_spot_price_in_mempools_shape(site: Site) -> None:
         read(release, "api/compat/mempool-prices.json"),
         read(release, "api/latest.json"),
     )
-    assert price == {
-        "time": latest["tip"]["time_unix"],
-        "USD": round(latest["spot"]["price_usd"], 2),
-    }
+    assert (price["time"], price["USD"]) == (
+        latest["tip"]["time_unix"],
+        round(latest["spot"]["price_usd"], 2),
+    )
+    quote = latest["exchange"]
+    rate = quote["currencies"]["EUR"] / quote["price_usd"]
+    assert price["EUR"] == pytest.approx(latest["spot"]["price_usd"] * rate, abs=0.006)
+    assert {price[code] for code in ("GBP", "CAD", "CHF", "AUD", "JPY")} == {-1}
 
 
-@pytest.mark.parametrize("name", ["unsure", "empty"])
-def test_without_a_valid_spot_price_wallets_get_what_mempool_gives_then(
+@pytest.mark.parametrize("name", ["unsure", "empty", "simulated", "regtest"])
+def test_without_a_valid_price_of_real_bitcoin_wallets_get_what_mempool_gives_then(
     site: Site, name: str
 ) -> None:
-    assert read(site(name), "api/compat/mempool-prices.json") == {"time": 0, "USD": -1}
+    price = read(site(name), "api/compat/mempool-prices.json")
+    assert price.pop("time") == 0
+    assert set(price.values()) == {-1}
+
+
+@pytest.mark.parametrize("name", ["simulated", "regtest"])
+def test_programs_that_know_no_test_networks_get_no_price_of_one(site: Site, name: str) -> None:
+    release = site(name)
+    assert read(release, "api/compat/prices-latest.json")["utxoracle_price"] is None
+    assert read(release, "api/compat/historical-7.json") == []
+    assert read(release, "api/compat/comparison-7.json")["total_entries"] == 0
+    assert not (release / "api/compat/mempool-historical-price.json").exists()
+    assert not (release / "api/compat/price-at").exists()
+
+
+def test_the_price_of_a_time_is_the_newest_valid_one_at_or_before_it(site: Site) -> None:
+    release = site("ordinary")
+    with make_history(outputs_per_block=20, **RECORDS["ordinary"]) as connection:
+        priced = connection.execute(
+            "SELECT time_unix, spot_usd FROM prices WHERE spot_is_valid ORDER BY height"
+        ).fetchall()
+    files = sorted((release / "api/compat/price-at").rglob("*.json"))
+    ends = {path.parent.name: path for path in files}
+    assert {int(path.stem) for path in ends.values()} == {
+        END_UNIX // 10_000 + 1,
+        END_UNIX // 100_000 + 1,
+    }
+    for path in files:
+        at_unix = int(path.stem) * int(path.parent.name)
+        [row] = json.loads(path.read_bytes())["prices"]
+        expected = [moment for moment in priced if moment[0] <= at_unix][-1]
+        assert (row["time"], row["USD"]) == (expected[0], round(expected[1], 2))
+        assert row["EUR"] == pytest.approx(row["USD"] * 0.92, rel=0.001)
+    assert len(files) > 3 * 86_400 // 10_000
 
 
 def test_the_daily_history_is_newest_first_with_each_days_price_from_its_midnight(
@@ -324,7 +364,8 @@ def test_the_json_feed_has_the_same_entries(site: Site) -> None:
 
 
 def test_a_feed_of_simulated_data_says_so(site: Site) -> None:
-    assert "simulated" in read(site("ordinary"), "feed.json")["title"]
+    assert "simulated" in read(site("simulated"), "feed.json")["title"]
+    assert "simulated" not in read(site("ordinary"), "feed.json")["title"]
 
 
 def test_the_badge_shows_price_and_divergence_in_words_for_screen_readers_too(site: Site) -> None:
@@ -334,7 +375,9 @@ def test_the_badge_shows_price_and_divergence_in_words_for_screen_readers_too(si
         ET.fromstring((release / "badge.svg").read_text()),
     )
     price, percent = latest["spot"]["price_usd"], latest["divergence"]["headline_percent"]
-    assert badge.attrib["aria-label"] == f"simulated BTC: ${price:,.0f} {percent:+.1f}%"
+    assert badge.attrib["aria-label"] == f"on-chain BTC: ${price:,.0f} {percent:+.1f}%"
+    simulated = ET.fromstring((site("simulated") / "badge.svg").read_text())
+    assert simulated.attrib["aria-label"].startswith("simulated BTC: ")
 
 
 def test_the_badge_without_a_price_says_no_price(site: Site) -> None:

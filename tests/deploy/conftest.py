@@ -22,6 +22,7 @@ COMPAT = {
     **{f"historical-{days}": f"[{days}]" for days in (1, 7, 30, 90, 365)},
     **{f"comparison-{days}": f'{{"timeframe_days": {days}}}' for days in (1, 7, 30, 90, 365)},
 }
+PRICES_AT = ("100000/17600", "100000/17599", "10000/176004", "10000/176005")
 
 
 def hand_made_files(*, seconds_fresh: int = 1800) -> dict[str, bytes | str]:
@@ -37,6 +38,7 @@ def hand_made_files(*, seconds_fresh: int = 1800) -> dict[str, bytes | str]:
         "api/latest.json.gz": gzip.compress(LATEST.encode()),
         "api/days/2025-10-09.json": "{}",
         **{f"api/compat/{name}.json": text for name, text in COMPAT.items()},
+        **{f"api/compat/price-at/{name}.json": name for name in PRICES_AT},
         "assets/style.0123abcd.css": "body {}",
         "assets/app.0123abcd.js": "'use strict';",
         "data/prices.parquet": PARQUET,

@@ -20,8 +20,10 @@ from tests.deploy.running_nginx import (
     configure,
     free_port,
     point_at,
+    running,
     write_tree,
 )
+from tests.helpers.clock import NOW_UNIX
 
 pytestmark = pytest.mark.nginx
 
@@ -294,6 +296,72 @@ def test_other_days_are_refused_in_the_error_shape(server: Server, path, days) -
     assert answer.status == 400
     assert is_error(answer.body, "INVALID_DAYS")
     assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("query", "file"),
+    [
+        ("timestamp=1760040000", "10000/176004"),
+        ("timestamp=1760049999&currency=EUR", "10000/176004"),
+        ("currency=USD&timestamp=1760050000", "10000/176005"),
+        ("timestamp=1760000000", "100000/17600"),
+        ("timestamp=1760039999", "100000/17600"),
+        ("timestamp=1759999999", "100000/17599"),
+    ],
+)
+def test_the_price_of_a_time_is_the_newest_row_of_the_grid_before_it(
+    server: Server, query, file
+) -> None:
+    answer = server.ask(f"/api/v1/historical-price?{query}")
+    assert (answer.status, answer.body.decode()) == (200, file)
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("query", ["", "?timestamp=0", "?timestamp=", "?currency=GBP", "?x=1"])
+def test_without_a_time_the_whole_history_is_given(server: Server, query) -> None:
+    answer = server.ask(f"/api/v1/historical-price{query}")
+    assert answer.body.decode() == COMPAT["mempool-historical-price"]
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("timestamp=1650000000", "NO_PRICE_THEN"),
+        ("timestamp=176004000", "NO_PRICE_THEN"),
+        ("timestamp=1760040000000", "NO_PRICE_THEN"),
+        ("timestamp=7", "NO_PRICE_THEN"),
+        ("timestamp=-1760040000", "INVALID_TIMESTAMP"),
+        ("timestamp=1760040000.5", "INVALID_TIMESTAMP"),
+        ("timestamp=1760040000/../x", "INVALID_TIMESTAMP"),
+        ("timestamp=2025-10-09", "INVALID_TIMESTAMP"),
+        ("timestamp=1760040000&timestamp=1", "INVALID_TIMESTAMP"),
+        ("timestamp", "INVALID_TIMESTAMP"),
+        ("timestamp=1760040000&currency=usd", "INVALID_CURRENCY"),
+        ("currency=XAU", "INVALID_CURRENCY"),
+        ("currency=USD&currency=EUR", "INVALID_CURRENCY"),
+    ],
+)
+def test_a_time_or_currency_that_there_is_not_is_refused_in_the_error_shape(
+    server: Server, query, code
+) -> None:
+    answer = server.ask(f"/api/v1/historical-price?{query}")
+    assert answer.status == 400
+    assert is_error(answer.body, code)
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_on_a_test_network_prices_of_a_time_are_refused_as_mempool_does(
+    nginx: str, tmp_path: Path
+) -> None:
+    files = {
+        path: text for path, text in hand_made_files().items() if "historical-price" not in path
+    }
+    write_tree(tmp_path / "site/releases/one", files)
+    point_at(tmp_path / "site", "one")
+    with running(tmp_path / "prefix", tmp_path / "site", now_unix=NOW_UNIX) as it:
+        answer = it.ask("/api/v1/historical-price?timestamp=1760040000")
+    assert answer.status == 400
+    assert is_error(answer.body, "NO_PRICES")
 
 
 @pytest.mark.parametrize("query", ["days=7&days=8", "days=8&days=7", "days", "x=1&days"])

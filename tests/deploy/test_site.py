@@ -97,7 +97,7 @@ PATHS = [
 def built(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Three days of made-up record, built now and served; nobody changes it."""
     folder = tmp_path_factory.mktemp("built")
-    with make_history(days=3, end_unix=NOW_UNIX) as connection:
+    with make_history(days=3, end_unix=NOW_UNIX, network="main") as connection:
         output = Output(folder / "site", with_outputs=True)
         build_site(Reader(connection), output, context(NOW_UNIX))
     with running(folder / "prefix", folder / "site", now_unix=NOW_UNIX) as server:
@@ -138,7 +138,8 @@ def examples_of(path: str, date: str) -> list[str]:
     name, schema = parameters[0]["name"], parameters[0]["schema"]
     if "$ref" in schema:
         schema = SPEC["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    values = schema.get("enum", [{"date": date, "month": date[:7]}.get(name)])
+    known = {"date": date, "month": date[:7]}
+    values = schema.get("enum", [known.get(name, parameters[0]["example"])])
     if parameters[0]["in"] == "path":
         return [path.replace(f"{{{name}}}", str(value)) for value in values]
     return [path, *(f"{path}?{name}={value}" for value in values)]
@@ -175,6 +176,17 @@ def test_every_path_of_the_design_can_be_asked_again_for_nothing(
     etag = built.ask(target, Accept_Encoding="gzip").headers["etag"]
     again = built.ask(target, Accept_Encoding="gzip", If_None_Match=etag)
     assert (again.status, again.body) == (304, b"")
+
+
+def test_a_wallet_that_asks_for_a_time_gets_the_newest_row_before_it(built: Server) -> None:
+    for hours_ago in range(1, 60):
+        at_unix = NOW_UNIX - hours_ago * 3600 - 17
+        history = json_of(built, f"/api/v1/historical-price?timestamp={at_unix}&currency=EUR")
+        [row] = history["prices"]
+        assert 0 <= at_unix - row["time"] <= 10_000 + 7_200
+        assert row["EUR"] == pytest.approx(row["USD"] * 0.92, rel=0.001)
+    assert json_of(built, f"/api/v1/historical-price?timestamp={NOW_UNIX + 300}")["prices"]
+    assert is_error(built.ask("/api/v1/historical-price?timestamp=1500000000"), "NO_PRICE_THEN")
 
 
 def test_the_published_description_is_a_valid_one(built: Server) -> None:

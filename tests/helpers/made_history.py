@@ -43,6 +43,7 @@ def make_history(
     exchange: bool = True,
     percent_off: float = 0.0,
     last_spot_is_valid: bool = True,
+    network: str = "simulated",
 ) -> duckdb.DuckDBPyConnection:
     """Return an open database with this many days of simulated history up to a time.
 
@@ -57,12 +58,13 @@ def make_history(
         percent_off: how far the spot price lies from the exchange in the last three hours (an open
             episode when > 2).
         last_spot_is_valid: false gives the last six hours a low confidence.
+        network: whose blocks it says these are.
     """
     connection = duckdb.connect(str(path))
     migrate(connection)
     rng = np.random.default_rng(seed)
     n = int(days * 86_400 / BLOCK_SECONDS)
-    _facts(connection, end_unix, days)
+    _facts(connection, end_unix, days, network)
     if n == 0:
         return connection
     heights = np.arange(900_000, 900_000 + n)
@@ -169,9 +171,10 @@ def _constant(n: int, value: object, kind: pa.DataType | None = None) -> pa.Arra
     return pa.array([value] * n, type=kind)
 
 
-def _facts(connection, end_unix, days) -> None:
+def _facts(connection, end_unix, days, network) -> None:
     created = int(end_unix - days * 86_400)
-    facts = {"network": "simulated", "is_demo": "true", "created_at_unix": str(created)}
+    is_demo = "true" if network == "simulated" else "false"
+    facts = {"network": network, "is_demo": is_demo, "created_at_unix": str(created)}
     _insert(connection, "facts_of_database", {"name": list(facts), "value": list(facts.values())})
 
 

@@ -26,7 +26,7 @@ def snapshots(*, days: int = 40, seed: int = 7, is_demo: bool = True) -> dict[st
     start = {
         "schema_version": 1,
         **times("generated_at", NOW),
-        "network": "simulated",
+        "network": "simulated" if is_demo else "main",
         "is_demo": is_demo,
         "algorithm_version": "9.1+1",
     }

@@ -98,9 +98,15 @@ OUTPUTS = (
         "parent_height", "int32", "newest block that made an input of the transaction; -1 unknown"
     ),
 )
+CHAIN = (
+    Column("network", "string", "whose blocks: main, a test network, or simulated"),
+    Column("is_simulated", "bool", "true: a made-up chain and a made-up market"),
+)
+"""The last columns of each table: a file that went from hand to hand still says what it is."""
+
 COLUMNS: dict[Table, tuple[Column, ...]] = {
-    "prices": PRICES,
-    "days": DAYS,
-    "exchange": EXCHANGE,
-    "outputs": OUTPUTS,
+    "prices": (*PRICES, *CHAIN),
+    "days": (*DAYS, *CHAIN),
+    "exchange": (*EXCHANGE, *CHAIN),
+    "outputs": (*OUTPUTS, *CHAIN),
 }

@@ -8,6 +8,8 @@ from typing_extensions import TypedDict
 
 from builder.api.types.base import Count, Share, Time, Unix, Usd, about
 
+CROSS = "the same by the exchange quote's own rates between its currencies; -1: none"
+
 
 class PriceEntry(TypedDict):
     """One entry of an older dashboard's list."""
@@ -51,10 +53,16 @@ class MempoolPrice(TypedDict):
 
     time: Annotated[Unix, about("time of the price; 0: none (seconds since 1970 UTC)")]
     USD: Annotated[float, about("USD per BTC; -1: none")]
+    EUR: Annotated[float, about(CROSS)]
+    GBP: Annotated[float, about(CROSS)]
+    CAD: Annotated[float, about(CROSS)]
+    CHF: Annotated[float, about(CROSS)]
+    AUD: Annotated[float, about(CROSS)]
+    JPY: Annotated[float, about(CROSS)]
 
 
 class MempoolHistory(TypedDict):
-    """All days in mempool's shape, newest first."""
+    """Prices in mempool's shape, newest first: one, or all days."""
 
     prices: list[MempoolPrice]
     exchangeRates: dict[str, float]

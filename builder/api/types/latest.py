@@ -26,6 +26,7 @@ NoticeCode = TypeAliasType(
     "NoticeCode",
     Literal[
         "simulated",
+        "test_network",
         "no_data",
         "no_price",
         "low_confidence",

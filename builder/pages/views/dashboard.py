@@ -47,7 +47,8 @@ def dashboard_view(site: Site) -> Dashboard:
     """Return the view of the dashboard."""
     latest = site.latest
     headline = headline_of(site.latest)
-    title = (headline.words or NO_PRICE_TITLE) + (" (simulated)" if latest["is_demo"] else "")
+    network = f" ({site.test_network})" if site.test_network else ""
+    title = (headline.words or NO_PRICE_TITLE) + network
     return Dashboard(
         frame=frame_of(site, title=title, description=DESCRIPTION, section="/"),
         generated_unix=latest["generated_at_unix"],

@@ -29,7 +29,8 @@ class Frame(NamedTuple):
     """Head, navigation and foot of a page.
 
     `address` is the page's own, in full, where a public address is known; `social_picture` is in
-    full there too. `made_unix` is when the facts of the page were put together.
+    full there too. `test_network` names a chain whose bitcoins are worth nothing. `made_unix` is
+    when the facts of the page were put together.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Frame(NamedTuple):
     origin: str
     navigation: Sequence[Link]
     is_demo: bool
+    test_network: str | None
     made_unix: int
 
 
@@ -79,5 +81,6 @@ def frame_of(
         origin=site.origin,
         navigation=[Link(place, name, place == section) for place, name in SECTIONS],
         is_demo=site.latest["is_demo"],
+        test_network=site.test_network,
         made_unix=site.now_unix if made_unix is None else made_unix,
     )

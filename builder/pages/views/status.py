@@ -117,7 +117,7 @@ def _reasons(status: Status) -> list[Notice]:
     return [
         Notice("", reason["severity"], "", reason["message"])
         for reason in status["reasons"]
-        if reason["code"] != "simulated"
+        if reason["code"] not in {"simulated", "test_network"}
     ]
 
 

@@ -133,6 +133,10 @@ CREATE OR REPLACE TEMP VIEW compared AS
     SELECT p.*, d.exchange_usd, d.exchange_mean_usd, d.spot_percent, d.window_percent, d.headline_percent, d.leg
     FROM now_prices AS p LEFT JOIN (SELECT DISTINCT ON (height) * FROM now_divergences ORDER BY height, time_unix) AS d
     USING (height);
+CREATE OR REPLACE TEMP VIEW chain_kind AS
+    SELECT coalesce(max(value) FILTER (name = 'network'), 'unknown') AS network,
+        coalesce(bool_or(lower(value) = 'true') FILTER (name = 'is_demo'), false) AS is_simulated
+    FROM facts_of_database;
 CREATE OR REPLACE TEMP MACRO errors(percent) AS {
     'n': count(percent), 'median_percent': round(median(abs(percent)), 4),
     'p95_percent': round(quantile_cont(abs(percent), 0.95), 4), 'rmse_percent': round(sqrt(avg(percent * percent)), 4),
@@ -237,6 +241,25 @@ CROSS JOIN (VALUES ('1d', 1), ('7d', 7), ('30d', 30), ('365d', 365), ('all', 100
 LEFT JOIN pairs ON pairs.leg = legs_of.leg AND pairs.time_unix >= $hour - days::BIGINT * 86400
 GROUP BY legs_of.leg, period, days ORDER BY days
 
+-- name: site_first_price
+SELECT time_unix AS at_unix, time_unix, spot_usd, NULL::DOUBLE AS quote_usd, NULL::JSON AS currencies
+FROM now_prices WHERE spot_is_valid AND spot_usd IS NOT NULL ORDER BY height LIMIT 1
+
+-- The newest valid spot price at or before each time of a grid, and the newest quote to count of two hours before that.
+-- name: site_prices_at
+SELECT at_unix, p.time_unix, spot_usd,
+    if(p.time_unix - sampled_at_unix <= 7200, price_usd, NULL) AS quote_usd,
+    if(p.time_unix - sampled_at_unix <= 7200, currencies, NULL) AS currencies
+FROM (SELECT unnest(generate_series(($first + $step - 1) // $step * $step, $last, $step))::BIGINT AS at_unix) AS grid
+ASOF JOIN (
+    SELECT max(time_unix) OVER (ORDER BY height) AS time_unix, spot_usd
+    FROM now_prices WHERE spot_is_valid AND spot_usd IS NOT NULL AND time_unix >= $since
+) AS p ON at_unix >= p.time_unix
+ASOF LEFT JOIN (
+    SELECT sampled_at_unix, price_usd, currencies FROM exchange_samples WHERE NOT is_stale AND suspicion IS NULL
+) AS s ON p.time_unix >= sampled_at_unix
+ORDER BY at_unix
+
 -- name: site_episodes
 SELECT kind, leg, peer, start_height, end_height, peak_percent, started_at_unix, ended_at_unix,
     greatest(0, coalesce(ended_at_unix, $now) - started_at_unix) AS duration_seconds, ended_at_unix IS NULL AS is_ongoing
@@ -322,20 +345,21 @@ GROUP BY ALL ORDER BY month
 -- limit that is null limits nothing.
 
 -- name: site_table_of_prices
-SELECT *, time_unix * 1000 AS time FROM compared WHERE $last IS NULL OR height <= $last ORDER BY height
+SELECT *, time_unix * 1000 AS time FROM compared CROSS JOIN chain_kind WHERE $last IS NULL OR height <= $last ORDER BY height
 
 -- name: site_table_of_days
-SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM now_days ORDER BY date
+SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM now_days CROSS JOIN chain_kind
+ORDER BY date
 
 -- name: site_table_of_exchange
 SELECT sampled_at_unix * 1000 AS sampled_at, quoted_at_unix * 1000 AS quoted_at, price_usd, is_stale,
-    suspicion IS NOT NULL AS is_suspect, source, currencies::VARCHAR AS currencies
-FROM exchange_samples WHERE $end IS NULL OR sampled_at_unix < $end
+    suspicion IS NOT NULL AS is_suspect, source, currencies::VARCHAR AS currencies, network, is_simulated
+FROM exchange_samples CROSS JOIN chain_kind WHERE $end IS NULL OR sampled_at_unix < $end
 ORDER BY sampled_at_unix, quoted_at_unix, source, price_usd
 
 -- name: site_table_of_outputs
-SELECT height, b.time_unix * 1000 AS time, value_sats, is_round, parent_height
-FROM (FROM outputs WHERE replaced_at_unix IS NULL) AS o
+SELECT height, b.time_unix * 1000 AS time, value_sats, is_round, parent_height, network, is_simulated
+FROM chain_kind CROSS JOIN (FROM outputs WHERE replaced_at_unix IS NULL) AS o
 JOIN (FROM now_blocks WHERE time_unix >= $first AND time_unix < $end) AS b USING (height)
 ORDER BY height, value_sats, parent_height
 
