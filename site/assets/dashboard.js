@@ -18,6 +18,8 @@
 
   let plotly = null; // a promise once it is wanted
   let shown = null; // {history, episodes}
+  // A finger has no hover and taps twice by chance: what it touches is read out below, and moves no axis.
+  const isTouched = matchMedia("(pointer: coarse)").matches;
   const wanted = () => {
     const asked = new URLSearchParams(location.search).get("range");
     return links.some((link) => link.dataset.range === asked) ? asked : "7d";
@@ -26,7 +28,7 @@
     const script = document.createElement("script");
     script.src = plot.dataset.plotly;
     script.onload = () => resolve(window.Plotly);
-    script.onerror = reject;
+    script.onerror = () => { plotly = null; reject(new Error("the chart's script could not be loaded")); };
     document.head.append(script);
   }));
 
@@ -74,7 +76,11 @@
       columns.is_valid[i] === false ? ", low" : ""]);
     // The difference of a window is not that of the spot and exchange price beside it.
     const leg = columns.leg.map((name) => (name === "window" ? " (of the window)" : ""));
-    const invalid = columns.spot_usd.map((price, i) => (columns.is_valid[i] === false ? price : null));
+    // In a long range a step is doubtful only when it has no valid block at all.
+    const step = history.step_seconds ?? 1;
+    const sound = new Set(columns.time_unix.filter((_, i) => columns.is_valid[i]).map((t) => Math.floor(t / step)));
+    const invalid = columns.spot_usd.map((price, i) => (
+      columns.is_valid[i] === false && !sound.has(Math.floor(columns.time_unix[i] / step)) ? price : null));
     const tickfont = { color: colour.soft };
     const percent = (p) => `${p > 0 ? "+" : "−"}${Math.abs(p)}%`;
     return {
@@ -93,14 +99,14 @@
       layout: {
         height: 474, margin: { l: 0, r: 0, t: 14, b: 24 }, paper_bgcolor: colour.paper, plot_bgcolor: "rgba(0,0,0,0)",
         font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: colour.soft },
-        hovermode: "x unified", hoversubplots: "axis", dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
+        hovermode: isTouched ? false : "x unified", hoversubplots: "axis", dragmode: isTouched ? false : "zoom", uirevision: history.range,
         hoverlabel: { bgcolor: colour.raised, bordercolor: colour["rule-strong"], font: { color: colour.ink, size: 13 } },
-        xaxis: { type: "date", range: [start * 1000, end * 1000], showgrid: false, ticks: "outside", ticklen: 5,
+        xaxis: { type: "date", fixedrange: isTouched, range: [start * 1000, end * 1000], showgrid: false, ticks: "outside", ticklen: 5,
           tickcolor: colour["rule-strong"], hoverformat: "%a, %b %-d, %H:%M UTC", anchor: "y2",
           showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid", spikecolor: colour["rule-strong"],
           tickformatstops: [{ dtickrange: [null, 8.64e7 - 1], value: "%b %-d, %H:%M" }, { dtickrange: [8.64e7, 2.5e9], value: "%b %-d" },
             { dtickrange: [2.5e9, null], value: "%b %Y" }] },
-        yaxis: { domain: [146 / 436, 1], tickformat: "$,.0f", ticklabelposition: "inside top", gridcolor: colour.rule, zeroline: false, nticks: 8, tickfont },
+        yaxis: { domain: [146 / 436, 1], fixedrange: true, tickformat: "$,.0f", ticklabelposition: "inside top", gridcolor: colour.rule, zeroline: false, nticks: 8, tickfont },
         yaxis2: { domain: [0, 110 / 436], range: [-reach, reach], fixedrange: true, ticklabelposition: "inside top", gridcolor: colour.rule,
           zeroline: false, tickfont, tickvals: [-limit, 0, limit], ticktext: [percent(-limit), "0%", percent(limit)] },
         modebar: { bgcolor: "rgba(0,0,0,0)", color: colour.soft, activecolor: colour.ink },
@@ -116,7 +122,7 @@
     };
   }
 
-  const config = { responsive: true, displaylogo: false, modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
+  const config = { responsive: true, displaylogo: false, displayModeBar: isTouched ? false : "hover", doubleClick: isTouched ? false : "reset+autosize", modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
 
   async function draw() {
     if (!shown) return;
@@ -126,7 +132,75 @@
     drawn.hidden = true;
     await window.Plotly.react(live, data, layout, config);
     plot.dataset.shown = shown.history.range;
-    if (isFirst) live.on("plotly_relayout", fitPrices);
+    describe(shown.history);
+    if (!isFirst) {
+      fitPrices({ xaxis: "kept" }); // a zoom outlives new numbers
+      return;
+    }
+    live.on("plotly_relayout", fitPrices);
+    if (!isTouched) return;
+    live.addEventListener("pointerdown", readOut);
+    live.addEventListener("pointermove", readOut);
+  }
+
+  // The chart in words and as a table, in the forms of builder/pages/filters.py
+
+  const usd = (value) => (value === null ? "–" : `$${Math.round(value).toLocaleString("en-US")}`);
+  const percent = (value) => (value === null ? "–" : `${value.toFixed(2) === "0.00" || value.toFixed(2) === "-0.00" ? "0.00"
+    : `${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`}%`);
+  const confidence = (value) => (value >= 0.995 ? ">0.99" : value.toFixed(2));
+  const utc = (t) => `${new Date(t * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+
+  function summary(history) {
+    const prices = history.spot_usd.filter((price) => price !== null);
+    if (!prices.length) return "There is no on-chain price in this range.";
+    const between = `between ${usd(Math.min(...prices))} and ${usd(Math.max(...prices))}, last at ${usd(prices.at(-1))}`;
+    const apart = history.divergence_percent.filter((p) => p !== null).map(Math.abs);
+    if (!apart.length) return `The on-chain price lay ${between}. There was no exchange price.`;
+    const limit = Number(plot.dataset.threshold);
+    return `The on-chain price lay ${between}. It was at most ${Math.max(...apart).toFixed(2)}% from the exchange price, `
+      + `beyond ${limit}% in ${apart.filter((p) => p > limit).length} of ${apart.length} moments.`;
+  }
+
+  function describe(history) {
+    const words = summary(history);
+    live.setAttribute("role", "group");
+    live.setAttribute("aria-label", words);
+    const table = plot.closest("figure").querySelector("details:last-of-type table");
+    const headline = links.find((link) => link.dataset.range === history.range)?.dataset.words ?? history.range;
+    table.closest("details").querySelector("p").textContent = words;
+    table.closest("[role=region]").setAttribute("aria-label", `Table of ${headline.toLowerCase()}`);
+    const span = history.time_unix.length ? history.time_unix.at(-1) - history.time_unix[0] : 0;
+    const step = 6 * 3600 * Math.max(1, Math.ceil(span / (45 * 86400)));
+    const newest = new Map(history.time_unix.map((t, i) => [Math.floor(t / step), i]));
+    table.tBodies[0].replaceChildren(...[...newest.values()].reverse().map((i) => row(history, i)));
+  }
+
+  function row(history, i) {
+    const line = document.createElement("tr");
+    const [low, high] = [history.spot_low_usd[i], history.spot_high_usd[i]];
+    const cells = [utc(history.time_unix[i]), history.height[i].toLocaleString("en-US"), usd(history.spot_usd[i]), `${usd(low)} to ${usd(high)}`,
+      usd(history.exchange_usd[i]), percent(history.divergence_percent[i]) + (history.leg[i] === "window" ? " of the window" : ""),
+      confidence(history.confidence[i]) + (history.is_valid[i] ? "" : " low")];
+    cells.forEach((words, column) => {
+      const cell = line.appendChild(document.createElement(column ? "td" : "th"));
+      if (!column) cell.scope = "row";
+      cell.textContent = words;
+    });
+    return line;
+  }
+
+  // The moment under the finger, by its place between the ends of the time axis.
+  function readOut(event) {
+    const { history } = shown;
+    const area = live.querySelector(".nsewdrag").getBoundingClientRect();
+    const [from, to] = live.layout.xaxis.range;
+    const asked = (from + (to - from) * ((event.clientX - area.left) / area.width)) / 1000;
+    const nearer = (best, t, place) => (Math.abs(t - asked) < Math.abs(history.time_unix[best] - asked) ? place : best);
+    const i = history.time_unix.reduce(nearer, 0);
+    document.getElementById("readout").textContent = `${utc(history.time_unix[i])}: on-chain ${usd(history.spot_usd[i])} `
+      + `(block ${history.height[i].toLocaleString("en-US")}, confidence ${confidence(history.confidence[i])}), `
+      + `exchange ${usd(history.exchange_usd[i])}, difference ${percent(history.divergence_percent[i])}`;
   }
 
   // A zoom along the time axis makes the price axis fit what is left in view.
@@ -143,21 +217,38 @@
     window.Plotly.relayout(live, { "yaxis.range": [low - room, high + room] });
   }
 
-  async function show(range) {
+  function mark(range) {
     for (const link of links) {
       if (link.dataset.range === range) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
     }
     document.getElementById("chart-title").textContent = links.find((link) => link.dataset.range === range).dataset.words;
     document.querySelector('.take a[href^="/api/history/"]').href = `/api/history/${range}.json`;
+  }
+
+  // What is drawn stays, under the heading of what it is; the reader may ask again.
+  function tell(problem, range) {
+    const place = document.getElementById("chart-problem");
+    place.hidden = !problem;
+    if (!problem) return;
+    plot.dataset.problem = String(problem);
+    const words = links.find((link) => link.dataset.range === range).dataset.words.toLowerCase();
+    place.querySelector("span").textContent = `The chart of ${words} could not be had.`;
+    place.querySelector("button").onclick = () => show(range);
+    mark(shown?.history.range ?? "7d");
+  }
+
+  async function show(range) {
+    mark(range);
     plot.setAttribute("aria-busy", "true");
     try {
       const [history, episodes] = await Promise.all([get(`/api/history/${range}.json`), get("/api/episodes.json"), loadPlotly()]);
       if (range !== wanted()) return; // another one was chosen meanwhile
       shown = { history, episodes };
+      tell(null);
       await draw();
     } catch (problem) {
-      plot.dataset.problem = String(problem); // what is drawn stays
+      tell(problem, range);
     } finally {
       plot.removeAttribute("aria-busy");
     }
@@ -193,13 +284,24 @@
   // The numbers
 
   const now = () => document.getElementById("now");
-  function watchClock() {
-    const late = oracle.now() - Number(now().dataset.due);
-    const stale = document.getElementById("stale");
-    stale.hidden = late < Number(now().dataset.grace);
-    document.getElementById("stale-for").textContent = `${oracle.duration(late)} ago`;
-  }
 
+  // Make an element what another is, and leave what is the same in its place: focus, open details and regions that
+  // are being announced stay.
+  function become(old, fresh) {
+    if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
+      old.replaceWith(fresh);
+      return;
+    }
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      if (old.data !== fresh.data) old.data = fresh.data;
+      return;
+    }
+    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    const [kept, wanted] = [[...old.childNodes], [...fresh.childNodes]];
+    wanted.forEach((node, i) => (kept[i] ? become(kept[i], node) : old.append(node)));
+    kept.slice(wanted.length).forEach((node) => node.remove());
+  }
   async function refresh() {
     if (document.hidden) return;
     try {
@@ -208,18 +310,16 @@
       const answer = await fetch(location.pathname, { cache: "no-cache" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (!plot && page.getElementById("history-plot")) location.reload();
-      now().replaceWith(page.getElementById("now"));
-      document.getElementById("words").replaceWith(page.getElementById("words"));
+      become(now(), page.getElementById("now"));
+      become(document.getElementById("words"), page.getElementById("words"));
       drawn?.replaceChildren(...page.querySelector(".drawn").childNodes);
       document.title = page.title;
-      oracle.tellTime();
       if (shown) show(wanted());
     } catch { /* no connection, or a release changing hands: the next round asks again */ }
-    watchClock();
+    oracle.tellTime();
+    oracle.watchClock();
   }
 
-  watchClock();
-  setInterval(watchClock, 15_000);
   setInterval(refresh, POLL_SECONDS * 1000);
   document.addEventListener("visibilitychange", refresh);
 })();

@@ -12,11 +12,28 @@ const oracle = {
     return `${Math.floor(whole / size)} ${unit}${rest ? ` ${rest} ${name}` : ""}`;
   },
   now: () => Date.now() / 1000,
+  grace: Number(document.body.dataset.grace),
+  // When the next build is due: as the page says, or, on pages that stay for days, as the newest build says.
+  due: NaN,
+  watchClock() {
+    const due = Number(document.querySelector("[data-due]")?.dataset.due ?? oracle.due);
+    const late = oracle.now() - due;
+    const isStale = late >= oracle.grace;
+    document.documentElement.classList.toggle("stale", isStale);
+    document.getElementById("stale").hidden = !isStale;
+    const words = oracle.duration(late);
+    document.getElementById("stale-for").textContent = isStale ? words : "";
+    document.title = `${isStale ? `(overdue by ${words}) ` : ""}${document.title.replace(/^\(overdue by [^)]*\) /, "")}`;
+  },
   tellTime() {
     for (const [name, words] of [
       ["age", (t) => { const age = oracle.now() - t; return age < 60 ? "just now" : `${oracle.duration(age)} ago`; }],
-      ["lasting", (t) => oracle.duration(oracle.now() - t)],
-      ["until", (t) => (t > oracle.now() ? `, in ${oracle.duration(t - oracle.now())}` : ", any moment")],
+      ["lasting", (t) => ` (for ${oracle.duration(oracle.now() - t)})`],
+      ["until", (t) => {
+        const late = oracle.now() - t;
+        if (late < 0) return `, in ${oracle.duration(-late)}`;
+        return late < oracle.grace ? ", any moment" : `, overdue by ${oracle.duration(late)}`;
+      }],
     ]) {
       for (const element of document.querySelectorAll(`[data-${name}]`)) {
         element.textContent = words(Number(element.dataset[name]));
@@ -26,6 +43,7 @@ const oracle = {
   // A colour of the stylesheet as the browser resolves it for the theme in force.
   colour(name) {
     const probe = document.body.appendChild(document.createElement("i"));
+    probe.className = "probe"; // keeps its colour where the system forces others
     probe.style.color = `var(--${name})`;
     const colour = getComputedStyle(probe).color;
     probe.remove();
@@ -77,6 +95,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const value = (row, column) => {
     const words = row.cells[column].textContent.trim();
     if (column === 0) return words;
+    const exact = row.cells[column].querySelector("data")?.value;
+    if (exact) return Number(exact);
     const found = words.match(number);
     return found ? Number(found[0].replace("−", "-").replace(/[$,%+]/g, "")) : -Infinity;
   };
@@ -141,5 +161,12 @@ document.addEventListener("click", async (event) => {
   oracle.save(url, `${button.dataset.png}.png`);
 });
 
-oracle.tellTime();
-setInterval(oracle.tellTime, 15_000);
+const tick = () => { oracle.tellTime(); oracle.watchClock(); };
+tick();
+setInterval(tick, 15_000);
+if (!document.querySelector("[data-due]")) {
+  fetch("/api/latest.json", { cache: "no-cache" })
+    .then((answer) => answer.json())
+    .then((latest) => { oracle.due = latest.next_due_at_unix; tick(); })
+    .catch(() => { /* offline: nobody knows */ });
+}

@@ -496,7 +496,7 @@ def test_a_page_in_time_is_not_called_stale(kept: Open) -> None:
 
 
 def test_an_open_page_turns_stale_by_its_own_clock(later: Opened) -> None:
-    assert later.page.inner_text("#stale").startswith("Stale. The next update was due 10 min ago")
+    assert later.page.inner_text("#stale").startswith("Overdue by 10 min. The next")
 
 
 def test_a_page_that_was_old_when_it_came_is_stale_at_once(open_page: Open) -> None:
@@ -543,3 +543,188 @@ def test_new_numbers_appear_without_a_reload(open_page: Open, changing: Site) ->
     opened.page.wait_for_selector('#spot-price[value="123456.78"]')
     assert opened.page.evaluate("window.same") is True
     assert opened.complaints == []
+
+
+def test_a_zoom_the_focus_and_the_announcements_outlive_a_release(
+    open_page: Open, changing: Site
+) -> None:
+    opened = come_alive(open_page("/", site=changing))
+    page = opened.page
+    box = page.locator(".live .nsewdrag").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 300, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 600, box["y"] + 100, steps=4)
+    page.mouse.up()
+    page.evaluate("window.told = document.querySelector('#now .notices')")
+    page.focus(".intro a")
+    before = plotted(opened, "layout.xaxis.range")
+    for name in ("api/latest.json", "index.html"):
+        path = changing.folder / name
+        path.write_text(path.read_text().replace(str(END_UNIX), str(END_UNIX + 60)))
+    with page.expect_response("**/api/history/7d.json"):
+        page.clock.run_for(61_000)
+    page.wait_for_selector(f'#now[data-generated="{END_UNIX + 60}"]')
+    page.wait_for_selector("#history-plot:not([aria-busy])")
+    assert plotted(opened, "layout.xaxis.range") == before
+    assert page.evaluate("document.activeElement.matches('.intro a')")
+    assert page.evaluate("document.querySelector('#now .notices') === window.told")
+
+
+# A site whose builds have stopped
+
+
+EIGHT_HOURS = END_UNIX + 8 * 3600
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/history/", DAY, "/accuracy/", "/method/", "/api/", "/status/"]
+)
+def test_eight_hours_later_every_page_says_so(open_page: Open, path: str) -> None:
+    page = open_page(path, now_unix=EIGHT_HOURS).page
+    page.wait_for_selector("html.stale")
+    assert page.inner_text("#stale").startswith("Overdue by 7 h")
+    assert page.title().startswith("(overdue by 7 h")
+
+
+def test_eight_hours_later_nothing_is_of_now(open_page: Open) -> None:
+    page = open_page("/", now_unix=EIGHT_HOURS).page
+    text = page.inner_text("#now")
+    assert "On-chain price, as of 12:00 UTC" in text
+    assert "was high" in text
+    assert "any moment" not in text
+    assert "overdue by 7 h" in text
+    grey = page.evaluate("getComputedStyle(document.querySelector('.figure.hero')).color")
+    assert grey == page.evaluate("oracle.colour('soft')")
+
+
+def test_eight_hours_later_the_status_is_no_longer_ok(open_page: Open) -> None:
+    page = open_page("/status/", now_unix=EIGHT_HOURS).page
+    assert page.inner_text("h1") == "Status out of date"
+    assert "Everything works" not in page.inner_text("main")
+
+
+def test_without_javascript_times_stand_where_ages_would_freeze(kept: Open) -> None:
+    page = kept("/", java_script_enabled=False).page
+    assert re.search(r"quoted 2025-10-09 \d\d:\d\d UTC", page.inner_text(".prices"))
+    assert " ago" not in page.inner_text("main")
+
+
+# On a phone, in forced colours, on paper, without a line
+
+
+def test_a_touch_reads_a_moment_out_below_and_moves_no_axis(open_page: Open) -> None:
+    opened = open_page("/", phone=True, timers_run=True, has_touch=True, is_mobile=True)
+    page = opened.page
+    page.locator("#history-plot").scroll_into_view_if_needed()
+    page.wait_for_selector('#history-plot[data-shown="7d"]')
+    before = plotted(opened, "layout.xaxis.range")
+    box = page.locator(".live .nsewdrag").first.bounding_box()
+    assert box is not None
+    for _ in range(2):
+        page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.locator("#readout", has_text="on-chain").wait_for()
+    assert re.search(r"UTC: on-chain \$[\d,]+ \(block", page.inner_text("#readout"))
+    assert plotted(opened, "layout.xaxis.range") == before
+    assert page.locator(".hoverlayer .hovertext").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.parametrize("path", ["/", "/history/", DAY, "/status/"])
+def test_what_a_finger_is_to_hit_is_24_pixels_high(open_page: Open, path: str) -> None:
+    page = open_page(path, phone=True, has_touch=True, is_mobile=True).page
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("a, button, summary")]
+            .filter((it) => it.checkVisibility() && !it.closest(".live, p, li, dd, .skip"))
+            .map((it) => [it.outerHTML.slice(0, 90), it.getBoundingClientRect()])
+            .filter(([, box]) => box.height && box.height < 23.5).map(([words]) => words)"""
+    )
+    assert small == []
+    if path == "/history/":
+        cell = page.locator(".calendar a").last.bounding_box()
+        assert cell is not None
+        assert min(cell["width"], cell["height"]) >= 20
+
+
+def test_in_forced_colours_the_chart_and_what_is_chosen_can_be_seen(open_page: Open) -> None:
+    opened = come_alive(open_page("/", forced_colors="active", color_scheme="light"))
+    page = opened.page
+    paper, ink = page.evaluate("[oracle.colour('paper'), oracle.colour('ink')]")
+    assert paper != ink
+    assert plotted(opened, "layout.paper_bgcolor") == paper
+    chosen, other = (
+        page.evaluate(f"getComputedStyle(document.querySelector('{place}')).backgroundColor")
+        for place in (".ranges a[aria-current]", ".ranges a:not([aria-current])")
+    )
+    assert chosen != other
+    assert page.evaluate(
+        "getComputedStyle(document.querySelector('.key.area')).backgroundColor"
+    ) not in {paper, "rgba(0, 0, 0, 0)"}
+
+
+def test_paper_gets_the_whole_chart_and_the_keys(open_page: Open) -> None:
+    page = come_alive(open_page("/")).page
+    page.emulate_media(media="print")
+    assert page.locator(".live").is_hidden()
+    drawn, main = (page.locator(place).bounding_box() for place in (".drawn", "main"))
+    assert drawn is not None
+    assert main is not None
+    assert drawn["width"] <= main["width"]
+    exact = page.evaluate("getComputedStyle(document.querySelector('.key')).printColorAdjust")
+    assert exact == "exact"
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_a_range_that_cannot_be_had_leaves_the_heading_of_what_is_drawn(open_page: Open) -> None:
+    opened = come_alive(open_page("/"))
+    page = opened.page
+    page.context.set_offline(True)
+    page.click('[data-range="30d"]')
+    page.wait_for_selector("#chart-problem:not([hidden])")
+    assert "The chart of the last 30 days could not be had." in page.inner_text("#chart-problem")
+    assert page.inner_text("#chart-title") == "The last 7 days"
+    page.context.set_offline(False)
+    page.click("#chart-problem button")
+    page.wait_for_selector('#history-plot[data-shown="30d"]')
+    assert page.inner_text("#chart-title") == "The last 30 days"
+    assert page.locator("#chart-problem").is_hidden()
+
+
+def test_summary_table_and_spoken_words_follow_the_range(dashboard: Opened) -> None:
+    page = dashboard.page
+    before = page.get_attribute(".live", "aria-label")
+    page.click('[data-range="24h"]')
+    page.wait_for_selector('#history-plot[data-shown="24h"]')
+    after = page.get_attribute(".live", "aria-label")
+    assert after != before
+    assert after == page.text_content("#history-plot ~ details:last-of-type p")
+    assert page.locator("#history-plot ~ details:last-of-type tbody tr").count() <= 5
+
+
+def test_the_live_words_and_table_are_those_that_were_drawn(kept: Open) -> None:
+    page = kept("/").page
+    drawn = page.get_attribute(".drawn", "aria-label")
+    rows = page.locator("#history-plot ~ details:last-of-type tbody tr")
+    before = [re.sub(r"\s+", " ", text).strip() for text in rows.all_text_contents()]
+    come_alive(kept("/"))
+    assert page.get_attribute(".live", "aria-label") == drawn
+    after = [re.sub(r"\s+", " ", text).strip() for text in rows.all_text_contents()]
+    assert [re.sub(r"\s", "", text) for text in after] == [
+        re.sub(r"\s", "", text) for text in before
+    ]
+
+
+def test_dragging_up_and_down_zooms_nothing(dashboard: Opened) -> None:
+    page = dashboard.page
+    box = page.locator(".live .nsewdrag").first.bounding_box()
+    assert box is not None
+    before = plotted(dashboard, "layout.xaxis.range"), plotted(dashboard, "layout.yaxis.range")
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + 100, steps=4)
+    page.mouse.up()
+    assert (
+        plotted(dashboard, "layout.xaxis.range"),
+        plotted(dashboard, "layout.yaxis.range"),
+    ) == before

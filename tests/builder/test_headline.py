@@ -236,7 +236,7 @@ def test_where_the_window_leads_the_spot_price_is_shown_as_what_it_is() -> None:
 
 
 def test_where_the_window_leads_the_confidence_is_the_windows() -> None:
-    assert "Confidence High 0.90 of 1" in words(page_of(latest_of(DOUBTFUL_SPOT)))
+    assert "Confidence High was high 0.90 of 1" in words(page_of(latest_of(DOUBTFUL_SPOT)))
 
 
 def test_the_badge_says_that_its_price_is_the_windows() -> None:

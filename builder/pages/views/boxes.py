@@ -9,7 +9,7 @@ from builder.pages.charts.gauge import Gauge, gauge
 from builder.pages.headline import Headline
 from builder.pages.site import Site
 from builder.pages.views.notices import LEG_WORDS
-from builder.pages.views.parts import HIGH_CONFIDENCE, Age, age, sureness
+from builder.pages.views.parts import HIGH_CONFIDENCE, sureness
 
 NOTHING_RECORDED = "Nothing has been recorded yet."
 
@@ -20,6 +20,7 @@ class PriceBox(NamedTuple):
     label: str
     anchor: str
     is_window: bool
+    is_now: bool
     price: Price | None
     is_doubtful: bool
     reason: str
@@ -30,7 +31,7 @@ class Quote(NamedTuple):
 
     usd: float
     source: str
-    quoted: Age
+    quoted_unix: int
     is_stale: bool
     suspicion: str | None
 
@@ -66,10 +67,11 @@ class OtherPrice(NamedTuple):
 
 
 class Sureness(NamedTuple):
-    """Confidence as a word, a number, and on a meter from 0 to 1 with what counts as low and high
-    there."""
+    """Confidence as a word, now and when it is no longer of now, as a number, and on a meter from 0
+    to 1 with what counts as low and high there."""
 
     word: str
+    word_later: str
     value: float
     low: float
     high: float
@@ -79,20 +81,18 @@ class TipFact(NamedTuple):
     """The newest block."""
 
     height: int
-    time: Age
+    time_unix: int
 
 
 def price_box(headline: Headline) -> PriceBox:
     """Return the first figure."""
     price = headline.price
     is_priced = headline.price_usd is not None
-    label = "On-chain price"
-    if price:
-        label += ", last 144 blocks" if headline.is_window else ", now"
     return PriceBox(
-        label=label,
+        label="On-chain price, last 144 blocks" if headline.is_window else "On-chain price",
         anchor=f"{headline.leg}-price",
         is_window=headline.is_window,
+        is_now=is_priced and not headline.is_window,
         price=price if is_priced else None,
         is_doubtful=headline.is_doubtful,
         reason=(price["reason"] if price else None) or NOTHING_RECORDED,
@@ -101,7 +101,7 @@ def price_box(headline: Headline) -> PriceBox:
 
 def exchange_box(site: Site, headline: Headline) -> ExchangeBox:
     """Return the second figure."""
-    quote = _quote(site, site.latest["exchange"])
+    quote = _quote(site.latest["exchange"])
     return ExchangeBox(
         label="Exchange mean" if headline.is_window else "Exchange price",
         anchor="exchange-mean" if headline.is_window else "exchange-price",
@@ -112,12 +112,15 @@ def exchange_box(site: Site, headline: Headline) -> ExchangeBox:
     )
 
 
-def _quote(site: Site, exchange: Exchange | None) -> Quote | None:
+def _quote(exchange: Exchange | None) -> Quote | None:
     if exchange is None:
         return None
-    quoted = age(site, exchange["quoted_at_unix"])
     return Quote(
-        exchange["price_usd"], exchange["source"], quoted, exchange["is_stale"], exchange["reason"]
+        usd=exchange["price_usd"],
+        source=exchange["source"],
+        quoted_unix=exchange["quoted_at_unix"],
+        is_stale=exchange["is_stale"],
+        suspicion=exchange["reason"],
     )
 
 
@@ -174,8 +177,10 @@ def sureness_of(site: Site, headline: Headline) -> Sureness | None:
     price = headline.price
     if price is None:
         return None
+    word = sureness(price["is_valid"], price["confidence"])
     return Sureness(
-        word=sureness(price["is_valid"], price["confidence"]),
+        word=word,
+        word_later=f"was {word.lower()}",
         value=price["confidence"],
         low=site.limits.confidence_threshold,
         high=HIGH_CONFIDENCE,
@@ -185,4 +190,4 @@ def sureness_of(site: Site, headline: Headline) -> Sureness | None:
 def tip_fact(site: Site) -> TipFact | None:
     """Return the newest block."""
     tip = site.latest["tip"]
-    return TipFact(tip["height"], age(site, tip["time_unix"])) if tip else None
+    return TipFact(tip["height"], tip["time_unix"]) if tip else None

@@ -24,13 +24,12 @@ DESCRIPTION = (
 class Dashboard(NamedTuple):
     """All that the dashboard says.
 
-    `generated_unix`, `due_unix` and `grace_seconds` are for the clock of a page that stays open.
+    `generated_unix` and `due_unix` are for the clock of a page that stays open.
     """
 
     frame: Frame
     generated_unix: int
     due_unix: int
-    grace_seconds: int
     notices: Sequence[DashboardNotice]
     price: boxes.PriceBox
     exchange: boxes.ExchangeBox
@@ -53,7 +52,6 @@ def dashboard_view(site: Site) -> Dashboard:
         frame=frame_of(site, title=title, description=DESCRIPTION, section="/"),
         generated_unix=latest["generated_at_unix"],
         due_unix=latest["next_due_at_unix"],
-        grace_seconds=site.objects.status["interval_seconds"],
         notices=dashboard_notices(site),
         price=boxes.price_box(headline),
         exchange=boxes.exchange_box(site, headline),

@@ -29,8 +29,9 @@ class Frame(NamedTuple):
     """Head, navigation and foot of a page.
 
     `address` is the page's own, in full, where a public address is known; `social_picture` is in
-    full there too. `test_network` names a chain whose bitcoins are worth nothing. `made_unix` is
-    when the facts of the page were put together.
+    full there too. `test_network` names a chain whose bitcoins are worth nothing. An update that
+    is later than `grace_seconds` is overdue. `made_unix` is when the page's facts were put
+    together.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Frame(NamedTuple):
     navigation: Sequence[Link]
     is_demo: bool
     test_network: str | None
+    grace_seconds: int
     made_unix: int
 
 
@@ -82,5 +84,6 @@ def frame_of(
         navigation=[Link(place, name, place == section) for place, name in SECTIONS],
         is_demo=site.latest["is_demo"],
         test_network=site.test_network,
+        grace_seconds=site.objects.status["interval_seconds"],
         made_unix=site.now_unix if made_unix is None else made_unix,
     )

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from builder.api.types import Divergence, Latest
+from builder.api.types import Latest
 from builder.api.types import Notice as PublishedNotice
-from builder.pages.filters import duration, limit
+from builder.pages.filters import limit
 from builder.pages.site import Site
 
 LEG_WORDS = {
-    "spot": "spot price against the exchange price now",
+    "spot": "spot price against the exchange price of the same moment",
     "window": "window price against the exchange mean of its blocks",
 }
 """What the headline compares, by its leg."""
-
-
-class Lasting(NamedTuple):
-    """Since when something has been so, and for how long."""
-
-    unix: int
-    words: str
 
 
 class DashboardNotice(NamedTuple):
@@ -30,7 +23,7 @@ class DashboardNotice(NamedTuple):
     severity: str
     lead: str
     text: str
-    since: Lasting | None = None
+    since_unix: int | None = None
     compared: str | None = None
 
     @property
@@ -53,16 +46,9 @@ def _dashboard_notice(latest: Latest, notice: PublishedNotice, site: Site) -> Da
         beyond = f"by more than {limit(site.limit)}"
         text = f"The {leg} price lies {side} the exchange price {beyond}"
         lead = divergence["message"] or notice["message"]
-        since = _since(divergence, site)
-        return DashboardNotice("loud", "error", lead, text, since, LEG_WORDS[leg])
+        since_unix = divergence["since_unix"]
+        return DashboardNotice("loud", "error", lead, text, since_unix, LEG_WORDS[leg])
     lead, colon, rest = notice["message"].partition(": ")
     if not colon:
         return DashboardNotice("", notice["severity"], "", notice["message"])
     return DashboardNotice("", notice["severity"], f"{lead}:", rest)
-
-
-def _since(divergence: Divergence, site: Site) -> Lasting | None:
-    since_unix = divergence["since_unix"]
-    if not since_unix:
-        return None
-    return Lasting(since_unix, duration(site.now_unix - since_unix))

@@ -5,20 +5,11 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from builder.pages.charts.chart import Chart, Drawing, draw
-from builder.pages.filters import duration
 from builder.pages.site import Site
 
-JUST_NOW_SECONDS = 60
 FAIR_CONFIDENCE = 0.5
 HIGH_CONFIDENCE = 0.8
 """Where a valid price's confidence is called fair, and high."""
-
-
-class Age(NamedTuple):
-    """A moment, and how long ago it was."""
-
-    unix: int
-    words: str
 
 
 class Tag(NamedTuple):
@@ -75,13 +66,6 @@ class Figure(NamedTuple):
 def figure(chart: Chart, words: str, downloads: Downloads) -> Figure:
     """Return a chart as it is shown."""
     return Figure(draw(chart), words, downloads)
-
-
-def age(site: Site, unix: int) -> Age:
-    """Return a moment with the words for its age."""
-    seconds = site.now_unix - unix
-    words = "just now" if seconds < JUST_NOW_SECONDS else f"{duration(seconds)} ago"
-    return Age(unix, words)
 
 
 def sureness(is_valid: bool, confidence: float) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from builder.api.types import Peer, PeerState
 from builder.pages.site import Site
-from builder.pages.views.parts import Age, Tag, age, plural
+from builder.pages.views.parts import Tag, plural
 
 STATE_TAGS: dict[PeerState | None, Tag] = {
     "agrees": Tag("ok", "agrees"),
@@ -26,7 +26,7 @@ class PeerLine(NamedTuple):
 
     peer: Peer
     state: Tag
-    since: Age
+    since_unix: int
     distance: str
     problem: str | None
 
@@ -41,7 +41,7 @@ class PeersFact(NamedTuple):
 
 def peer_lines(site: Site) -> Sequence[PeerLine]:
     """Return a line a publisher."""
-    return [_line(site, peer) for peer in site.objects.peers["peers"]]
+    return [_line(peer) for peer in site.objects.peers["peers"]]
 
 
 def peers_fact(site: Site) -> PeersFact | None:
@@ -55,12 +55,12 @@ def peers_fact(site: Site) -> PeersFact | None:
     return PeersFact(peers["agreeing"], compared, words)
 
 
-def _line(site: Site, peer: Peer) -> PeerLine:
+def _line(peer: Peer) -> PeerLine:
     problem = peer["problem"]
     return PeerLine(
         peer=peer,
         state=STATE_TAGS[peer["state"]],
-        since=age(site, peer["since_unix"]),
+        since_unix=peer["since_unix"],
         distance=_distance(peer["blocks_behind"]),
         problem=problem and f"not compared now: {problem}",
     )

@@ -9,7 +9,7 @@ from builder.api.types import Episode, Gap, Machine, Run, SourceState, Status
 from builder.pages.filters import pretty, sentence
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
-from builder.pages.views.parts import Age, Notice, Tag, age, plural
+from builder.pages.views.parts import Notice, Tag, plural
 from builder.pages.views.peers import PeerLine, peer_lines
 
 TITLE = "Status · On-chain Bitcoin price"
@@ -38,7 +38,7 @@ class SourceRow(NamedTuple):
 
     source: SourceState
     state: Tag
-    last_success: Age | None
+    last_success_unix: int | None
     advice: str | None
 
 
@@ -74,8 +74,8 @@ class StatusView(NamedTuple):
     now_unix: int
     has_reasons: bool
     reasons: Sequence[Notice]
-    tip_time: Age | None
-    last_success: Age | None
+    tip_time_unix: int | None
+    last_success_unix: int | None
     gaps_words: str
     sources: Sequence[SourceRow]
     error: ErrorView | None
@@ -97,10 +97,10 @@ def status_view(site: Site) -> StatusView:
         now_unix=site.now_unix,
         has_reasons=bool(status["reasons"]),
         reasons=_reasons(status),
-        tip_time=age(site, status["tip"]["time_unix"]) if status["tip"] else None,
-        last_success=age(site, success_unix) if success_unix else None,
+        tip_time_unix=status["tip"]["time_unix"] if status["tip"] else None,
+        last_success_unix=success_unix,
         gaps_words=_gaps_words(status["gaps"]),
-        sources=[_source(site, source) for source in status["sources"]],
+        sources=[_source(source) for source in status["sources"]],
         error=_error(status),
         runs=[_run(run) for run in status["runs"]],
         episodes_rule=sentence(site.objects.episodes["rule"]),
@@ -125,7 +125,7 @@ def _gaps_words(gaps: Sequence[Gap]) -> str:
     return f"{len(gaps)} {plural(len(gaps), 'gap')}" if gaps else "no gaps"
 
 
-def _source(site: Site, source: SourceState) -> SourceRow:
+def _source(source: SourceState) -> SourceRow:
     if not source["is_reachable"]:
         state = Tag("failing", "unreachable")
     elif source.get("state") in {"refused", "bad_answer"}:
@@ -138,7 +138,7 @@ def _source(site: Site, source: SourceState) -> SourceRow:
     return SourceRow(
         source=source,
         state=state,
-        last_success=age(site, success_unix) if success_unix else None,
+        last_success_unix=success_unix,
         advice=" ".join(source["advice"]) or None,
     )
 
