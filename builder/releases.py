@@ -133,6 +133,8 @@ def read_manifest(release: Path) -> dict[str, Entry]:
         entries = [_entry(found) for found in manifest["files"]]
     except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise DamagedReleaseError(f"the manifest of {release} cannot be read") from error
+    if not entries:  # none was ever published so, and what has no files would be whole at once
+        raise DamagedReleaseError(f"the manifest of {release} lists no file")
     return {entry["path"]: entry for entry in entries}
 
 

@@ -15,13 +15,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from oracle.address import parse_address
 from oracle.config import SIMULATED, Settings
 from oracle.logs import get_logger
 from oracle.masking import tamed
+from oracle.wiring import route_of
 
 if TYPE_CHECKING:
     import smtplib
     from email.message import EmailMessage
+
+    import httpx
 
 TIMEOUT_SECONDS = 5.0  # of one step: connecting, or an answer
 DEADLINE_SECONDS = 30.0  # of one delivery, however slowly the other side talks
@@ -112,8 +116,6 @@ def harmless(text: str) -> str:
 
 
 def _post(facts: dict[str, Any], settings: Settings) -> None:
-    import httpx
-
     url = settings.alert_webhook_url.get_secret_value() if settings.alert_webhook_url else ""
     if _is_ntfy(settings, url):
         body = facts["message"].encode()
@@ -125,11 +127,30 @@ def _post(facts: dict[str, Any], settings: Settings) -> None:
     if secret := settings.alert_webhook_secret:
         signature = hmac.new(secret.get_secret_value().encode(), body, "sha256")
         headers["X-Oracle-Signature"] = f"sha256={signature.hexdigest()}"
-    with httpx.stream(
-        "POST", url, content=body, headers=headers, timeout=TIMEOUT_SECONDS
-    ) as answer:
+    with (
+        _client(url, settings) as client,
+        client.stream("POST", url, content=body, headers=headers) as answer,
+    ):
         if not answer.is_success:  # its body is not read: it may be endless
             raise ConnectionError(f"the webhook answered {answer.status_code}")
+
+
+def _client(url: str, settings: Settings) -> httpx.Client:
+    """Return a client that goes the way of sources: their authorities, their proxy, and nothing of
+    the environment."""
+    import httpx
+
+    from oracle.web import trusted
+
+    proxy = settings.oracle_proxy
+    is_outside = route_of(settings).proxy_for(parse_address(url)) is not None
+    return httpx.Client(
+        timeout=TIMEOUT_SECONDS,
+        verify=trusted(settings.oracle_ca_file),
+        proxy=proxy.get_secret_value() if proxy and is_outside else None,
+        trust_env=False,
+        follow_redirects=False,
+    )
 
 
 def _is_ntfy(settings: Settings, url: str) -> bool:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.server
 import io
 import json
 import re
 import shutil
+import ssl
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -348,3 +352,68 @@ def test_details_that_json_does_not_know_become_text() -> None:
         "error": "disk full",
         "path": "/x",
     }
+
+
+# The way to the webhook is that of the sources
+
+
+class TlsHook(http.server.ThreadingHTTPServer):
+    """A webhook behind TLS."""
+
+    def __init__(self, certificate: Path) -> None:
+        super().__init__(("127.0.0.1", 0), OkHandler)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
+
+class OkHandler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def tls_url(certificate: Path) -> Iterator[str]:
+    server = TlsHook(certificate)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_port}/hook"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_webhook_at_home_is_trusted_by_the_authority_of_the_settings(
+    tls_url: str, certificate: Path
+) -> None:
+    settings = load_settings({"ALERT_WEBHOOK_URL": tls_url, "ORACLE_CA_FILE": str(certificate)})
+    assert deliver([EVENT], settings) == []
+    [failure] = deliver([EVENT], load_settings({"ALERT_WEBHOOK_URL": tls_url}))
+    assert "certificate" in failure.lower()
+
+
+def test_a_webhook_outside_is_posted_through_the_proxy_and_one_inside_is_not() -> None:
+    with Hook() as proxy, Hook() as inside:
+        settings = load_settings(
+            {"ALERT_WEBHOOK_URL": "http://hooks.example.org/a", "ORACLE_PROXY": proxy.url}
+        )
+        assert deliver([EVENT], settings) == []
+        assert len(proxy.requests) == 1
+        near = load_settings({"ALERT_WEBHOOK_URL": inside.url, "ORACLE_PROXY": proxy.url})
+        assert deliver([EVENT], near) == []
+        assert (len(proxy.requests), len(inside.requests)) == (1, 1)
+
+
+def test_the_proxy_of_the_environment_is_not_used_for_the_webhook(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with Hook() as server:
+        assert deliver([EVENT], hooked(server)) == []

@@ -55,6 +55,15 @@ def test_an_answer_is_status_body_and_headers(echo: Echo) -> None:
     assert answer.headers["content-type"] == "text/plain"
 
 
+def test_a_name_that_is_not_found_out_in_time_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(20) and [])
+    try:
+        assert trouble("http://slow.example", seconds=0.2) is Trouble.TIMEOUT
+    finally:
+        released.set()
+
+
 def test_nothing_compressed_is_asked_for(echo: Echo) -> None:
     ask(echo.url)
     assert echo.requests[0].headers["accept-encoding"] == "identity"

@@ -76,6 +76,9 @@ DAMAGES: dict[str, Damage] = {
     "the manifest is of another shape": lambda current: (current / MANIFEST).write_bytes(
         b'{"files":[1]}\n'
     ),
+    "the manifest lists nothing": lambda current: (current / MANIFEST).write_bytes(
+        b'{"files":[],"build_id":"x"}\n'
+    ),
     "the manifest leads out of the release": lambda current: (current / MANIFEST).write_bytes(
         (current / MANIFEST).read_bytes().replace(b"data/prices.parquet", b"../../../etc/passwd")
     ),
@@ -132,6 +135,10 @@ STRANGERS: dict[str, Damage] = {
     "a file": lambda folder: (folder / "notes.txt").write_text("mine"),
     "a link to a folder": lambda folder: (folder / "elsewhere").symlink_to("/tmp"),
     "a link to nothing": lambda folder: (folder / "nowhere").symlink_to("/does/not/exist"),
+    "a release of no files": lambda folder: (
+        (folder / "00000099-x" / "api").mkdir(parents=True),
+        (folder / "00000099-x" / MANIFEST).write_text('{"files": []}'),
+    ),
     "a folder with a high number": lambda folder: (folder / "99999998-x").mkdir(),
 }
 
