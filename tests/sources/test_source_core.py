@@ -28,7 +28,7 @@ from tests.helpers.fakes import FakeChain, FakeCore, Reply, small_blocks
 from tests.helpers.fakes.core import RpcError
 
 BLOCKS = small_blocks(30, first_height=100)
-PATIENCE = RetryPolicy((10.0, 10.0), 0.3)
+PATIENCE = RetryPolicy((10.0, 10.0), 1.0)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def open_source(pauses: Pauses) -> Iterator[object]:
         defaults = {
             "user": node.user,
             "password": node.password,
-            "retry": RetryPolicy((10.0, 10.0), 0.3, pauses),
+            "retry": RetryPolicy((10.0, 10.0), 1.0, pauses),
         }
         opened.append(CoreSource(node.url, **(defaults | settings)))
         return opened[-1]

@@ -50,7 +50,7 @@ def open_source(pauses: list[float]) -> Iterator[Open]:
     def open_it(server: FakeServer, path: str = "") -> EsploraSource:
         opened.append(
             EsploraSource(
-                server.url + path, retry=RetryPolicy((5.0, 15.0, 45.0), 0.3, pauses.append)
+                server.url + path, retry=RetryPolicy((5.0, 15.0, 45.0), 1.0, pauses.append)
             )
         )
         return opened[-1]
