@@ -25,7 +25,7 @@ TEXT
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source_dir=$(dirname "$here")
 name=onchain-oracle
-dry_run=no nginx=yes cron=no program=yes destdir='' uninstall=no purge=no port='' python=python3
+dry_run=no nginx=yes cron=no program=yes destdir='' uninstall=no purge=no port='' python=python3 site_problem=''
 
 fail() {
     echo "install.sh: $*" >&2
@@ -212,18 +212,71 @@ reload_nginx() {
     fi
 }
 
+# Why the site cannot have its port, in a sentence; nothing where it can.
+port_problem() {
+    [ -z "$destdir" ] || return 0
+    local others
+    others=$(grep -lsE "^[^#]*listen[^;]*[ :]$port( |;)" /etc/nginx/sites-enabled/* /etc/nginx/conf.d/*.conf 2>/dev/null |
+        grep -vxF "$site_enabled" | head -n 1 || true)
+    if [ -n "$others" ]; then
+        echo "port $port belongs to another site of nginx ($others): remove that file if nobody needs it (rm $others), or choose another port (--port 8000)"
+    elif [ "$port" != "$port_before" ] && ! is_free; then
+        echo "port $port is taken by another program (ss -ltnp shows which): choose another one (--port 8001)"
+    fi
+}
+
+is_free() {
+    "$python" - "$port" <<'PYTHON'
+import errno, socket, sys
+for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((host, int(sys.argv[1])))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sys.exit(1)
+PYTHON
+}
+
 install_nginx() {
     [ "$nginx" = yes ] || return 0
+    port_before=
+    [ ! -L "$site_enabled" ] || port_before=$(sed -n 's/^ *listen \([0-9]*\);.*/\1/p' "$site_available" | head -n 1)
     [ -n "$port" ] || [ ! -f "$site_available" ] ||
         port=$(sed -n 's/^ *listen \([0-9]*\);.*/\1/p' "$site_available" | head -n 1)
-    sed "s/^\( *listen \)8000;/\1${port:-8000};/" "$here/nginx/oracle.conf" | put 0644 "$site_available"
+    port=${port:-8000}
+    site_problem=$(port_problem)
+    sed "s/^\( *listen \)8000;/\1$port;/" "$here/nginx/oracle.conf" | put 0644 "$site_available"
+    [ -z "$site_problem" ] || return 0
     run install -d -m 0755 "$(dirname "$site_enabled")"
     run ln -sfn "/etc/nginx/sites-available/$name.conf" "$site_enabled"
     if ! live nginx -q -t; then
         run rm -f "$site_enabled"
-        fail "nginx does not accept its configuration; the site is switched off again, the rest is installed"
+        site_problem="nginx does not accept its configuration (nginx -t says why); the site is switched off again"
+        return 0
+    fi
+    if [ -z "$destdir" ] && [ "$dry_run" = no ] && [[ $(nginx -T 2>/dev/null) != *"configuration file $site_enabled"* ]]; then
+        site_problem="this nginx does not read /etc/nginx/sites-enabled: add the line 'include $site_available;' to the http block of its configuration, and reload it"
+        return 0
     fi
     reload_nginx
+}
+
+# What a person needs to know now: where the site is, and what is running.
+conclude() {
+    echo "settings: $etc/oracle.env; check them with: $name doctor"
+    if [ "$cron" = no ] && [ -z "$destdir" ] && [ -d /run/systemd/system ]; then
+        echo "the first build is running and takes some minutes; watch it: journalctl -fu oracle-build.service"
+    fi
+    if [ -n "$site_problem" ]; then
+        echo "install.sh: all is installed but the site: $site_problem; then run install.sh again" >&2
+        exit 3
+    fi
+    [ "$nginx" = no ] || echo "the site: http://$(hostname 2>/dev/null || echo localhost):$port/"
+    echo "done"
 }
 
 remove_timer() {
@@ -267,4 +320,4 @@ install_settings
 install_command
 install_schedule
 install_nginx
-echo "done; settings: $etc/oracle.env; check them with: $name doctor"
+conclude

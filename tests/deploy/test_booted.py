@@ -1,0 +1,246 @@
+"""A whole Debian, booted by systemd: installed on, read through its nginx, unplugged, booted again.
+
+It takes root, mmdebstrap, the shared folder's boot-debian and some minutes; ORACLE_DEBIAN may name
+a tree that was made before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.deploy.running_nginx import free_port
+from tests.helpers.code_lines import PROJECT
+
+pytestmark = pytest.mark.booted
+
+STATE = "var/lib/onchain-oracle"
+FIRST_BUILD_SECONDS = 600
+
+
+class Machine:
+    """A booted tree; commands run inside as root."""
+
+    def __init__(self, tool: Path, tree: Path) -> None:
+        self.tool, self.tree = tool, tree
+        self.port = free_port()
+
+    def power(self, verb: str) -> None:
+        """Start, stop (a shutdown) or kill (the plug is pulled)."""
+        subprocess.run([self.tool, verb, self.tree], check=True, capture_output=True, timeout=180)
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [self.tool, "run", self.tree, *command],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+        assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done
+
+    def install(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("/root/oracle/deploy/install.sh", *options, check=check)
+
+    def ask(self, path: str) -> tuple[int, bytes]:
+        """Ask the machine's nginx."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as got:
+                return got.status, got.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+        except OSError:
+            return 0, b""
+
+    def wait_for(self, what: Callable[[], Any], seconds: float = FIRST_BUILD_SECONDS) -> Any:
+        """Ask until something is so; the journal says why where it never is."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := what():
+                return found
+            time.sleep(0.5)
+        raise AssertionError(self.run("journalctl", "--no-pager", "-n", "40").stdout)
+
+    def latest(self) -> dict[str, Any] | None:
+        status, body = self.ask("/api/latest.json")
+        return json.loads(body) if status == 200 else None
+
+    def is_building(self) -> bool:
+        said = self.run("systemctl", "is-active", "oracle-build.service", check=False).stdout
+        return said.strip() == "activating"
+
+
+@pytest.fixture(scope="module")
+def machine(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A Debian with the checkout in /root/oracle, booted, with nothing machine."""
+    tool = shared / "tools/boot-debian"
+    if os.geteuid() != 0 or not tool.is_file() or shutil.which("mmdebstrap") is None:
+        pytest.skip("to boot a machine takes root, mmdebstrap and boot-debian")
+    pristine = Path(os.environ.get("ORACLE_DEBIAN") or tmp_path_factory.mktemp("debian") / "tree")
+    if not pristine.is_dir():
+        subprocess.run([tool, "make", pristine], check=True, capture_output=True, timeout=900)
+    tree = tmp_path_factory.mktemp("booted") / "tree"
+    subprocess.run(["cp", "-a", pristine, tree], check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    for name in listed.splitlines():
+        if (PROJECT / name).is_file():
+            target = tree / "root/oracle" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(PROJECT / name, target)
+    made = Machine(tool, tree)
+    made.power("start")
+    try:
+        yield made
+    finally:
+        made.power("kill")
+
+
+def rows_of(machine: Machine, table: str) -> int:
+    [database] = (machine.tree / STATE / "state").glob("*.duckdb")
+    copy = machine.tree / "tmp.duckdb"
+    shutil.copy(database, copy)
+    with closing(duckdb.connect(str(copy))) as connection:
+        [(count,)] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+    copy.unlink()
+    return int(count)
+
+
+def before_anything_the_port_of_another_is_told_in_a_sentence_and_the_rest_installed(
+    machine: Machine,
+) -> None:
+    (machine.tree / "etc/nginx/sites-enabled/default").write_text(
+        f"server {{ listen {machine.port} default_server; }}\n"
+    )
+    said = machine.install("--port", str(machine.port), check=False)
+    assert said.returncode == 3
+    assert f"port {machine.port} belongs to another site of nginx" in said.stderr
+    assert "sites-enabled/default" in said.stderr
+    (machine.tree / "etc/nginx/sites-enabled/default").unlink()
+    assert machine.run("systemctl", "is-active", "oracle-build.timer").stdout.strip() == "active"
+    assert machine.run("/usr/local/bin/onchain-oracle", "--version").stdout.startswith(
+        "oracle, version"
+    )
+
+
+def a_port_that_another_program_has_is_told(machine: Machine) -> None:
+    program = "import socket, time; s = socket.create_server(('', {})); time.sleep(600)"
+    port = free_port()
+    machine.run("systemd-run", "--unit=taker", "python3", "-c", program.format(port))
+    machine.wait_for(lambda: machine.run("systemctl", "is-active", "taker").stdout == "active\n")
+    said = machine.install("--port", str(port), check=False)
+    machine.run("systemctl", "stop", "taker")
+    assert said.returncode == 3
+    assert f"port {port} is taken by another program" in said.stderr
+
+
+def installed_it_says_where_the_site_is_and_that_its_first_build_runs(machine: Machine) -> None:
+    said = machine.install("--port", str(machine.port))
+    assert f":{machine.port}/" in said.stdout
+    assert "the first build is running" in said.stdout
+    machine.wait_for(machine.latest)
+    machine.wait_for(lambda: not machine.is_building())
+
+
+def the_site_is_there_and_the_timer_goes_on(machine: Machine) -> None:
+    status, page = machine.ask("/")
+    assert status == 200
+    assert b"On-chain price" in page
+    assert machine.ask("/health")[0] == 200
+    assert machine.run("systemctl", "is-enabled", "oracle-build.timer").stdout == "enabled\n"
+
+
+def nobody_else_can_read_settings_or_record(machine: Machine) -> None:
+    machine.run("useradd", "--create-home", "curious")
+    [database] = (machine.tree / STATE / "state").glob("*.duckdb")
+    inside = f"/{database.relative_to(machine.tree)}"
+    for path in (inside, "/etc/onchain-oracle/oracle.env", "/var/cache/onchain-oracle/x"):
+        said = machine.run("runuser", "-u", "curious", "--", "cat", path, check=False)
+        assert "Permission denied" in said.stderr, path
+    said = machine.run("runuser", "-u", "curious", "--", "ls", f"/{STATE}/site/public/")
+    assert "index.html" in said.stdout
+
+
+def the_running_service_is_confined(machine: Machine) -> None:
+    said = machine.run("systemd-analyze", "security", "--no-pager", "oracle-build.service").stdout
+    exposure = float(said.rsplit("oracle-build.service:", 1)[1].split()[0])
+    assert exposure < 2.0
+
+
+def after_the_plug_was_pulled_in_a_build_all_is_as_it_should_be(machine: Machine) -> None:
+    before = machine.latest()
+    assert before is not None
+    blocks = rows_of(machine, "blocks")
+    machine.run("systemctl", "start", "--no-block", "oracle-build.service")
+    machine.wait_for(machine.is_building, seconds=20)
+    machine.power("kill")
+    assert machine.ask("/")[0] == 0
+    machine.power("start")
+    status, _ = machine.wait_for(lambda: next(iter([machine.ask("/")])), seconds=30)
+    assert status == 200, "the last good site is served from the boot on"
+    assert machine.run("systemctl", "is-active", "oracle-build.timer").stdout == "active\n"
+    machine.run("systemctl", "start", "oracle-build.service")
+    after = machine.wait_for(machine.latest)
+    assert after["generated_at_unix"] > before["generated_at_unix"]
+    assert rows_of(machine, "blocks") >= blocks
+    assert machine.run("/usr/local/bin/onchain-oracle", "status").stdout
+
+
+def an_upgrade_keeps_settings_and_record(machine: Machine) -> None:
+    settings = machine.tree / "etc/onchain-oracle/oracle.env"
+    settings.write_text(settings.read_text() + "\nORACLE_KEEP_RELEASES=7\n")
+    blocks = rows_of(machine, "blocks")
+    machine.install()
+    assert "ORACLE_KEEP_RELEASES=7" in settings.read_text()
+    machine.wait_for(lambda: not machine.is_building())
+    assert rows_of(machine, "blocks") >= blocks
+    assert machine.ask("/")[0] == 200
+
+
+def uninstalled_it_leaves_record_and_settings_and_purged_nothing(machine: Machine) -> None:
+    machine.install("--uninstall")
+    machine.wait_for(lambda: machine.ask("/")[0] == 0, seconds=30)
+    assert (machine.tree / STATE / "state").is_dir()
+    assert not (machine.tree / "opt/onchain-oracle").exists()
+    machine.install("--uninstall", "--purge")
+    left = machine.run("find", "/etc", "/var", "/opt", "/usr/local", "-name", "*onchain-oracle*")
+    assert left.stdout == ""
+    assert machine.run("id", "onchain-oracle", check=False).returncode == 1
+
+
+STORY: tuple[Callable[[Machine], None], ...] = (
+    before_anything_the_port_of_another_is_told_in_a_sentence_and_the_rest_installed,
+    a_port_that_another_program_has_is_told,
+    installed_it_says_where_the_site_is_and_that_its_first_build_runs,
+    the_site_is_there_and_the_timer_goes_on,
+    nobody_else_can_read_settings_or_record,
+    the_running_service_is_confined,
+    after_the_plug_was_pulled_in_a_build_all_is_as_it_should_be,
+    an_upgrade_keeps_settings_and_record,
+    uninstalled_it_leaves_record_and_settings_and_purged_nothing,
+)
+
+
+def test_a_machine_is_installed_on_unplugged_booted_upgraded_and_left_clean(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One story, in its order: each step stands on the one before."""
+    for step in STORY:
+        step(machine)
+        with capsys.disabled():
+            print(f"\n  {step.__name__.replace('_', ' ')}", end="", flush=True)
