@@ -215,11 +215,14 @@ def _of_this_machine(settings: Settings, probe_store: Number) -> Iterator[Findin
         path = getattr(settings, name.lower())
         if path:
             yield _disk(name, path)
-    if settings.duckdb_path.exists():
-        try:
+    try:
+        if settings.duckdb_path.exists():
             yield _database(probe_store)
-        except OracleError as error:
-            yield _judged("database", str(error), bad="See docs/operations.md.")
+    except OracleError as error:
+        yield _judged("database", str(error), bad="See docs/operations.md.")
+    except OSError as error:  # a folder that this user may not enter
+        advice = "Run this as the user of the service: sudo onchain-oracle doctor."
+        yield _judged("database", f"cannot be looked at: {error.strerror}", bad=advice)
 
 
 def _disk(setting: str, path: Path) -> Finding:

@@ -170,10 +170,11 @@ def _mail(facts: dict[str, Any], settings: Settings) -> None:
 def _connected(settings: Settings) -> smtplib.SMTP:
     """Return a connection as SMTP_SECURITY asks; never one with less protection."""
     import smtplib
-    import ssl
+
+    from oracle.web import trusted
 
     host = settings.smtp_host or ""
-    context = ssl.create_default_context()
+    context = trusted(settings.oracle_ca_file)
     is_tls = settings.smtp_security == "tls" or settings.smtp_port == smtplib.SMTP_SSL_PORT
     if not is_tls:
         try:

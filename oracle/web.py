@@ -23,9 +23,9 @@ import httpcore
 
 from oracle.address import Address
 from oracle.errors import SettingsError
+from oracle.lookup import addresses_of
 
 HTTP = b"HTTP/"  # how an answer begins
-ADDRESSES_TRIED = 4  # of a host name that stands for many; they share the time of the request
 LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".home.arpa")
 
 
@@ -256,7 +256,7 @@ class _Backend(httpcore.NetworkBackend):
         """Connect to the first of a host's addresses that takes it."""
         del timeout
         problem: httpcore.ConnectError | None = None
-        for ip in _addresses(host.strip("[]"), port, self._deadline.left()):
+        for ip in addresses_of(host.strip("[]"), port, self._deadline.left()):
             try:
                 stream = self._plain.connect_tcp(
                     ip, port, self._deadline.left(), local_address, socket_options
@@ -266,30 +266,6 @@ class _Backend(httpcore.NetworkBackend):
             else:
                 return _Stream(stream, self._deadline)
         raise problem or httpcore.ConnectError("it has no address")
-
-
-def _addresses(host: str, port: int, seconds: float) -> list[str]:
-    """Look a name up, for so long at most.
-
-    The system's resolver has its own patience, which may be a minute; it is left behind in a thread
-    that nothing waits for.
-    """
-    found: list[Any] = []
-
-    def look_up() -> None:
-        try:
-            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as error:
-            found.append(error)
-
-    thread = threading.Thread(target=look_up, name="look up", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not found:
-        raise httpcore.ConnectTimeout(f"the name {host} was not found out in time")
-    if isinstance(found[0], Exception):
-        raise found[0]
-    return [str(where[0]) for *_, where in found[0][:ADDRESSES_TRIED]]
 
 
 class _Stream(httpcore.NetworkStream):

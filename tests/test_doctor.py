@@ -322,6 +322,18 @@ def test_a_quote_out_of_bounds_is_a_warning(settings: Settings) -> None:
     assert "ORACLE_QUOTE_MIN_USD" in finding.advice
 
 
+def test_a_database_that_this_user_may_not_look_at_is_bad_and_ends_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    finding = found(settings)["database"]
+    assert (finding.level, finding.message) == ("bad", "cannot be looked at: Permission denied")
+    assert "sudo onchain-oracle doctor" in finding.advice
+
+
 def test_a_feed_without_a_price_is_a_warning(settings: Settings) -> None:
     assert found(settings, quotes=FixedQuotes(None))["quote"].level == "warn"
 

@@ -247,6 +247,15 @@ def test_a_mail_is_encrypted_to_a_server_whose_certificate_is_right(
     assert (server.was_encrypted, len(server.messages)) == (True, 1)
 
 
+def test_a_mail_server_at_home_is_trusted_by_the_authority_of_the_settings(
+    certificate: Path,
+) -> None:
+    with FakeMailServer(certificate) as server:
+        settings = mailing(server, SMTP_SECURITY="starttls", ORACLE_CA_FILE=str(certificate))
+        assert deliver([EVENT], settings) == []
+    assert (server.was_encrypted, len(server.messages)) == (True, 1)
+
+
 def test_a_mail_server_with_an_unknown_certificate_gets_nothing(certificate: Path) -> None:
     with FakeMailServer(certificate) as server:
         [failure] = deliver([EVENT], mailing(server, SMTP_SECURITY="starttls"))

@@ -4,7 +4,7 @@ DuckDB replays `<database>.wal` entry by entry: size, checksum, content. It refu
 checksum is wrong, but takes one that reaches beyond the end of the file for the torn end of a run
 that was killed while writing, and drops it and what follows without a word. That is right for a
 torn end; for a size that was damaged it loses what was written. A torn file does not end with a
-whole commit: that tells the two apart.
+whole commit: that tells the two apart. What does not even begin like a journal it drops, too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from oracle.errors import StoreError
 
+START = bytes.fromhex("6400626500")  # of the head in any version: an entry, its kind, a version
 HEAD = bytes.fromhex("640062650002660010")  # version 2 of the format, and an id of 16 numbers
 ID_NUMBERS = 16
 HEAD_BYTES = 100  # more than a head has
@@ -24,24 +25,34 @@ MORE = 0x80  # the bit of a byte behind which a number goes on
 
 
 def check_journal(database: Path) -> None:
-    """Check that the entries of a database's journal reach its end, if it ends with a commit.
+    """Check that a database's journal begins like one, and that its entries reach its end, if it
+    ends with a commit.
 
     A journal of another version of the format is left to DuckDB.
 
     Raises:
-        StoreError: they do not: a size was damaged.
+        StoreError: it does not, or they do not: a size was damaged.
     """
     path = database.with_name(f"{database.name}.wal")
     try:
         with path.open("rb") as file:
-            is_whole = _reaches_its_end(file) or not _ends_with_a_commit(file)
+            is_whole = _begins_like_one(file) and (
+                _reaches_its_end(file) or not _ends_with_a_commit(file)
+            )
     except OSError:  # there is none, or DuckDB says better what is wrong
         return
     if not is_whole:
         raise StoreError(
             f"the journal {path}, which a run left when it was killed, is damaged: put it aside, "
-            f"and the next run goes on from what was written before (an entry has a wrong size)"
+            f"and the next run goes on from what was written before (its beginning, or the size of "
+            f"an entry, is not what was written)"
         )
+
+
+def _begins_like_one(file: BinaryIO) -> bool:
+    start = file.read(len(START))
+    file.seek(0)
+    return START.startswith(start)
 
 
 def _reaches_its_end(file: BinaryIO) -> bool:

@@ -35,7 +35,7 @@ STAGES = (
     ),
     Stage(
         "sources",
-        ("oracle/sources", "oracle/simulated", "oracle/web.py"),
+        ("oracle/sources", "oracle/simulated", "oracle/web.py", "oracle/lookup.py"),
         "a node, an index, a folder, or nothing",
         "headers and blocks as bytes, exchange quotes",
     ),

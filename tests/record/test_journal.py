@@ -92,11 +92,26 @@ def test_a_journal_that_was_torn_anywhere_is_replayed_up_to_the_last_commit(
     assert found == sorted(found, key=len, reverse=True)
 
 
-@pytest.mark.parametrize("journal", [b"", b"\x00" * 50, b"\xff" * 200, b"d\x00be\x00\x03f\x00\x10"])
+@pytest.mark.parametrize(
+    "journal", [b"\x00" * 50, b"\xff" * 200, b"<html>", b"d\x00b\x00e", bytes(range(1, 256)) * 16]
+)
+def test_what_does_not_begin_like_a_journal_is_told(
+    left: Left, tmp_path: Path, journal: bytes
+) -> None:
+    with pytest.raises(StoreError, match=r"\.wal.*damaged"):
+        names_in(left.with_journal(tmp_path, journal))
+
+
+@pytest.mark.parametrize("journal", [b"", b"d\x00be\x00\x03f\x00\x10"])
 def test_a_journal_of_another_form_is_left_to_duckdb(
     left: Left, tmp_path: Path, journal: bytes
 ) -> None:
     check_journal(left.with_journal(tmp_path, journal))
+
+
+def test_the_torn_beginning_of_a_journal_is_no_damage(left: Left, tmp_path: Path) -> None:
+    for length in range(60):
+        check_journal(left.with_journal(tmp_path, left.journal[:length]))
 
 
 def test_duckdb_itself_drops_what_follows_a_damaged_size_without_a_word(
