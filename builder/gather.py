@@ -29,7 +29,7 @@ from oracle.calculator import PriceCalculator
 from oracle.estimate.limits import Limits
 from oracle.record.reader import Reader
 
-FORMAT = "3"
+FORMAT = "4"
 """Of all files that are carried over from build to build: raise it when a key or column changes."""
 
 DAY_SECONDS = 86_400

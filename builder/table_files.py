@@ -9,7 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builder.api.types.columns import COLUMNS, Column, Table
+from builder.rows import FactRow, rows
 from oracle.record.reader import Reader
+
+NEWEST_AND_OLDEST = (
+    ("first_height", ("height", "first_height"), 0),
+    ("last_height", ("height", "last_height"), -1),
+    ("newest", ("time", "sampled_at", "date"), -1),
+    ("algorithm_version", ("algorithm_version",), -1),
+)
+"""What a Parquet file says of itself: the key, the columns that may have it, and of which row."""
 
 CSV_WITHOUT = ("hash", "algorithm_version")
 """A third of the bytes; the Parquet file has them."""
@@ -33,7 +42,26 @@ def read_table(reader: Reader, name: Table, **parameters: int | None) -> pa.Tabl
     schema = schema_of(name)
     table = reader.table(f"table_of_{name}", **parameters)
     columns = [_typed(table[field.name], field.type) for field in schema]
-    return pa.Table.from_arrays(columns, schema=schema)
+    typed = pa.Table.from_arrays(columns, schema=schema)
+    return typed.replace_schema_metadata(_about(reader, typed))
+
+
+def _about(reader: Reader, table: pa.Table) -> dict[str, str]:
+    """Return what a file says of itself; of a table without rows, too.
+
+    The moment it was written is not there: the same record gives the same bytes. The newest row is.
+    """
+    facts = {fact["name"]: fact["value"] for fact in rows(reader, FactRow, "facts")}
+    about = {
+        "network": facts.get("network", "unknown"),
+        "is_simulated": str(facts.get("is_demo", "false").lower() == "true").lower(),
+        "rows": str(table.num_rows),
+    }
+    for key, names, place in NEWEST_AND_OLDEST:
+        name = next((name for name in names if name in table.column_names), None)
+        if name is not None and table.num_rows:
+            about[key] = str(table[name][place].as_py())
+    return about
 
 
 def _typed(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

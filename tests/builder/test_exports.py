@@ -180,6 +180,17 @@ def test_each_row_says_of_which_chain_it_is(folder: Path, name: str) -> None:
     assert set(frame["is_simulated"]) == {True}
 
 
+def test_a_parquet_file_says_of_itself_what_it_is(draft: Draft) -> None:
+    metadata = table(draft, "data/prices.parquet").schema.metadata
+    heights = table(draft, "data/prices.parquet")["height"]
+    assert (metadata[b"network"], metadata[b"is_simulated"]) == (b"simulated", b"true")
+    assert int(metadata[b"rows"]) == len(heights)
+    assert int(metadata[b"first_height"]) == heights[0].as_py()
+    assert int(metadata[b"last_height"]) == heights[-1].as_py()
+    assert metadata[b"algorithm_version"]
+    assert table(draft, "data/days.parquet").schema.metadata[b"newest"] == b"2025-10-08"
+
+
 def test_days_as_csv_are_the_days(folder: Path) -> None:
     frame = pd.read_csv(folder / "days.csv")
     assert list(frame["date"]) == [
@@ -202,6 +213,7 @@ def test_an_empty_record_gives_empty_files_with_all_columns() -> None:
     assert table(draft, "data/prices.parquet").schema.names == schema_of("prices").names
     assert table(draft, "data/exchange.parquet").schema.names == schema_of("exchange").names
     assert table(draft, "data/prices.parquet").num_rows == 0
+    assert table(draft, "data/prices.parquet").schema.metadata[b"is_simulated"] == b"true"
 
 
 def test_prices_have_a_new_block_at_once_and_their_csv_at_the_next_full_hour() -> None:
