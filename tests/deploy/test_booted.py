@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -28,6 +27,8 @@ pytestmark = pytest.mark.booted
 
 STATE = "var/lib/onchain-oracle"
 FIRST_BUILD_SECONDS = 600
+IS_BUILDING = '[ "$(systemctl is-active oracle-build.service)" = activating ]'
+ANSWERS = "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {}), 1)' 2>/dev/null"
 
 
 class Machine:
@@ -65,22 +66,15 @@ class Machine:
         except OSError:
             return 0, b""
 
-    def wait_for(self, what: Callable[[], Any], seconds: float = FIRST_BUILD_SECONDS) -> Any:
-        """Ask until something is so; the journal says why where it never is."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if found := what():
-                return found
-            time.sleep(0.5)
-        raise AssertionError(self.run("journalctl", "--no-pager", "-n", "40").stdout)
+    def wait_until(self, condition: str, seconds: int = FIRST_BUILD_SECONDS) -> None:
+        """Let the machine wait until a condition of its shell is true."""
+        loop = f"until {condition}; do sleep 0.3; done"
+        done = self.run("timeout", str(seconds), "sh", "-c", loop, check=False)
+        assert done.returncode == 0, self.run("journalctl", "--no-pager", "-n", "40").stdout
 
     def latest(self) -> dict[str, Any] | None:
         status, body = self.ask("/api/latest.json")
         return json.loads(body) if status == 200 else None
-
-    def is_building(self) -> bool:
-        said = self.run("systemctl", "is-active", "oracle-build.service", check=False).stdout
-        return said.strip() == "activating"
 
 
 @pytest.fixture(scope="module")
@@ -139,10 +133,10 @@ def before_anything_the_port_of_another_is_told_in_a_sentence_and_the_rest_insta
 
 
 def a_port_that_another_program_has_is_told(machine: Machine) -> None:
-    program = "import socket, time; s = socket.create_server(('', {})); time.sleep(600)"
+    program = "import signal, socket; s = socket.create_server(('', {})); signal.pause()"
     port = free_port()
     machine.run("systemd-run", "--unit=taker", "python3", "-c", program.format(port))
-    machine.wait_for(lambda: machine.run("systemctl", "is-active", "taker").stdout == "active\n")
+    machine.wait_until(ANSWERS.format(port), 30)
     said = machine.install("--port", str(port), check=False)
     machine.run("systemctl", "stop", "taker")
     assert said.returncode == 3
@@ -153,8 +147,8 @@ def installed_it_says_where_the_site_is_and_that_its_first_build_runs(machine: M
     said = machine.install("--port", str(machine.port))
     assert f":{machine.port}/" in said.stdout
     assert "the first build is running" in said.stdout
-    machine.wait_for(machine.latest)
-    machine.wait_for(lambda: not machine.is_building())
+    machine.wait_until(f"[ -e /{STATE}/site/public/index.html ] && ! {IS_BUILDING}")
+    assert machine.latest() is not None
 
 
 def the_site_is_there_and_the_timer_goes_on(machine: Machine) -> None:
@@ -187,15 +181,16 @@ def after_the_plug_was_pulled_in_a_build_all_is_as_it_should_be(machine: Machine
     assert before is not None
     blocks = rows_of(machine, "blocks")
     machine.run("systemctl", "start", "--no-block", "oracle-build.service")
-    machine.wait_for(machine.is_building, seconds=20)
+    machine.wait_until(IS_BUILDING, 20)
     machine.power("kill")
     assert machine.ask("/")[0] == 0
     machine.power("start")
-    status, _ = machine.wait_for(lambda: next(iter([machine.ask("/")])), seconds=30)
-    assert status == 200, "the last good site is served from the boot on"
+    machine.wait_until(ANSWERS.format(machine.port), 30)
+    assert machine.ask("/")[0] == 200, "the last good site is served from the boot on"
     assert machine.run("systemctl", "is-active", "oracle-build.timer").stdout == "active\n"
     machine.run("systemctl", "start", "oracle-build.service")
-    after = machine.wait_for(machine.latest)
+    after = machine.latest()
+    assert after is not None
     assert after["generated_at_unix"] > before["generated_at_unix"]
     assert rows_of(machine, "blocks") >= blocks
     assert machine.run("/usr/local/bin/onchain-oracle", "status").stdout
@@ -207,14 +202,14 @@ def an_upgrade_keeps_settings_and_record(machine: Machine) -> None:
     blocks = rows_of(machine, "blocks")
     machine.install()
     assert "ORACLE_KEEP_RELEASES=7" in settings.read_text()
-    machine.wait_for(lambda: not machine.is_building())
+    machine.wait_until(f"! {IS_BUILDING}")
     assert rows_of(machine, "blocks") >= blocks
     assert machine.ask("/")[0] == 200
 
 
 def uninstalled_it_leaves_record_and_settings_and_purged_nothing(machine: Machine) -> None:
     machine.install("--uninstall")
-    machine.wait_for(lambda: machine.ask("/")[0] == 0, seconds=30)
+    machine.wait_until(f"! {ANSWERS.format(machine.port)}", 30)
     assert (machine.tree / STATE / "state").is_dir()
     assert not (machine.tree / "opt/onchain-oracle").exists()
     machine.install("--uninstall", "--purge")
