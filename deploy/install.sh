@@ -2,6 +2,7 @@
 # Install the on-chain price oracle on this machine: program, user, folders, timer, nginx site.
 # Run it again at any time, for an upgrade too: what is there already is kept or brought up to date.
 set -euo pipefail
+umask 022 # the service and the web server are other users; what only some may read gets its mode below
 
 usage() {
     cat <<'TEXT'

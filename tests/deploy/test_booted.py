@@ -54,7 +54,9 @@ class Machine:
         return done
 
     def install(self, *options: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run("/root/oracle/deploy/install.sh", *options, check=check)
+        """Install as an administrator does whose files are nobody else's."""
+        command = 'umask 077; exec /root/oracle/deploy/install.sh "$@"'
+        return self.run("sh", "-c", command, "sh", *options, check=check)
 
     def ask(self, path: str) -> tuple[int, bytes]:
         """Ask the machine's nginx."""
