@@ -56,6 +56,7 @@ test-hours:
 benchmark:
 	@.ci/setup test
 	$(BIN)/python -m benchmarks.reading
+	$(BIN)/python -m benchmarks.pricing
 	$(BIN)/python -m benchmarks.blkfiles
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.history

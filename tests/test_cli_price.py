@@ -158,7 +158,7 @@ def test_json_says_what_the_vector_says(recent_json: Said, shared: Path) -> None
 def test_json_says_where_it_comes_from(recent_json: Said) -> None:
     said = recent_json.json
     found = [said[key] for key in ("network", "source", "is_simulated", "algorithm_version")]
-    assert found == ["regtest", "bitcoin-core", False, "9.1+1"]
+    assert found == ["regtest", "bitcoin-core", False, "9.1+2"]
 
 
 def test_a_price_with_json_says_nothing_on_standard_error(recent_json: Said) -> None:

@@ -8,20 +8,27 @@ from numpy.typing import NDArray
 from oracle.core.params import PARAMETERS as P
 from oracle.core.params import SATS_PER_BTC
 
-
-def _edges() -> NDArray[np.float64]:
-    decades = range(P.first_decade, P.first_decade + P.decades)
-    powers = [10 ** (e + b / P.bins_per_decade) for e in decades for b in range(P.bins_per_decade)]
-    return np.array([0.0, *powers])
-
-
-EDGES = _edges()
+EDGES = np.array(
+    [0.0]
+    + [
+        10 ** (P.first_decade + decade + place / P.bins_per_decade)
+        for decade in range(P.decades)
+        for place in range(P.bins_per_decade)
+    ]
+)
 """2401 lower edges in BTC: edge 0 is zero, then 200 a decade from 1e-6."""
 
 
 def count_amounts(value_sats: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return how many amounts fall into each of the 2401 bins, `edge[i] <= amount < edge[i+1]`."""
-    bins = np.searchsorted(EDGES, value_sats / SATS_PER_BTC, side="right") - 1
+    """Return how many amounts fall into each of the 2401 bins, `edge[i] <= amount < edge[i+1]`.
+
+    The logarithm gives the bin or one beside it, and a look at the edges which: several times
+    faster than a search.
+    """
+    amounts = np.maximum(value_sats, 1) / SATS_PER_BTC
+    place = 1 + P.bins_per_decade * (np.log10(amounts) - P.first_decade)
+    guess = np.clip(place, 0, len(EDGES) - 2).astype(np.intp)
+    bins = guess + (amounts >= EDGES[guess + 1]) - (amounts < EDGES[guess])
     return np.bincount(bins, minlength=len(EDGES)).astype(np.float64)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SATS_PER_BTC = 100_000_000
-ALGORITHM_VERSION = "9.1+1"
+ALGORITHM_VERSION = "9.1+2"
 """The published version, and ours: changes whenever a number that we publish would change."""
 
 

@@ -81,12 +81,16 @@ def price_window(window: Window) -> WindowPrice:
 def find_points(window: Window, rough_price_usd: float) -> PricePoints:
     """Return the price points of amounts within 25% of a round dollar amount at a rough price."""
     amounts = window.value_sats / SATS_PER_BTC
-    centres = _POINT_USD / rough_price_usd
+    centres = (_POINT_USD / rough_price_usd)[:, None]
     reach = P.point_reach * centres
-    column = amounts[:, None]
-    near = (column > centres - reach) & (column < centres + reach) & ~window.is_round[:, None]
-    output, usd = np.nonzero(near)  # row by row: outputs in order, then dollars in order
-    return PricePoints(window.block_index[output], _POINT_USD[usd] / amounts[output])
+    # the dollar amounts that an amount is near follow each other: from the first, so many
+    first = np.sum(amounts >= centres + reach, axis=0)
+    counts = np.where(window.is_round, 0, np.sum(amounts > centres - reach, axis=0) - first)
+    output = np.repeat(np.arange(len(amounts)), counts)  # in order, then dollars in order
+    rank = np.arange(len(output)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return PricePoints(
+        window.block_index[output], _POINT_USD[first[output] + rank] / amounts[output]
+    )
 
 
 def central_output(prices_usd: NDArray[np.float64]) -> tuple[float, float] | None:

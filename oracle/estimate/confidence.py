@@ -46,6 +46,7 @@ _AMOUNTS = np.flatnonzero(
     np.diff([usd for _, usd in SPIKES.values()], prepend=0)
 )  # first spike of each amount
 _BELL = np.exp(-0.5 * (np.arange(-4 * SMOOTH_BINS, 4 * SMOOTH_BINS + 1) / SMOOTH_BINS) ** 2)
+_BELL_INSIDE = np.convolve(np.ones(_KEPT_BINS), _BELL, "same")  # less of it at either end
 
 
 def window_confidence(window: Window, price: WindowPrice) -> float:
@@ -73,7 +74,7 @@ def _log_support(counts: Floats) -> Floats:
     amount that speaks most for a price is not heard: one amount that someone repeats is no pattern.
     """
     total = counts.sum()
-    smooth = np.convolve(counts, _BELL, "same") / np.convolve(np.ones(_KEPT_BINS), _BELL, "same")
+    smooth = np.convolve(counts, _BELL, "same") / _BELL_INSIDE
     smooth += EVEN_SHARE * total / _KEPT_BINS
     smooth *= total / smooth.sum()
     misfit = np.minimum((counts - smooth) ** 2 / smooth, MAX_MISFIT)

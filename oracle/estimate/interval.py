@@ -3,6 +3,8 @@ witnesses."""
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,18 +24,18 @@ MOVE_SHARE = 0.75
 GRID_LOG = 0.003
 
 
+@cache
 def resample_blocks(blocks: int) -> Floats:
     """Return how often each block occurs in each replicate, shape (REPLICATES, blocks); always the
-    same.
+    same, and not to be written to.
 
     The legacy generator is used because its stream is frozen: the same input gives the same bytes
     for ever.
     """
-    return (
-        np.random.RandomState(SEED)
-        .multinomial(blocks, np.full(blocks, 1 / blocks), REPLICATES)
-        .astype(float)
-    )
+    drawn = np.random.RandomState(SEED).multinomial(blocks, np.full(blocks, 1 / blocks), REPLICATES)
+    times = drawn.astype(float)
+    times.flags.writeable = False
+    return times
 
 
 def window_interval(
@@ -69,11 +71,13 @@ def window_interval(
 
 def count_by_block(block: NDArray[np.number], offset: Floats, reach: float, bins: int) -> Floats:
     """Return how many points each block, from 0 to the last one, has in each bin of log price
-    within reach."""
+    within reach, as numpy.histogram2d counts them."""
     blocks = int(block[-1]) + 1
-    return np.asarray(
-        np.histogram2d(block, offset, bins=(blocks, bins), range=((0, blocks), (-reach, reach)))[0]
-    )
+    edges = np.linspace(-reach, reach, bins + 1)
+    near = (offset >= edges[0]) & (offset <= edges[-1])
+    column = np.minimum(np.searchsorted(edges, offset[near], side="right") - 1, bins - 1)
+    place = block[near].astype(np.int64) * bins + column
+    return np.bincount(place, minlength=blocks * bins).reshape(blocks, bins).astype(float)
 
 
 def _medians(counts: Floats) -> Floats:

@@ -9,6 +9,7 @@ docs/algorithm.md has the formulas.
 from __future__ import annotations
 
 from functools import cache
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import ThreadpoolController
 
 from oracle.errors import RequestError
-from oracle.estimate.interval import COVERED, Floats, count_by_block, quantile, resample_blocks
+from oracle.estimate.interval import COVERED, Floats, count_by_block, quantile
 
 LOOK_BACK_BLOCKS = 36  # six hours: older blocks say little about now
 MIN_POINTS = 20  # in the look-back: below this there is nothing to follow
@@ -43,19 +44,24 @@ MOVE_BLOCKS = 2
 MOVES_SEEN = 24
 EXTRA_LOG = 0.001
 
-REPLICATES_USED = 100  # of the resampled blocks: more cost time and hardly move the quantiles
+# How far the price moves when a block is left out says how far chance moved it. Blocks repeat each
+# other a little, which leaving out one cannot show: hence the factor. Chance is taken at the
+# middles of so many equal parts of a normal distribution.
+CHANCE_FACTOR = 1.2
+CHANCE_PARTS = 9
 
 _CELLS = np.arange(-REACH_CELLS, REACH_CELLS + 1)
+_CHANCE = np.array(
+    [NormalDist().inv_cdf((part + 0.5) / CHANCE_PARTS) for part in range(CHANCE_PARTS)]
+)
 
 
 def _student(width: float) -> Floats:
-    """Return Student's t with three degrees of freedom from every cell to every other: a core, and
-    far tails."""
-    apart = np.arange(2 * REACH_CELLS + 1)  # it depends on how far cells are apart alone
-    density = (1 + (apart * STEP / width) ** 2) ** -2
+    """Return Student's t with three degrees of freedom, by how many cells two are apart: a core,
+    and far tails."""
+    density = (1 + (np.arange(2 * REACH_CELLS + 1) * STEP / width) ** 2) ** -2
     from_centre = density[np.abs(_CELLS)]
-    matrix = density[np.abs(_CELLS[:, None] - _CELLS)]
-    return np.asarray(matrix / (from_centre.sum() * STEP))
+    return np.asarray(density / (from_centre.sum() * STEP))
 
 
 # cells: the grid and half as much, so that what leaves at one end does not come back at the other
@@ -63,15 +69,16 @@ _CIRCLE = 480
 
 
 @cache
-def _peak() -> Floats:
-    """Return how likely a point at one cell is with the peak at another."""
-    return _student(PEAK_WIDTH)
+def _peak() -> tuple[Floats, NDArray[np.intp]]:
+    """Return how likely a point is by its distance from the peak, and the distances between all
+    cells."""
+    return _student(PEAK_WIDTH), np.abs(_CELLS[:, None] - _CELLS)
 
 
 @cache
 def _moves() -> NDArray[np.complex128]:
     """Return the Fourier transform of how far the peak moves in a block."""
-    row = np.pad(_student(MOVE_WIDTH)[REACH_CELLS], (0, _CIRCLE - len(_CELLS)))
+    row = np.pad(_student(MOVE_WIDTH)[np.abs(_CELLS)], (0, _CIRCLE - len(_CELLS)))
     return np.asarray(np.fft.rfft(np.roll(row, -REACH_CELLS)) * STEP)
 
 
@@ -140,7 +147,8 @@ def _log_weights(block: Floats, offset: Floats) -> Floats:
     """Return each block's log likelihood of a peak at each cell, against an even background."""
     block, offset = _distinct(block, offset)  # one payout, one witness
     counts = count_by_block(block, offset, (REACH_CELLS + 0.5) * STEP, len(_CELLS))
-    likelihood = np.log(1 - PEAK_SHARE + PEAK_SHARE * np.ptp(offset) * _peak())
+    by_distance, distances = _peak()
+    likelihood = np.log(1 - PEAK_SHARE + PEAK_SHARE * np.ptp(offset) * by_distance)[distances]
     with _blas().limit(limits=1):  # how a product is cut among threads shows in its last bits
         return np.asarray(WITNESS * counts @ likelihood)
 
@@ -163,36 +171,61 @@ def _blas() -> ThreadpoolController:
 
 def _follow(log_weights: Floats) -> tuple[list[float], float]:
     """Return log price now, low, high; and the weight of the chosen peak against all others and
-    none.
-
-    Each row of beliefs is one replicate of the blocks; the first takes them as they are.
-    """
-    times = np.pad(
-        resample_blocks(len(log_weights))[:REPLICATES_USED], ((1, 0), (0, 0)), constant_values=1
-    ).astype(int)
-    belief = np.full((len(times), len(_CELLS)), 1 / len(_CELLS))
+    none."""
+    most = log_weights.max(axis=1)
+    weights = np.exp(log_weights - most[:, None])
+    foreseen = np.empty_like(weights)  # what was believed of each block before it spoke
+    beliefs = np.empty_like(weights)
+    belief = np.full(len(_CELLS), 1 / len(_CELLS))
     evidence = 0.0
-    track = []
-    for row, count in zip(log_weights, times.T, strict=True):
-        most = row.max()
-        powers = np.exp(
-            np.arange(count.max() + 1)[:, None] * (row - most)
-        )  # the block seen 0, 1, 2, ... times
-        moved = np.fft.irfft(np.fft.rfft(belief, _CIRCLE) * _moves(), _CIRCLE)[:, : len(_CELLS)]
-        belief = (moved + 1e-12) * powers[count]
-        evidence = np.clip(MEMORY * evidence + np.log(belief[0].sum()) + most, -50, MOST_LOG_ODDS)
-        belief /= belief.sum(axis=1, keepdims=True)
-        track.append(_tops(belief[:1])[0])
-    path = np.array(track)
+    for i, weight in enumerate(weights):
+        foreseen[i] = _move(belief) + 1e-12
+        belief = foreseen[i] * weight
+        total = belief.sum()
+        evidence = MEMORY * evidence + float(np.log(total)) + float(most[i])
+        evidence = min(max(evidence, -50.0), MOST_LOG_ODDS)
+        belief = beliefs[i] = belief / total
+    path = _tops(beliefs)
+    now = float(path[-1])
     steps = np.abs(path[MOVE_BLOCKS:] - path[:-MOVE_BLOCKS])[-MOVES_SEEN:]
     moves = np.concatenate(
         [side * steps + extra for side in (-1, 1) for extra in (-EXTRA_LOG, EXTRA_LOG)]
     )
-    ends = np.sort(_tops(belief)[:, None] + np.append(moves, 0.0), axis=None)
+    chance = CHANCE_FACTOR * _deviation(foreseen, weights, now) * _CHANCE
+    ends = np.sort((now + chance)[:, None] + np.append(moves, 0.0), axis=None)
     low, high = (quantile(ends, share) for share in COVERED)
-    chosen = belief[0, np.abs(_CELLS * STEP - path[-1]) < CHOSEN_LOG].sum()
+    chosen = belief[np.abs(_CELLS * STEP - now) < CHOSEN_LOG].sum()
     certainty = float(chosen / (1 + np.exp(LOG_ODDS_AGAINST - evidence)))
-    return [path[-1], min(low, path[-1]), max(high, path[-1])], certainty
+    return [now, min(low, now), max(high, now)], certainty
+
+
+def _move(beliefs: Floats) -> Floats:
+    """Return beliefs, or what is said of them, as they are a block later; it is the same both
+    ways."""
+    spread = np.fft.irfft(np.fft.rfft(beliefs, _CIRCLE) * _moves(), _CIRCLE)
+    return np.asarray(spread[..., : len(_CELLS)])
+
+
+def _deviation(foreseen: Floats, weights: Floats, now: float) -> float:
+    """Return the standard deviation by chance of the chosen peak's mean log price: the jackknife's,
+    which leaves out one block at a time.
+
+    Messages go back from the end: what each cell at a block makes of the peak's weight, and of its
+    mean, at the last one. Beside what was foreseen of a block they give the mean without it.
+    """
+    offset = _CELLS * STEP - now
+    is_chosen = np.abs(offset) < CHOSEN_LOG
+    messages = np.array([is_chosen, is_chosen * offset], dtype=np.float64)
+    weight, moment = messages @ (foreseen[-1] * weights[-1])
+    mean = moment / weight
+    shifts = []
+    for before, heard in zip(foreseen[::-1], weights[::-1], strict=True):
+        weight, moment = messages @ before
+        shifts.append(moment / weight - mean)
+        messages = _move(messages * heard)
+        messages /= messages[0].max()
+    share = 1 - 1 / len(shifts)
+    return float(np.sqrt(share * np.square(shifts).sum()))
 
 
 def _tops(belief: Floats) -> Floats:

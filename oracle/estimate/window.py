@@ -4,8 +4,12 @@ valid."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from oracle.core.eligible import BlockFacts
 from oracle.core.params import PARAMETERS
@@ -136,25 +140,41 @@ def _follow_points(
 ) -> SpotPrice:
     if guide.price_usd is None:
         return SpotPrice(reason="there is no window price to start from")
-    window = form_window(blocks[-PARAMETERS.window_blocks :])
-    points = _points_to_the_tip(window, guide, calculator)
-    late = points.block_index >= len(window.block_heights) - LOOK_BACK_BLOCKS
+    last = blocks[-PARAMETERS.window_blocks :]
+    heights, points = _points_to_the_tip(last, guide, calculator)
     return spot_price(
-        window.block_heights[points.block_index[late]],
-        points.prices_usd[late],
-        guide.price_usd,
-        guide_confidence=guide.confidence,
+        heights, points.prices_usd, guide.price_usd, guide_confidence=guide.confidence
     )
 
 
-def _points_to_the_tip(window: Window, guide: Estimate, calculator: PriceCalculator) -> PricePoints:
-    """Return the price points of the blocks up to the tip: the calculator's.
+def _points_to_the_tip(
+    blocks: Sequence[BlockFacts], guide: Estimate, calculator: PriceCalculator
+) -> tuple[NDArray[np.int32], PricePoints]:
+    """Return the price points of the last blocks up to the tip, and their heights: the
+    calculator's.
 
-    The published method finds them around any rough price, and takes the guide's: the window of the
-    guide is a block older, and pricing this one as well would take as long again. Of another method
-    nothing is known but what it says of a window.
+    The published method finds them around any rough price, block by block, and takes the guide's:
+    the window of the guide is a block older, and pricing this one as well would take as long again.
+    Of another method nothing is known but what it says of a window.
     """
+    window = form_window(blocks)
     rough_usd = guide.price.rough_price_usd
+    first = len(blocks) - LOOK_BACK_BLOCKS
     if calculator.price_window is price_window and rough_usd is not None:
-        return find_points(window, rough_usd)
-    return calculator.price_window(window).points
+        points = find_points(_from_block(window, first), rough_usd)
+        return window.block_heights[points.block_index], points
+    points = calculator.price_window(window).points
+    is_late = points.block_index >= first
+    late = PricePoints(points.block_index[is_late], points.prices_usd[is_late])
+    return window.block_heights[late.block_index], late
+
+
+def _from_block(window: Window, first: int) -> Window:
+    """Return a window's outputs from one of its blocks on; the blocks stay all of them."""
+    start = int(np.searchsorted(window.block_index, first))
+    return replace(
+        window,
+        block_index=window.block_index[start:],
+        value_sats=window.value_sats[start:],
+        is_round=window.is_round[start:],
+    )

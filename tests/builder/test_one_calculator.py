@@ -124,7 +124,7 @@ def test_a_record_of_another_version_keeps_it_and_says_who_found_the_points(tmp_
         )
         files = {name: release.read(f"api/{name}.json") for name in ("latest", "window", "status")}
     versions = {name: file["algorithm_version"] for name, file in files.items()}
-    assert versions == {"latest": "9.1+1", "window": "9.1+1", "status": THEIRS}
+    assert versions == {"latest": "9.1+2", "window": "9.1+2", "status": THEIRS}
     assert files["window"]["price_points"]["thinning"].endswith(f"; found by {THEIRS}")
 
 

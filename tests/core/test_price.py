@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from oracle.core.eligible import is_round_btc
 from oracle.core.histogram import EDGES, clean_histogram, count_amounts
+from oracle.core.params import SATS_PER_BTC
 from oracle.core.price import PricePoints, WindowPrice, central_output, find_points, price_window
 from oracle.core.stencil import SLIDES, find_rough_price, slide_price_usd
 from oracle.core.window import Window, form_window
@@ -201,6 +204,19 @@ def test_the_chart_is_between_five_and_twenty_percent_high(shared: Path) -> None
 
 
 # --- The steps ----------------------------------------------
+
+
+@given(
+    arrays(np.int64, st.integers(1, 30), elements=st.integers(0, 10**13)),
+    st.lists(st.integers(1, len(EDGES) - 1), min_size=1, max_size=30),
+)
+def test_amounts_are_counted_as_a_search_among_the_edges_would(
+    anywhere: NDArray[np.int64], edges: list[int]
+) -> None:
+    at_edges = np.ceil(EDGES[edges] * SATS_PER_BTC).astype(np.int64)
+    value_sats = np.concatenate((anywhere, at_edges - 1, at_edges, at_edges + 1))
+    bins = np.searchsorted(EDGES, value_sats / SATS_PER_BTC, side="right") - 1
+    assert count_amounts(value_sats).tolist() == np.bincount(bins, minlength=len(EDGES)).tolist()
 
 
 def test_the_edges_are_those_of_the_plain_way() -> None:

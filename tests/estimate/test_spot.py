@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from oracle import SpotPrice, spot_price
 from oracle.errors import RequestError
 from oracle.estimate.limits import Limits
+from oracle.estimate.spot import CHOSEN_LOG, REACH_CELLS, STEP, _deviation, _move
 
 Floats = NDArray[np.float64]
 Heights = NDArray[np.int64]
@@ -87,6 +88,39 @@ def test_lists_are_as_good_as_arrays() -> None:
 def test_a_market_that_falls_ten_percent_in_a_day_is_followed() -> None:
     heights, prices = points(blocks=144, drift=-0.10)
     assert error_of(spot_price(heights, prices, MARKET_USD * np.exp(0.05))) < 0.01
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_chance_does_is_what_leaving_out_each_block_shows(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    blocks, cells = 12, 2 * REACH_CELLS + 1
+    weights = np.exp(rng.normal(0, 0.5, (blocks, cells)))
+    foreseen, now = _forward(weights)
+    offset = np.arange(-REACH_CELLS, REACH_CELLS + 1) * STEP - now
+    chosen = np.abs(offset) < CHOSEN_LOG
+
+    def mean_without(left_out: int | None) -> float:
+        heard = weights.copy()
+        if left_out is not None:
+            heard[left_out] = 1.0
+        before, _ = _forward(heard)
+        belief = (before[-1] * heard[-1])[chosen]
+        return float(belief @ offset[chosen] / belief.sum())
+
+    shifts = np.array([mean_without(i) for i in range(blocks)]) - mean_without(None)
+    expected = np.sqrt((blocks - 1) / blocks * np.square(shifts).sum())
+    assert _deviation(foreseen, weights, now) == pytest.approx(expected, rel=1e-6)
+
+
+def _forward(weights: Floats) -> tuple[Floats, float]:
+    """What is foreseen of each block, without what keeps cells from zero, and the last top."""
+    belief = np.full(weights.shape[1], 1 / weights.shape[1])
+    foreseen = []
+    for weight in weights:
+        foreseen.append(_move(belief))
+        belief = foreseen[-1] * weight
+        belief /= belief.sum()
+    return np.array(foreseen), (int(belief.argmax()) - REACH_CELLS) * STEP
 
 
 def test_a_moving_market_has_a_wider_interval_than_a_calm_one() -> None:

@@ -22,7 +22,7 @@ from oracle.record.sql import migrations
 END_UNIX = 1_760_011_200  # 2025-10-09 12:00:00 UTC
 BLOCK_SECONDS = 600
 WINDOW = 144
-VERSION = "9.1+1"
+VERSION = "9.1+2"
 POINT_USD = np.array([5, 10, 15, 20, 25, 30, 40, 50, 100, 150, 200, 300, 500, 1000], dtype=float)
 
 

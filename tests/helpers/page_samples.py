@@ -28,7 +28,7 @@ def snapshots(*, days: int = 40, seed: int = 7, is_demo: bool = True) -> dict[st
         **times("generated_at", NOW),
         "network": "simulated" if is_demo else "main",
         "is_demo": is_demo,
-        "algorithm_version": "9.1+1",
+        "algorithm_version": "9.1+2",
     }
     rows = _rows(days, seed)
     newest = rows[-1]
@@ -268,7 +268,7 @@ def _peer(state: str) -> dict[str, Any]:
         "blocks_behind": 0,
         "spot_usd": theirs,
         "window_usd": theirs,
-        "algorithm_version": "9.1+1",
+        "algorithm_version": "9.1+2",
         "compared_height": 918_000,
         "our_usd": ours,
         "peer_usd": theirs,
