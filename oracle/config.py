@@ -124,10 +124,10 @@ class Settings:
     duckdb_backup_path: Path = setting(Path("state/backup/oracle.duckdb"), fields.folder)
     """Where a run's rows go when the database cannot be written; unset: in the folder backup beside
     it. Example: /var/backups/oracle-backup.duckdb"""
-    oracle_first_run_blocks: int = setting(290, fields.integer(145, 10000))
-    """How many blocks the first run reads: two windows, so that the same-window rule knows the
-    parents.
-    Example: 290"""
+    oracle_first_run_blocks: int = setting(1300, fields.integer(145, 10000))
+    """How many blocks the first run reads: a week and two windows, so that the chart of seven days
+    is whole and the same-window rule knows the parents.
+    Example: 1300"""
     oracle_max_catch_up_days: int = setting(7, fields.integer(1, 36_500))
     """A record that is further behind than so many days starts anew behind a gap instead of
     catching up block by block. Example: 7"""

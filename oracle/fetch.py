@@ -22,6 +22,10 @@ Progress = Callable[[int, int], None]
 FollowHeader = Callable[[int, Header], None]
 
 
+def no_progress(_done: int, _total: int) -> None:
+    """Tell nobody how far something is."""
+
+
 def read_blocks(
     source: BlockSource,
     hashes: Sequence[str],

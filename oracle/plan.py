@@ -233,7 +233,11 @@ class Planner(NamedTuple):
             raise error
         anew = self._ending_at(plan, highest)
         if plan.fork is None:
-            return anew._replace(first=first)
+            return anew._replace(first=first).noting(
+                "short_start",
+                f"{self.source.name} has no blocks below {first}: the record starts with "
+                f"{highest + 1 - first} of them, not {self.first_run_blocks}",
+            )
         return anew._replace(first=first).noting(
             "gap",
             f"blocks {plan.fork + 1} to {first - 1} can no longer be had from {self.source.name}: "

@@ -14,11 +14,13 @@ MESSAGES = {
     "clock": "this machine's clock cannot be right; nothing is recorded",
     "gap": "blocks are left out; the record goes on behind the gap",
     "less_work": "the record follows a branch that holds less work",
+    "short_start": "the record starts with fewer blocks than wanted",
     "source_behind": "the source is behind the record",
     "source_differs": "the source differs from the record, which stays as it is",
     "tip_not_yet": "the newest block cannot be had yet",
 }
-ORDINARY = {"tip_not_yet"}  # nothing is wrong: it happens within seconds of a new block
+# Nothing is wrong: one happens within seconds of a new block, the other on every pruned node.
+ORDINARY = {"tip_not_yet", "short_start"}
 log = get_logger(__name__)
 
 

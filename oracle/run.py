@@ -22,7 +22,7 @@ from oracle.errors import (
     StoreError,
 )
 from oracle.failure import error_object
-from oracle.fetch import Progress
+from oracle.fetch import Progress, no_progress
 from oracle.lock import locked, only_run
 from oracle.logs import get_logger
 from oracle.news import news_of
@@ -50,7 +50,7 @@ def run_once(
     settings: Settings,
     clock: Clock,
     publish: Publish,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     *,
     shown_height: int | None = None,
 ) -> Run:
@@ -119,7 +119,7 @@ class Run:
 
     # The steps of a run
 
-    def record(self, progress: Progress | None = None) -> None:
+    def record(self, progress: Progress = no_progress) -> None:
         """Run one tick into the database, and record it if it fails.
 
         Raises:
@@ -177,7 +177,7 @@ class Run:
 
     # What can go wrong
 
-    def tick_into(self, database: Path, progress: Progress | None = None) -> None:
+    def tick_into(self, database: Path, progress: Progress = no_progress) -> None:
         """Run the tick; the database is opened only when a source answers."""
         calculator = calculator_of(self.settings)
         sources = open_sources(self.settings, self.clock)

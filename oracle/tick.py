@@ -29,7 +29,7 @@ from oracle.estimate.window import estimate_spot, estimate_window
 from oracle.exchange.compare import Comparison
 from oracle.exchange.episodes import Episode
 from oracle.exchange.market import DAY_SECONDS, Market
-from oracle.fetch import Progress
+from oracle.fetch import Progress, no_progress
 from oracle.incoming import Incoming, NewBlock
 from oracle.plan import KEPT_BLOCKS, WINDOW_AND_TIP, Plan, Planner
 from oracle.record.batch import Batch
@@ -40,9 +40,9 @@ from oracle.sources import BlockSource, ChainTip, Health, QuoteSource
 
 # more txids are stored: after so deep a reorg no old block is read again, nodes may have pruned it
 SPARE_BLOCKS = 100
-# One transaction's blocks: a day of them, which is what a killed run loses at most (minutes of work
-# and some hundred megabytes on mainnet), and enough to make the cost of starting a chunk small.
-CHUNK_BLOCKS = 144
+# One transaction's blocks: a day of them, which is what a killed run loses at most, and enough to
+# make the cost of starting a chunk small. The first chunk of a new record has its first price.
+CHUNK_BLOCKS = WINDOW_AND_TIP
 CHAIN_TRIES = 3  # how often a chain that changes while it is read is asked for again
 START_TRIES = 8  # how often a start is put off for a missing block: pruned files end raggedly
 
@@ -51,7 +51,7 @@ class TickRules(NamedTuple):
     """The settings a tick needs."""
 
     limits: Limits = DEFAULT_LIMITS
-    first_run_blocks: int = 290
+    first_run_blocks: int = 1300
     # a record that is further behind starts anew behind a gap
     max_catch_up_seconds: int = 7 * DAY_SECONDS
     # an older new block is caught up: compared with the quote of its own time
@@ -86,7 +86,7 @@ def run_tick(
     now_unix: int,
     ended_unix: Callable[[], int] | None = None,
     health: Sequence[Health] = (),
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> TickReport:
     """Bring the record up to the source's tip and add the exchange's quote.
 
@@ -130,7 +130,7 @@ class _Tick:
     calculator: PriceCalculator
     rules: TickRules
     now_unix: int
-    progress: Progress | None
+    progress: Progress
     quote_problem: SourceError | None = None
 
     def __post_init__(self) -> None:
@@ -179,9 +179,9 @@ class _Tick:
                 self._write()
                 self._plan = self._plan.after(first - 1)
                 self._chunk = _Chunk(self, self._plan)
+            self.progress(total - (tip.height + 1 - first), total)
             for height in self._chunk.read(min(first + CHUNK_BLOCKS - 1, tip.height)):
-                if self.progress:
-                    self.progress(total - (tip.height - height), total)
+                self.progress(total - (tip.height - height), total)
 
     def _write(self) -> None:
         chunk = self._chunk

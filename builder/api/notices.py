@@ -56,8 +56,13 @@ def _warning(code: NoticeCode, message: str) -> Notice:
 
 
 def _failures(gathered: Gathered, tip: Tip | None, context: Context) -> Iterator[Notice]:
+    reading = "" if gathered.runs else " The first run is still reading."
     if gathered.spot is None:
-        yield _error("no_data", "No data yet: no block has been priced so far.")
+        yield _error("no_data", f"No data yet: no block has been priced so far.{reading}")
+    elif reading and tip:
+        first = f"The first run is still reading: the newest block so far is from {tip['time']}."
+        yield _error("stale", f"{first} The price of now comes when it is done.")
+        return
     last = gathered.runs[0] if gathered.runs else None
     if last and last["outcome"] == "failed" and not _still_serves(last):
         reason = last["error"]["message"] if last["error"] else "no reason recorded"

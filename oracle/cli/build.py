@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
+from functools import partial
 
 import click
 
@@ -14,7 +16,9 @@ from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.context import context_of
 from oracle.cli.progress import show_progress
 from oracle.config import Settings
+from oracle.early import EarlySite
 from oracle.errors import SiteError
+from oracle.fetch import no_progress
 from oracle.lock import only_run
 from oracle.logs import get_logger, log_settings, logging_to
 from oracle.record.reader import open_reader
@@ -32,13 +36,16 @@ def build(*, anew: bool, as_json: bool) -> None:
     output = output_of(settings)  # a key that cannot be used is told before anything is done
     with logging_to(settings):
         log_settings(settings)
+        shown_height = _shown_height(settings)
+        is_first = shown_height is None and not settings.is_simulated
+        publish_early = partial(_build_site, settings, output, is_early=True)
         with show_progress("reading blocks") as progress:
             run = run_once(
                 settings,
                 time.time,
                 lambda: _build_site(settings, output),
-                progress,
-                shown_height=None if anew else _shown_height(settings),
+                EarlySite(publish_early, progress) if is_first else progress,
+                shown_height=None if anew else shown_height,
             )
         if as_json:
             answer = {"exit_code": run.exit_code, "released": run.released}
@@ -60,12 +67,15 @@ def _shown_height(settings: Settings) -> int | None:
         return None
 
 
-def _build_site(settings: Settings, output: Output) -> str:
-    """Build the site from the record, and return the name of the release."""
+def _build_site(settings: Settings, output: Output, *, is_early: bool = False) -> str:
+    """Build the site from the record, and return the name of the release; an early one beside the
+    progress of the reading, without its own."""
     keep_compiled(settings.duckdb_path.with_suffix(".templates"))
-    with open_reader(settings.duckdb_path) as reader, show_progress("drawing days") as progress:
+    drawing = nullcontext(no_progress) if is_early else show_progress("drawing days", "days")
+    with open_reader(settings.duckdb_path) as reader, drawing as progress:
         report = build_site(reader, output, context_of(settings), progress)
-    log.info("published", **report._asdict() | {"folder": str(report.folder)})
+    if not is_early:
+        log.info("published", **report._asdict() | {"folder": str(report.folder)})
     return report.folder.name
 
 

@@ -1,28 +1,74 @@
-"""A bar on standard error while something takes its time."""
+"""How far something is that takes its time: a bar on a terminal, else a line of the log now and
+then."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from oracle.fetch import Progress
+
+LINE_EVERY_SECONDS = 10
+
 
 @contextmanager
-def show_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar when standard error is a terminal."""
+def show_progress(what: str, things: str = "blocks") -> Iterator[Progress]:
+    """Show a bar when standard error is a terminal, and log a line each ten seconds when not."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield lambda *_: None
+        yield Lines(what, things)
         return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
     )
+    from rich.progress import Progress as Bar
+    from rich.text import Text
 
-    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.1f} {things}/s" if task.speed else "")
+
+    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn()
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class Lines:
+    """Progress that is logged: what is done, how fast, and how long the rest will take."""
+
+    def __init__(self, what: str, things: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what = what
+        self._things = things
+        self._clock = clock
+        self._first = (clock(), 0)  # when the first was told, and how many were done
+        self._told = self._first[0]
+        self._has_begun = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note of how many are done, of how many."""
+        now = self._clock()
+        if not self._has_begun:
+            self._first = (now, done)
+            self._told = now
+            self._has_begun = True
+        if now - self._told < LINE_EVERY_SECONDS:
+            return
+        self._told = now
+        seconds = now - self._first[0]
+        speed = (done - self._first[1]) / seconds
+        from oracle.logs import get_logger  # what is done sooner does without
+
+        get_logger("oracle.cli").info(
+            self._what,
+            **{f"{self._things}_done": done, f"{self._things}_in_all": total},
+            **{f"{self._things}_a_second": round(speed, 2)},
+            seconds_left=round((total - done) / speed) if speed else None,
+        )

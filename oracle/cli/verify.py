@@ -85,7 +85,7 @@ def _our_site(settings: Settings, key: str | None, asked: Asked, rules: Rules) -
         if release is None:
             found.unchecked.append("the site: none is published yet")
         else:
-            with show_progress("building aside") as progress:
+            with show_progress("building aside", "days") as progress:
                 context = context_of(settings)
                 output = output_of(settings)
                 _add(found, check_release(reader, release, output, context, progress))
@@ -123,7 +123,7 @@ def _site_elsewhere(
         raise RequestError(f"the site to verify {error}, such as https://example.com") from error
     with (
         closing(Elsewhere(address, route_of(settings))) as site,
-        show_progress("reading files") as progress,
+        show_progress("reading files", "files") as progress,
     ):
         manifest, files, found = read_site(site, key, progress)
     tables = Tables(files, found)

@@ -84,7 +84,8 @@ STAGES = (
     Stage(
         "run",
         ("oracle/run.py", "oracle/lock.py", "oracle/told.py", "oracle/news.py", "oracle/notify.py",
-         "oracle/doctor.py", "oracle/logs.py", "oracle/masking.py", "oracle/remarks.py",
+         "oracle/early.py", "oracle/doctor.py", "oracle/logs.py", "oracle/masking.py",
+         "oracle/remarks.py",
          "oracle/report.py", "oracle/errors.py", "oracle/failure.py", "oracle/lean.py",
          "oracle/signing.py"),
         "a tick, or what went wrong in it",
