@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from oracle.core.eligible import BlockFacts
 from oracle.core.params import PARAMETERS
@@ -68,6 +68,32 @@ def day_range(day: date, tip_height: int, header_times: HeaderTimes) -> tuple[in
         NotFinalError: the day is not yet six blocks deep.
         NoDataError: the day has no block, or the data does not go back to its start.
     """
+    past = _first_past_midnight(day, tip_height, header_times)
+    first = _first_of_day(past, day, header_times)
+    last = _last_of_day(first, tip_height, day, header_times)
+    if tip_height - last < PARAMETERS.final_depth_blocks:
+        raise NotFinalError(
+            f"{day} is not final yet: it needs {PARAMETERS.final_depth_blocks} blocks on top, "
+            f"and the newest block is {tip_height}"
+        )
+    return first, last
+
+
+def first_height(day: date, tip_height: int, header_times: HeaderTimes) -> int:
+    """Find the first height of a UTC day, or of the data where it does not go back so far.
+
+    Args and errors as those of `day_range`; the day need not be final.
+    """
+    past = _first_past_midnight(day, tip_height, header_times)
+    try:
+        return _first_of_day(past, day, header_times)
+    except NoDataError:  # the data begins with the blocks whose median that is
+        below = range(past - 1, max(-1, past - MEDIAN_BLOCKS), -1)
+        return min(takewhile(lambda low: header_times(low, low), below), default=past)
+
+
+def _first_past_midnight(day: date, tip_height: int, header_times: HeaderTimes) -> int:
+    """Return the lowest height whose median time is not before a UTC day."""
     if day < GENESIS_DATE:
         raise RequestError(
             f"{day} is before the first bitcoin block (2009-01-03); ask for a later day"
@@ -80,14 +106,7 @@ def day_range(day: date, tip_height: int, header_times: HeaderTimes) -> tuple[in
 
     if not is_past_midnight(tip_height):
         raise NotFinalError(f"{day} is not in the data yet: the newest block is {tip_height}")
-    first = _first_of_day(_bisect(is_past_midnight, tip_height), day, header_times)
-    last = _last_of_day(first, tip_height, day, header_times)
-    if tip_height - last < PARAMETERS.final_depth_blocks:
-        raise NotFinalError(
-            f"{day} is not final yet: it needs {PARAMETERS.final_depth_blocks} blocks on top, "
-            f"and the newest block is {tip_height}"
-        )
-    return first, last
+    return _bisect(is_past_midnight, tip_height)
 
 
 def _bisect(is_past: Callable[[int], bool], tip_height: int) -> int:

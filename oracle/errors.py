@@ -42,6 +42,19 @@ class OracleError(Exception):
         """Return the sentence as it may be published."""
         return str(self)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Come back from another process as it was, whatever its constructor asks for."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[OracleError], args: tuple[object, ...], state: dict[str, object]
+) -> OracleError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class RequestError(OracleError):
     """What was asked for cannot be: a wrong argument, a date before 2009, an unknown mode."""

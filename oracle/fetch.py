@@ -92,7 +92,9 @@ def find_range(source: BlockSource, day: date | None, below: int = 0) -> Range:
     tip = source.tip()
     if day is not None:
         return Range(
-            "date", day, *day_range(day, tip.height, lambda low, high: _times(source, low, high))
+            "date",
+            day,
+            *day_range(day, tip.height, lambda low, high: header_times(source, low, high)),
         )
     first, last = recent_range(tip.height - below)
     if first < 0:
@@ -123,7 +125,8 @@ def read_range(
     return facts
 
 
-def _times(source: BlockSource, first_height: int, last_height: int) -> list[int]:
+def header_times(source: BlockSource, first_height: int, last_height: int) -> list[int]:
+    """Return the header times of an inclusive range of heights; none where one is missing."""
     try:
         headers = source.headers(first_height, last_height)
     except BlockNotFoundError:

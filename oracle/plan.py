@@ -8,7 +8,7 @@ the row of the run.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from oracle.branches import header_at, headers_of, holds_no_less_work, rules_from
 from oracle.chain import NOT_YET_BLOCKS
@@ -54,6 +54,16 @@ class Plan(NamedTuple):
     def noting(self, code: str, message: str) -> Plan:
         """Return the plan with another remark."""
         return self._replace(remarks=(*self.remarks, Remark(code, message)))
+
+
+class Plans(Protocol):
+    """Who says what to read."""
+
+    def plan(self) -> Plan:
+        """Return what to read now."""
+
+    def without(self, plan: Plan, height: int, error: BlockNotFoundError) -> Plan:
+        """Return what to read when a block cannot be had, or raise the error."""
 
 
 class Planner(NamedTuple):

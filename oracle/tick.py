@@ -31,7 +31,7 @@ from oracle.exchange.episodes import Episode
 from oracle.exchange.market import DAY_SECONDS, Market
 from oracle.fetch import Progress, no_progress
 from oracle.incoming import Incoming, NewBlock
-from oracle.plan import KEPT_BLOCKS, WINDOW_AND_TIP, Plan, Planner
+from oracle.plan import KEPT_BLOCKS, WINDOW_AND_TIP, Plan, Planner, Plans
 from oracle.record.batch import Batch
 from oracle.record.store import Store
 from oracle.remarks import Remark
@@ -109,7 +109,7 @@ def run_tick(
         StoreError: the record could not be read or written.
     """
     planner = Planner(store, source, now_unix, rules.first_run_blocks, rules.max_catch_up_seconds)
-    tick = _Tick(store, source, quotes, calculator, rules, now_unix, progress)
+    tick = Tick(store, source, quotes, calculator, rules, now_unix, progress)
     for tries_left in reversed(range(CHAIN_TRIES)):
         try:
             tick.catch_up(planner)
@@ -121,8 +121,11 @@ def run_tick(
 
 
 @dataclass
-class _Tick:
-    """One run's way through the chunks; the last one is written with the row of the run."""
+class Tick:
+    """One run's way through the chunks; the last one is written with the row of the run.
+
+    The backfill takes the same way, without a run: plan, catch up, write.
+    """
 
     store: Store
     source: BlockSource
@@ -130,7 +133,7 @@ class _Tick:
     calculator: PriceCalculator
     rules: TickRules
     now_unix: int
-    progress: Progress
+    progress: Progress = no_progress
     quote_problem: SourceError | None = None
 
     def __post_init__(self) -> None:
@@ -139,7 +142,7 @@ class _Tick:
         self._episodes: list[Episode] = []
         self._remarks: dict[Remark, None] = {}
 
-    def catch_up(self, planner: Planner) -> None:
+    def catch_up(self, planner: Plans) -> None:
         """Read, price and compare all that the record lacks, and write all of it but the last
         chunk.
 
@@ -169,21 +172,22 @@ class _Tick:
         so many at a time is asked for the others next time. Where they replace recorded blocks,
         these stay: the record would end lower than it did."""
         if self._chunk.added and not self._plan.replaced:
-            self._write()
+            self.write()
 
     def _read(self) -> None:
         tip = self._plan.tip
         total = self._added + tip.height + 1 - self._plan.first
         for first in range(self._plan.first, tip.height + 1, CHUNK_BLOCKS):
             if first > self._plan.first:
-                self._write()
+                self.write()
                 self._plan = self._plan.after(first - 1)
                 self._chunk = _Chunk(self, self._plan)
             self.progress(total - (tip.height + 1 - first), total)
             for height in self._chunk.read(min(first + CHUNK_BLOCKS - 1, tip.height)):
                 self.progress(total - (tip.height - height), total)
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write the chunk that is read."""
         chunk = self._chunk
         chunk.market.close_books()
         self.store.write(chunk.batch)
@@ -215,7 +219,7 @@ class _Tick:
                 remarks=[remark._asdict() for remark in self._remarks],
             )
             chunk.batch.add("runs", run)
-            self._write()
+            self.write()
         return TickReport(
             plan.tip,
             self.source.name,
@@ -239,7 +243,7 @@ class _Chunk:
     """Consecutive new blocks on their way into the record: what they stand on, and the rows to
     write."""
 
-    def __init__(self, tick: _Tick, plan: Plan) -> None:
+    def __init__(self, tick: Tick, plan: Plan) -> None:
         self._tick = tick
         self._tip = plan.tip
         self.added = 0

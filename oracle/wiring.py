@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], float]
 # How many days a new simulated chain has been running: enough for a site, or for a window.
-SITE_DAYS = 15
+SITE_DAYS = 10
 WINDOW_DAYS = 2
 LIVE_INTERVALS = 2  # a new block older than this many ticks was missed by them
 
@@ -94,6 +94,21 @@ def _real_sources(settings: Settings, clock: Clock, is_patient: bool, is_lasting
             blocks.insert(0, _block_source(name, settings, is_patient))
     together = FailoverSource(blocks, unasked_sources(settings))
     return Sources(together, quotes, settings.oracle_first_run_blocks)
+
+
+def open_history(settings: Settings, sources: Sources) -> QuoteSource | None:
+    """Return the exchange prices of the past, asked for at once; a simulated market knows all."""
+    from oracle.errors import SourceError
+    from oracle.logs import get_logger
+    from oracle.sources.quotes import MempoolQuotes
+
+    if settings.is_simulated or not isinstance(sources.quotes, MempoolQuotes):
+        return None
+    try:
+        return sources.quotes.history()
+    except SourceError as error:
+        get_logger(__name__).warning("there is no history of exchange prices", reason=str(error))
+        return None
 
 
 def _block_files(

@@ -34,6 +34,10 @@ class Place(NamedTuple):
 
 # What --help says stands here, so that it need not load every command; a test compares.
 COMMANDS = {
+    "backfill": Place(
+        "oracle.cli.backfill",
+        "Add the past that the database lacks: ORACLE_HISTORY_DAYS, or the days that are named.",
+    ),
     "build": Place(
         "oracle.cli.build",
         "Run once: fetch what is new, price it, record it, and publish the site.",

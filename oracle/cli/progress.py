@@ -5,19 +5,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from oracle.fetch import Progress
 
 LINE_EVERY_SECONDS = 10
+Detail = Callable[[], Mapping[str, object]]
 
 
 @contextmanager
-def show_progress(what: str, things: str = "blocks") -> Iterator[Progress]:
-    """Show a bar when standard error is a terminal, and log a line each ten seconds when not."""
+def show_progress(
+    what: str, things: str = "blocks", detail: Detail = lambda: {}
+) -> Iterator[Progress]:
+    """Show a bar when standard error is a terminal, and log a line each ten seconds when not.
+
+    `detail` gives what else to say of the moment.
+    """
     if sys.stderr is None or not sys.stderr.isatty():
-        yield Lines(what, things)
+        yield Lines(what, things, detail=detail)
         return
     from rich.console import Console
     from rich.progress import (
@@ -33,7 +39,9 @@ def show_progress(what: str, things: str = "blocks") -> Iterator[Progress]:
 
     class Speed(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:.1f} {things}/s" if task.speed else "")
+            more = [str(value) for value in detail().values()]
+            speed = [f"{task.speed:.1f} {things}/s"] if task.speed else []
+            return Text("  ".join([*speed, *more]))
 
     columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), Speed(), TimeRemainingColumn()
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -44,10 +52,17 @@ def show_progress(what: str, things: str = "blocks") -> Iterator[Progress]:
 class Lines:
     """Progress that is logged: what is done, how fast, and how long the rest will take."""
 
-    def __init__(self, what: str, things: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        what: str,
+        things: str,
+        clock: Callable[[], float] = time.monotonic,
+        detail: Detail = lambda: {},
+    ) -> None:
         self._what = what
         self._things = things
         self._clock = clock
+        self._detail = detail
         self._first = (clock(), 0)  # when the first was told, and how many were done
         self._told = self._first[0]
         self._has_begun = False
@@ -71,4 +86,5 @@ class Lines:
             **{f"{self._things}_done": done, f"{self._things}_in_all": total},
             **{f"{self._things}_a_second": round(speed, 2)},
             seconds_left=round((total - done) / speed) if speed else None,
+            **self._detail(),
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from math import isfinite
 
@@ -17,6 +18,7 @@ EARLIEST_UNIX = 1_230_768_000  # 2009-01-01: before that there was no bitcoin to
 MAX_AHEAD_SECONDS = 900  # of a quote, by this machine's clock; more is no time of a price
 MAX_CURRENCIES = 200  # more than there are
 MAX_OTHER_PRICE = 1e15  # a bitcoin in the weakest of currencies is some 1e10
+MAX_HISTORY_BYTES = 50_000_000  # of all that a backend keeps: an hourly price takes some 200
 BEYOND = 1e18  # neither a time nor a price; an integer of JSON may have thousands of digits
 NONE_YET = (
     "there is none yet; is its price feed on, and may it go online? For test networks it has none"
@@ -88,9 +90,25 @@ class MempoolQuotes(HttpSource):
                     near.append(quote)
         return max(near, key=lambda quote: quote.quoted_at_unix, default=None)
 
-    def _answer(self, below: str, parameters: Mapping[str, str | int]) -> WebAnswer:
+    def history(self) -> QuoteHistory:
+        """Return all prices that the backend keeps, asked for at once; none where `at` has none.
+
+        Raises:
+            SourceError: it failed.
+        """
+        answer = self._answer("/historical-price", {"currency": "USD"}, MAX_HISTORY_BYTES)
+        rows = (object_of(answer.body) or {}).get("prices")
+        quotes: list[Quote] = []
+        for row in rows if isinstance(rows, list) else ():
+            with suppress(Unusable):
+                quotes.append(self._quote(row))
+        return QuoteHistory(quotes, self._max_distance_seconds)
+
+    def _answer(
+        self, below: str, parameters: Mapping[str, str | int], max_bytes: int = MAX_TEXT_BYTES
+    ) -> WebAnswer:
         def ask() -> WebAnswer:
-            answer = self._get("/api/v1" + below, MAX_TEXT_BYTES, parameters)
+            answer = self._get("/api/v1" + below, max_bytes, parameters)
             if passes(answer):
                 raise self._not_ready(answer)
             return answer
@@ -110,6 +128,37 @@ class MempoolQuotes(HttpSource):
         if ahead_seconds > MAX_AHEAD_SECONDS:
             raise Unusable("its time lies ahead; is this machine's clock right (timedatectl)?")
         return Quote(float(usd), int(at_unix), self.name, _currencies(fields))
+
+
+class QuoteHistory:
+    """Quotes of the past, as a source of them that asks nobody."""
+
+    def __init__(self, quotes: Iterable[Quote], max_distance_seconds: int) -> None:
+        self._quotes = sorted(quotes, key=_time_of)
+        self._max_distance_seconds = max_distance_seconds
+
+    def __len__(self) -> int:
+        return len(self._quotes)
+
+    def latest(self) -> Quote | None:
+        """Return none: the past has no newest price."""
+        return None
+
+    def at(self, time_unix: int) -> Quote | None:
+        """Return the newest quote at or before a time, within the maximum distance."""
+        place = bisect_right(self._quotes, time_unix, key=_time_of)
+        if not place:
+            return None
+        newest = self._quotes[place - 1]
+        is_near = time_unix - newest.quoted_at_unix <= self._max_distance_seconds
+        return newest if is_near else None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _time_of(quote: Quote) -> int:
+    return quote.quoted_at_unix
 
 
 def _number(value: object) -> float:

@@ -76,6 +76,12 @@ STAGES = (
         "one `Batch` of rows",
     ),
     Stage(
+        "backfill",
+        ("oracle/backfill",),
+        "the heights that the record lacks",
+        "their rows, as ticks would have written them, chunk after chunk",
+    ),
+    Stage(
         "record",
         ("oracle/record",),
         "a `Batch`",

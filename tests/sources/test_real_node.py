@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from oracle.chain import utc_date
 from oracle.cli import main
 from oracle.config import NAMES
 from oracle.errors import BlockNotFoundError, SourceError, SourceSyncingError
@@ -260,3 +261,51 @@ def test_builds_before_and_after_a_reorganisation_record_the_plain_prices(
     assert [after[height] for height in (tip - 1, tip)] == [
         plain_price_of(node, height - WINDOW, height - 1) for height in (tip - 1, tip)
     ]
+
+
+# --- The past -----------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["core", "blkfiles,core"])
+def test_a_past_from_a_real_node_is_what_runs_would_have_written(
+    start: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    node = start()
+    node.fund()
+    node.grow(PRICED_BLOCKS, end_unix=NOW_UNIX - 60, transactions=30)
+    first = node.height - PRICED_BLOCKS
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    Path(node.folder, "bitcoin.conf").write_text(f"regtest=1\n[regtest]\nrpcport={node.port}\n")
+    monkeypatch.setenv("BITCOIN_DATADIR", node.folder)
+    monkeypatch.setenv("ORACLE_SOURCES", kind)
+
+    def oracle(database: str, blocks: int, *arguments: str) -> None:
+        monkeypatch.setenv("DUCKDB_PATH", database)
+        monkeypatch.setenv("ORACLE_SITE_DIR", f"site of {database}")
+        monkeypatch.setenv("ORACLE_FIRST_RUN_BLOCKS", str(blocks))
+        monkeypatch.setattr(sys, "argv", ["oracle", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code, capsys.readouterr().err
+
+    oracle("whole.duckdb", PRICED_BLOCKS + 1, "build")
+    oracle("record.duckdb", WINDOW + 6, "build")
+    node.reorganise(3, 4)  # what the tip does meanwhile changes nothing below
+    day = rows_of(tmp_path / "whole.duckdb", "blocks")[0]["time_unix"]
+    oracle("record.duckdb", WINDOW + 6, "backfill", "--from", str(utc_date(day)), "--jobs", "2")
+
+    def rows(name: str, table: str, above: int) -> list[dict[str, Any]]:
+        found = rows_of(tmp_path / f"{name}.duckdb", table, frozenset({"source"}))
+        return sorted(
+            (row for row in found if row["height"] >= above), key=lambda row: row["height"]
+        )
+
+    assert rows("record", "blocks", first + 11) == rows("whole", "blocks", first + 11)
+    assert rows("record", "prices", first + WINDOW) == rows("whole", "prices", first + WINDOW)
+    assert len(rows("record", "prices", first)) > PRICED_BLOCKS

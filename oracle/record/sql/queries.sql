@@ -61,9 +61,9 @@ SELECT * FROM exchange_samples WHERE sampled_at_unix >= $since ORDER BY sampled_
 SELECT d.*, p.window_confidence
 FROM (
     SELECT *, rowid AS number FROM divergences WHERE replaced_at_unix IS NULL AND height <= $up_to
-    ORDER BY number DESC LIMIT $newest
+    ORDER BY height DESC, number DESC LIMIT $newest
 ) AS d
-LEFT JOIN now_prices AS p USING (height) ORDER BY number DESC
+LEFT JOIN now_prices AS p USING (height) ORDER BY height DESC, number DESC
 
 -- name: newest_price
 FROM now_prices WHERE height BETWEEN $up_to - 1000 AND $up_to ORDER BY height DESC LIMIT 1
@@ -123,6 +123,69 @@ WITH our_dates AS (SELECT date FROM now_days), our_hashes AS (SELECT hash FROM n
         JOIN (FROM backup_blocks WHERE replaced_at_unix IS NULL) USING (height, hash)
     )
 INSERT INTO {table} BY NAME SELECT * FROM backup_{table} WHERE {condition}
+
+-- A stretch of the past, cut out of one database and added to another. Rows are added in the order of the chain, but
+-- after newer ones: nothing may take the order of rows for that of blocks.
+
+-- name: held
+SELECT b.height, p.height IS NOT NULL AS is_priced
+FROM now_blocks AS b LEFT JOIN (SELECT DISTINCT height FROM now_prices) AS p USING (height)
+
+-- name: cut_blocks
+FROM now_blocks WHERE height BETWEEN $first AND $last ORDER BY height
+
+-- name: cut_outputs
+FROM outputs WHERE height BETWEEN $first AND $last AND replaced_at_unix IS NULL ORDER BY height, rowid
+
+-- name: cut_prices
+FROM now_prices WHERE height BETWEEN $first AND $last ORDER BY height
+
+-- name: cut_days
+FROM now_days WHERE last_height BETWEEN $first AND $last ORDER BY date
+
+-- name: cut_exchange_samples
+FROM exchange_samples WHERE sampled_at_unix IN (
+    SELECT time_unix FROM now_blocks WHERE height BETWEEN $first AND $last
+) ORDER BY sampled_at_unix
+
+-- name: cut_divergences
+FROM now_divergences WHERE height BETWEEN $first AND $last ORDER BY height
+
+-- The lowest block that is not the one that is there, or does not follow it.
+-- name: history_misfit
+SELECT min(height) FROM (
+    SELECT n.height FROM new_blocks AS n JOIN now_blocks AS b USING (height) WHERE n.hash <> b.hash
+    UNION ALL
+    SELECT n.height FROM new_blocks AS n JOIN now_blocks AS b ON b.height = n.height + 1 WHERE b.prev_hash <> n.hash
+    UNION ALL
+    SELECT n.height FROM new_blocks AS n JOIN now_blocks AS b ON b.height = n.height - 1 WHERE n.prev_hash <> b.hash
+)
+
+-- name: forget_history
+DELETE FROM {table} WHERE replaced_at_unix IS NULL AND height IN (SELECT height FROM new_blocks)
+
+-- Only of blocks that come anew: those that were there have had their quotes.
+-- name: add_exchange_samples
+INSERT INTO exchange_samples BY NAME
+SELECT * FROM new_exchange_samples
+WHERE sampled_at_unix IN (SELECT time_unix FROM new_blocks ANTI JOIN now_blocks USING (height))
+    AND sampled_at_unix NOT IN (SELECT sampled_at_unix FROM exchange_samples)
+
+-- name: add_blocks
+INSERT INTO blocks BY NAME SELECT * FROM new_blocks
+
+-- name: add_outputs
+INSERT INTO outputs BY NAME SELECT * FROM new_outputs
+
+-- name: add_prices
+INSERT INTO prices BY NAME SELECT * FROM new_prices WHERE height NOT IN (SELECT height FROM now_prices)
+
+-- name: add_days
+INSERT INTO days BY NAME SELECT * FROM new_days WHERE date NOT IN (SELECT date FROM now_days)
+
+-- name: add_divergences
+INSERT INTO divergences BY NAME
+SELECT * FROM new_divergences WHERE height NOT IN (SELECT height FROM now_divergences)
 
 -- What the site reads (oracle/reader.py), in the order in which it is published. Questions about the newest rows cost
 -- the same on any length of history, because the tables are filled in the order of the chain.
