@@ -192,6 +192,8 @@ install_schedule() {
     run rm -f "$cron_file"
     put 0644 "$units/oracle-build.service" <"$here/systemd/oracle-build.service"
     put 0644 "$units/oracle-build.timer" <"$here/systemd/oracle-build.timer"
+    put 0644 "$units/oracle-backfill.service" <"$here/systemd/oracle-backfill.service"
+    put 0644 "$units/oracle-backfill.timer" <"$here/systemd/oracle-backfill.timer"
     if [ -z "$destdir" ] && ! [ -d /run/systemd/system ]; then
         echo "systemd does not run here: the timer is installed, and not started"
         return
@@ -199,6 +201,7 @@ install_schedule() {
     live systemctl daemon-reload
     live systemctl enable --now oracle-build.timer
     live systemctl start --no-block oracle-build.service
+    live systemctl enable --now oracle-backfill.timer
 }
 
 reload_nginx() {
@@ -283,9 +286,10 @@ conclude() {
 remove_timer() {
     if [ -z "$destdir" ] && [ -d /run/systemd/system ] && [ -e "$units/oracle-build.timer" ]; then
         run systemctl disable --now oracle-build.timer
-        run systemctl stop oracle-build.service
+        [ ! -e "$units/oracle-backfill.timer" ] || run systemctl disable --now oracle-backfill.timer
+        run systemctl stop oracle-build.service oracle-backfill.service
     fi
-    run rm -f "$units/oracle-build.service" "$units/oracle-build.timer"
+    run rm -f "$units"/oracle-build.{service,timer} "$units"/oracle-backfill.{service,timer}
     if [ -d /run/systemd/system ]; then
         live systemctl daemon-reload
     fi

@@ -128,9 +128,9 @@ class Settings:
     """How many blocks the first run reads: a week and two windows, so that the chart of seven days
     is whole and the same-window rule knows the parents.
     Example: 1300"""
-    oracle_history_days: int = setting(365, fields.integer(1, 7000))
+    oracle_history_days: int = setting(365, fields.integer(0, 7000))
     """How many days of the past `oracle backfill` adds when it is told none, as far as the node
-    goes. Example: 365"""
+    goes; 0 is none. Example: 365"""
     oracle_max_catch_up_days: int = setting(7, fields.integer(1, 36_500))
     """A record that is further behind than so many days starts anew behind a gap instead of
     catching up block by block. Example: 7"""

@@ -112,6 +112,8 @@ class Backfill:
             RequestError: a day is none that can be asked for.
             NoDataError: there is no record yet, or the days are not settled yet.
         """
+        if not self._settings.duckdb_path.exists():
+            raise NoDataError("there is no record yet; make one with: oracle build")
         sources = open_sources(self._settings, self._clock)
         with closing(sources):
             source = sources.blocks
@@ -144,8 +146,6 @@ class Backfill:
         settled = source.tip().height - PARAMETERS.final_depth_blocks
         first, last = _heights(source, wanted, settled)
         with self._locked():
-            if not self._settings.duckdb_path.exists():
-                raise NoDataError("there is no record yet; make one with: oracle build")
             with Store(self._settings.duckdb_path, network=network):
                 pass  # its tables are up to date, and of this network
             there: Held = held(self._settings.duckdb_path)
@@ -178,12 +178,12 @@ class Backfill:
 
     def _merge(self, piece: Piece) -> None:
         with self._locked():
-            add_history(self._settings.duckdb_path, piece.tables)
+            added = add_history(self._settings.duckdb_path, piece.tables)
         before = self._filled
         self._filled = before._replace(
-            blocks=before.blocks + piece.tables["blocks"].num_rows,
-            prices=before.prices + piece.tables["prices"].num_rows,
-            days=before.days + piece.tables["days"].num_rows,
+            blocks=before.blocks + added["blocks"],
+            prices=before.prices + added["prices"],
+            days=before.days + added["days"],
         )
         self._progress.newest = _newest_of(piece)
 

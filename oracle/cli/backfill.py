@@ -38,6 +38,13 @@ def backfill(
     """Add the past that the database lacks: ORACLE_HISTORY_DAYS, or the days that are named."""
     settings = read_settings()
     wanted = _wanted(settings, days, first, last)
+    if wanted is None:
+        show(
+            Filled(0, 0, 0)._asdict(),
+            ["ORACLE_HISTORY_DAYS is 0: no past is wanted"],
+            as_json=as_json,
+        )
+        return
     with logging_to(settings):
         progress = new_progress()
         work = Backfill(settings, time.time, jobs or os.cpu_count() or 1, progress)
@@ -46,7 +53,9 @@ def backfill(
     show(filled._asdict(), _lines(filled), as_json=as_json)
 
 
-def _wanted(settings: Settings, days: int | None, first: date | None, last: date | None) -> Wanted:
+def _wanted(
+    settings: Settings, days: int | None, first: date | None, last: date | None
+) -> Wanted | None:
     if days and (first or last):
         raise RequestError("ask for --days, or for --from and --to, not for both")
     if last and not first:
@@ -54,6 +63,8 @@ def _wanted(settings: Settings, days: int | None, first: date | None, last: date
     if first:
         return Wanted(first, last)
     before = days or settings.oracle_history_days
+    if not before:
+        return None
     return Wanted(utc_date(int(time.time())) - timedelta(days=before))
 
 

@@ -51,8 +51,9 @@ def held(path: Path) -> Held:
     )
 
 
-def add_history(path: Path, tables: dict[str, pa.Table]) -> None:
-    """Add the rows of a stretch to a database that lacks them, in one transaction.
+def add_history(path: Path, tables: dict[str, pa.Table]) -> dict[str, int]:
+    """Add the rows of a stretch to a database that lacks them, in one transaction; return how many
+    more there are, by table.
 
     Blocks that are there already are replaced by the same blocks with more known of them (their
     parents); prices, days, quotes and comparisons that are there stay.
@@ -66,18 +67,28 @@ def add_history(path: Path, tables: dict[str, pa.Table]) -> None:
             db.register(f"new_{table}", rows)
         db.execute("BEGIN")
         try:
-            _add(db)
+            added = _add(db)
         except BaseException:
             db.execute("ROLLBACK")
             raise
         db.execute("COMMIT")
+        return added
 
 
-def _add(db: duckdb.DuckDBPyConnection) -> None:
+def _add(db: duckdb.DuckDBPyConnection) -> dict[str, int]:
     (misfit,) = db.execute(statements()["history_misfit"]).fetchone() or (None,)
     if misfit is not None:
         raise ChainMovedError.between_questions(misfit)
+    added = {}
     for table in TABLES:
+        gone = 0
         if table in {"blocks", "outputs"}:
-            db.execute(statements()["forget_history"].format(table=table))
-        db.execute(statements()[f"add_{table}"])
+            gone = _count(db, statements()["forget_history"].format(table=table))
+        added[table] = _count(db, statements()[f"add_{table}"]) - gone
+    return added
+
+
+def _count(db: duckdb.DuckDBPyConnection, sql: str) -> int:
+    """Run a statement; return how many rows it touched."""
+    row = db.execute(sql).fetchone()
+    return int(row[0]) if row else 0

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.booted
 
 STATE = "var/lib/onchain-oracle"
 FIRST_BUILD_SECONDS = 600
+FORGOTTEN_BLOCKS = 200  # of the past of a record, to be added again
 IS_BUILDING = '[ "$(systemctl is-active oracle-build.service)" = activating ]'
 ANSWERS = "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {}), 1)' 2>/dev/null"
 
@@ -172,10 +173,26 @@ def nobody_else_can_read_settings_or_record(machine: Machine) -> None:
     assert "index.html" in said.stdout
 
 
-def the_running_service_is_confined(machine: Machine) -> None:
-    said = machine.run("systemd-analyze", "security", "--no-pager", "oracle-build.service").stdout
-    exposure = float(said.rsplit("oracle-build.service:", 1)[1].split()[0])
-    assert exposure < 2.0
+def the_running_services_are_confined(machine: Machine) -> None:
+    for name in ("oracle-build.service", "oracle-backfill.service"):
+        said = machine.run("systemd-analyze", "security", "--no-pager", name).stdout
+        assert float(said.rsplit(f"{name}:", 1)[1].split()[0]) < 2.0
+
+
+def the_past_is_added_by_a_timer_within_the_same_walls(machine: Machine) -> None:
+    assert machine.run("systemctl", "is-active", "oracle-backfill.timer").stdout == "active\n"
+    machine.run("systemctl", "stop", "oracle-build.timer")
+    machine.wait_until(f"! {IS_BUILDING}")
+    [database] = (machine.tree / STATE / "state").glob("*.duckdb")
+    with closing(duckdb.connect(str(database))) as connection:
+        [(lowest,)] = connection.execute("SELECT min(height) FROM blocks").fetchall()
+        for table in ("blocks", "outputs", "prices"):
+            connection.execute(f"DELETE FROM {table} WHERE height < {lowest + FORGOTTEN_BLOCKS}")
+    for said in (f"{FORGOTTEN_BLOCKS} blocks, ", "nothing was missing"):
+        machine.run("systemctl", "start", "oracle-backfill.service")
+        journal = machine.run("journalctl", "-u", "oracle-backfill.service", "--no-pager").stdout
+        assert said in journal
+    machine.run("systemctl", "start", "oracle-build.timer")
 
 
 def after_the_plug_was_pulled_in_a_build_all_is_as_it_should_be(machine: Machine) -> None:
@@ -226,7 +243,8 @@ STORY: tuple[Callable[[Machine], None], ...] = (
     installed_it_says_where_the_site_is_and_that_its_first_build_runs,
     the_site_is_there_and_the_timer_goes_on,
     nobody_else_can_read_settings_or_record,
-    the_running_service_is_confined,
+    the_running_services_are_confined,
+    the_past_is_added_by_a_timer_within_the_same_walls,
     after_the_plug_was_pulled_in_a_build_all_is_as_it_should_be,
     an_upgrade_keeps_settings_and_record,
     uninstalled_it_leaves_record_and_settings_and_purged_nothing,

@@ -15,7 +15,10 @@ import yaml
 from tests.deploy.running_nginx import DEPLOY
 
 INSTALL = DEPLOY / "install.sh"
+UNITS = sorted((DEPLOY / "systemd").iterdir())
+SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 SERVICE = (DEPLOY / "systemd" / "oracle-build.service").read_text(encoding="utf-8")
+BACKFILL = (DEPLOY / "systemd" / "oracle-backfill.service").read_text(encoding="utf-8")
 TIMER = (DEPLOY / "systemd" / "oracle-build.timer").read_text(encoding="utf-8")
 PROGRAM = "/opt/onchain-oracle/venv/bin/oracle"
 COMPOSE = DEPLOY / "mempool-stack" / "docker-compose.yml"
@@ -56,20 +59,35 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes | str]]:
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
     """The shipped units, their program replaced by one that is here (systemd wants it to exist)."""
-    (tmp_path / "oracle-build.service").write_text(SERVICE.replace(PROGRAM, sys.executable))
-    (tmp_path / "oracle-build.timer").write_text(TIMER)
+    for unit in UNITS:
+        (tmp_path / unit.name).write_text(unit.read_text().replace(PROGRAM, sys.executable))
     return tmp_path
 
 
 def test_systemd_finds_nothing_wrong_with_the_units(units: Path) -> None:
     analyze = tool("systemd-analyze", "systemd")
-    result = run(analyze, "verify", "--man=no", *units.glob("oracle-build.*"))
-    assert "oracle-build" not in result.stderr
+    result = run(analyze, "verify", "--man=no", *units.glob("oracle-*"))
+    assert "oracle-" not in result.stderr
 
 
-def test_systemd_finds_the_service_well_closed(units: Path) -> None:
+@pytest.mark.parametrize("service", [unit.name for unit in SERVICES])
+def test_systemd_finds_the_services_well_closed(units: Path, service: str) -> None:
     analyze = tool("systemd-analyze", "systemd")
-    run(analyze, "security", "--offline=yes", "--threshold=20", units / "oracle-build.service")
+    run(analyze, "security", "--offline=yes", "--threshold=20", units / service)
+
+
+def test_all_services_are_closed_alike() -> None:
+    def closed(text: str) -> list[str]:
+        start = text.index("ProtectSystem=")
+        lines = text[start:].splitlines()
+        return [line for line in lines if not line.startswith(("#", "MemoryMax=", "TasksMax="))]
+
+    assert closed(BACKFILL) == closed(SERVICE)
+
+
+def test_the_past_is_added_after_all_else_and_never_given_up_for_its_length() -> None:
+    for line in ("Nice=19", "IOSchedulingClass=idle", "TimeoutStartSec=infinity"):
+        assert f"{line}\n" in BACKFILL
 
 
 def test_systemd_runs_the_timer_every_ten_minutes() -> None:
@@ -84,7 +102,8 @@ def test_systemd_runs_the_timer_every_ten_minutes() -> None:
 def test_a_run_that_finds_the_lock_taken_is_no_failure() -> None:
     from oracle.errors import BusyError
 
-    assert f"SuccessExitStatus={BusyError.exit_code}\n" in SERVICE
+    for service in (SERVICE, BACKFILL):
+        assert f"SuccessExitStatus={BusyError.exit_code}\n" in service
 
 
 def test_the_service_writes_only_its_own_folders() -> None:
@@ -111,8 +130,7 @@ def test_an_installation_puts_every_file_in_its_place(tmp_path: Path) -> None:
         "etc/nginx/sites-available/onchain-oracle.conf",
         "etc/nginx/sites-enabled/onchain-oracle.conf",
         "etc/onchain-oracle/oracle.env",
-        "etc/systemd/system/oracle-build.service",
-        "etc/systemd/system/oracle-build.timer",
+        *(f"etc/systemd/system/{unit.name}" for unit in UNITS),
         "opt/onchain-oracle/share/.env.example",
         "opt/onchain-oracle/share/README.md",
         "usr/local/bin/onchain-oracle",
@@ -220,7 +238,7 @@ def test_cron_runs_the_same_program_as_often_as_the_timer() -> None:
     assert jobs[0].startswith(
         "*/10 * * * * onchain-oracle cd /var/lib/onchain-oracle && " + PROGRAM + " build"
     )
-    assert len(jobs) == 1
+    assert [job.split(" >")[0].rsplit(maxsplit=1)[1] for job in jobs] == ["build", "backfill"]
 
 
 def test_logrotate_understands_its_file(tmp_path: Path) -> None:
