@@ -31,13 +31,15 @@ def export_all(
         reader: the record.
         prices: how far the Parquet file of prices reaches.
         quotes: how far that of quotes reaches.
-        csv: how far the CSV file of prices reaches.
+        csv: how far the CSV file of prices and the files of hours reach.
         days_key: what the files of days are made from.
     """
     once = partial(_export, draft, reader)
     once("data/prices.parquet", prices.key, "prices", last=prices.last_height)
     once("data/exchange.parquet", quotes.key, "exchange", end=quotes.end_unix)
     once("data/prices.csv", csv.key, "prices", last=csv.last_height)
+    once("data/hours.parquet", csv.key, "hours", last=csv.last_height)
+    once("data/hours.csv", csv.key, "hours", last=csv.last_height)
     once("data/days.parquet", days_key, "days")
     once("data/days.csv", days_key, "days")
 

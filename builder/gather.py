@@ -29,7 +29,7 @@ from oracle.calculator import PriceCalculator
 from oracle.estimate.limits import Limits
 from oracle.record.reader import Reader
 
-FORMAT = "4"
+FORMAT = "5"
 """Of all files that are carried over from build to build: raise it when a key or column changes."""
 
 DAY_SECONDS = 86_400
@@ -70,6 +70,14 @@ class Gathered(NamedTuple):
     gaps: Sequence[GapRow]
     peers: Sequence[PeerRow]
     counts: CountsRow
+
+    @property
+    def unpriced_from(self) -> Sequence[int]:
+        """The heights from which on a window's blocks have no price yet: where the record begins,
+        and behind each gap."""
+        first = self.counts["first_height"]
+        behind = [gap["last_height"] + 1 for gap in self.gaps]
+        return behind if first is None else [first, *behind]
 
     @property
     def network(self) -> str:

@@ -41,8 +41,9 @@ from builder.data import Extent, export_all, export_outputs
 from builder.draft import Draft, Objects, dump
 from builder.gather import Context, Gathered, gather
 from builder.releases import current_release
-from builder.rows import FirstComparisonsRow
+from builder.rows import DayRow, FirstComparisonsRow
 from builder.rows import rows as rows_of
+from oracle.core.params import PARAMETERS
 from oracle.record.reader import Reader
 
 SMALL_RECORD_BLOCKS = 10_000
@@ -66,8 +67,9 @@ class Build:
     def days_key(self) -> str:
         """What the list of days is made from."""
         limits = self.context.limits
+        limit = limits.divergence_threshold_percent
         return self.context.key(
-            self.gathered.facts, limits.divergence_threshold_percent, self.gathered.days
+            self.gathered.facts, limit, self.gathered.days, self.gathered.unpriced_from
         )
 
 
@@ -129,7 +131,8 @@ def _make_objects(build: Build, hour: FullHour) -> None:
     objects.make("api/status.json", None, lambda: make_status(gathered, latest, context))
     objects.make("api/episodes.json", None, lambda: make_episodes(gathered, context))
     objects.make("api/peers.json", None, lambda: make_peers(gathered, context))
-    objects.make("api/days.json", build.days_key, lambda: make_days(gathered, context))
+    reader = build.reader
+    objects.make("api/days.json", build.days_key, lambda: make_days(gathered, reader, context))
     for short in SHORT_RANGES:
         path = f"api/history/{short}.json"
         objects.make(path, None, partial(short_history, short, gathered, context))
@@ -164,7 +167,7 @@ def _make_days(build: Build, public_url: str | None) -> Iterator[tuple[str, bool
     look = look_fingerprint(public_url)
     for place, row in enumerate(days):
         path = f"api/days/{row['date']}.json"
-        key = build.context.key(row)
+        key = build.context.key(row, _unpriced_in(build.gathered, row))
         earlier = days[place - 1]["date"] if place else None
         later = days[place + 1]["date"] if place + 1 < len(days) else None
         make = partial(make_day, build.gathered, build.reader, row, build.context.calculator)
@@ -175,6 +178,16 @@ def _make_days(build: Build, public_url: str | None) -> Iterator[tuple[str, bool
         if later is None:
             build.objects.load(path)
         yield row["date"], not has_page
+
+
+def _unpriced_in(gathered: Gathered, row: DayRow) -> list[int]:
+    """Return where blocks begin that have no price and reach into a day: a backfill prices them."""
+    reach = PARAMETERS.window_blocks
+    return [
+        height
+        for height in gathered.unpriced_from
+        if row["first_height"] - reach < height <= row["last_height"]
+    ]
 
 
 def _make_day(build: Build, path: str, key: str, make: Callable[[], Day]) -> None:

@@ -300,6 +300,14 @@ ENDPOINTS = (
         "The same, four decimals, without block hashes and algorithm version",
         media=CSV,
     ),
+    Endpoint(
+        "/data/hours.parquet",
+        "getHoursParquet",
+        "Files",
+        "What the spot price did in each hour: open, high, low, close, time-weighted mean",
+        media=PARQUET,
+    ),
+    Endpoint("/data/hours.csv", "getHoursCsv", "Files", "The hours, four decimals", media=CSV),
     Endpoint("/data/days.parquet", "getDaysParquet", "Files", "The days", media=PARQUET),
     Endpoint("/data/days.csv", "getDaysCsv", "Files", "The days, four decimals", media=CSV),
     Endpoint(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.api.days import day_price, priced
+from builder.api.days import candles_of, day_price, priced
 from builder.api.head import block, head
 from builder.api.types import Day, Explained, Picture, PricePoints, Spike, Stencil, Window
 from builder.gather import Gathered
@@ -25,7 +25,8 @@ def make_day(gathered: Gathered, reader: Reader, row: DayRow, calculator: PriceC
     """
     explained = _explained(reader, row, calculator)
     last_unix = explained["last_block"]["time_unix"]
-    return {**head(gathered, last_unix, row["algorithm_version"]), **day_price(row), **explained}
+    price = day_price(row, candles_of(reader, [row]).get(row["date"]))
+    return {**head(gathered, last_unix, row["algorithm_version"]), **price, **explained}
 
 
 def make_window(

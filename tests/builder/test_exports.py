@@ -95,12 +95,12 @@ def test_pyarrow_finds_units_and_comments_in_the_schema(draft: Draft) -> None:
     assert field.metadata[b"comment"] == b"price from the last few blocks"
 
 
-@pytest.mark.parametrize("path", ["prices", "days", "exchange", "outputs/2025-10"])
+@pytest.mark.parametrize("path", ["prices", "days", "hours", "exchange", "outputs/2025-10"])
 def test_every_column_has_a_comment(draft: Draft, path: str) -> None:
     assert all(field.metadata[b"comment"] for field in table(draft, f"data/{path}.parquet").schema)
 
 
-@pytest.mark.parametrize("path", ["prices", "days", "exchange"])
+@pytest.mark.parametrize("path", ["prices", "days", "hours", "exchange"])
 def test_files_are_sorted_and_packed_with_zstd(draft: Draft, path: str) -> None:
     whole = table(draft, f"data/{path}.parquet")
     metadata = pq.read_metadata(io.BytesIO(draft.read(f"data/{path}.parquet")))
@@ -173,9 +173,9 @@ def test_csv_has_the_same_rows_with_times_and_truths_that_spreadsheets_read(fold
     } == {'"is_simulated"', '"TRUE"'}
 
 
-@pytest.mark.parametrize("name", ["prices.parquet", "days.parquet", "exchange.parquet"])
+@pytest.mark.parametrize("name", ["prices", "days", "hours", "exchange"])
 def test_each_row_says_of_which_chain_it_is(folder: Path, name: str) -> None:
-    frame = pd.read_parquet(folder / name)
+    frame = pd.read_parquet(folder / f"{name}.parquet")
     assert set(frame["network"]) == {"simulated"}
     assert set(frame["is_simulated"]) == {True}
 
@@ -237,7 +237,7 @@ def test_reasons_with_commas_survive_the_csv() -> None:
     assert pd.read_csv(io.BytesIO(to_csv(rows)))["reason"][0] == 'low, "very" low'
 
 
-@pytest.mark.parametrize("name", ["prices", "days", "exchange", "outputs"])
+@pytest.mark.parametrize("name", ["prices", "days", "hours", "exchange", "outputs"])
 def test_names_of_amounts_carry_their_unit(name: str) -> None:
     priced = [field.name for field in schema_of(name) if field.metadata[b"unit"] == b"USD per BTC"]
     assert all(name.endswith("_usd") for name in priced)

@@ -23,6 +23,7 @@ ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
     "exchange": (rows.ExchangeRow, {"now": END_UNIX}),
     "divergence": (rows.DivergenceRow, {"now": END_UNIX}),
     "days": (rows.DayRow, {}),
+    "candles": (rows.CandleRow, {"first": 0, "last": 10**6}),
     "ticks": (rows.MomentRow, {"first": 0, "now": END_UNIX}),
     "thinned": (rows.MomentRow, {"first": 0, "step": 3600, "last": 10**6}),
     "scorecard": (rows.ScoreRow, {"hour": END_UNIX, "last": 10**6}),

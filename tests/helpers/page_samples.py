@@ -233,6 +233,8 @@ def _days(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
             "exchange_mean_usd": mean * 0.999,
             "exchange_close_usd": mean,
             "divergence_percent": 0.1001,
+            **{f"spot_{name}_usd": mean for name in ("open", "high", "low", "close", "mean")},
+            "spot_blocks": 144,
         }
         price = {key: value for key, value in _price(mean).items() if key != "points"}
         days.append({**price, **facts})

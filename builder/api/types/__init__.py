@@ -14,6 +14,7 @@ from builder.api.types.compat import (
     PricesLatest,
 )
 from builder.api.types.days import (
+    Candle,
     Day,
     DayPrice,
     Days,
@@ -69,6 +70,7 @@ from builder.api.types.status import (
 
 __all__ = [
     "Block",
+    "Candle",
     "Columns",
     "Day",
     "DayPrice",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Kind = Literal["int32", "int64", "float64", "bool", "string", "timestamp", "date32"]
-Table = Literal["prices", "days", "exchange", "outputs"]
+Table = Literal["prices", "days", "hours", "exchange", "outputs"]
 
 
 class Column(NamedTuple):
@@ -58,6 +58,15 @@ PRICES = (
     Column("headline_percent", "float64", "the one that was shown", PERCENT),
     Column("leg", "string", "which one that was: spot or window"),
 )
+CANDLE = (
+    Column("spot_open_usd", "float64", "first valid spot price", USD),
+    Column("spot_high_usd", "float64", "highest valid spot price", USD),
+    Column("spot_low_usd", "float64", "lowest valid spot price", USD),
+    Column("spot_close_usd", "float64", "last valid spot price", USD),
+    Column("spot_mean_usd", "float64", "their mean, each standing until the next one", USD),
+    Column("spot_blocks", "int32", "blocks with a valid spot price"),
+)
+HOURS = (Column("time", "timestamp", "start of the hour"), *CANDLE)
 DAYS = (
     Column("date", "date32", "UTC day"),
     Column("price_usd", "float64", "price of the day", USD),
@@ -79,6 +88,7 @@ DAYS = (
         "(price_usd - exchange_mean_usd) / exchange_mean_usd",
         PERCENT,
     ),
+    *CANDLE,
 )
 EXCHANGE = (
     Column("sampled_at", "timestamp", "the moment this quote stands for"),
@@ -107,6 +117,7 @@ CHAIN = (
 COLUMNS: dict[Table, tuple[Column, ...]] = {
     "prices": (*PRICES, *CHAIN),
     "days": (*DAYS, *CHAIN),
+    "hours": (*HOURS, *CHAIN),
     "exchange": (*EXCHANGE, *CHAIN),
     "outputs": (*OUTPUTS, *CHAIN),
 }

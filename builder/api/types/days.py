@@ -37,7 +37,20 @@ class Priced(TypedDict):
     points: Annotated[Count, about("price points")]
 
 
-class DayPrice(Priced):
+class Candle(TypedDict):
+    """What the valid spot prices of a UTC day did; null where there is none."""
+
+    spot_open_usd: Annotated[Usd | None, about("the first of the day (USD per BTC)")]
+    spot_high_usd: Annotated[Usd | None, about("the highest (USD per BTC)")]
+    spot_low_usd: Annotated[Usd | None, about("the lowest (USD per BTC)")]
+    spot_close_usd: Annotated[Usd | None, about("the last (USD per BTC)")]
+    spot_mean_usd: Annotated[
+        Usd | None, about("their mean, each standing until the next one (USD per BTC)")
+    ]
+    spot_blocks: Annotated[Count, about("blocks with a valid spot price")]
+
+
+class DayPrice(Priced, Candle):
     """One final UTC day."""
 
     date: Annotated[Date, about("UTC date")]

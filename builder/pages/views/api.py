@@ -23,6 +23,8 @@ TABLES = (
     ("/data/prices.csv", "The same as CSV"),
     ("/data/days.parquet", "One row a final UTC day"),
     ("/data/days.csv", "The same as CSV"),
+    ("/data/hours.parquet", "The spot price of each hour: open, high, low, close, mean"),
+    ("/data/hours.csv", "The same as CSV"),
     ("/data/exchange.parquet", "Every exchange quote that was taken"),
 )
 NOT_FOUND: ErrorAnswer = {

@@ -200,6 +200,26 @@ CREATE OR REPLACE TEMP VIEW chain_kind AS
     SELECT coalesce(max(value) FILTER (name = 'network'), 'unknown') AS network,
         coalesce(bool_or(lower(value) = 'true') FILTER (name = 'is_demo'), false) AS is_simulated
     FROM facts_of_database;
+-- What the valid spot prices did within each final day, and within each hour in which blocks came. Each price stands
+-- until the next one, for the mean; header times may go back: a block belongs to the time in which it came.
+CREATE OR REPLACE TEMP MACRO day_candles(lowest, highest) AS TABLE
+    SELECT date, arg_min(spot_usd, height) AS spot_open_usd, max(spot_usd) AS spot_high_usd,
+        min(spot_usd) AS spot_low_usd, arg_max(spot_usd, height) AS spot_close_usd,
+        coalesce(round(fsum(spot_usd * seconds) / nullif(sum(seconds), 0), 4), arg_max(spot_usd, height)) AS spot_mean_usd,
+        count(*) AS spot_blocks
+    FROM (
+        SELECT *, lead(from_unix, 1, start_unix + 86400) OVER (PARTITION BY date ORDER BY height) - from_unix AS seconds
+        FROM (
+            SELECT date, start_unix, height, spot_usd, least(start_unix + 86400,
+                greatest(start_unix, max(time_unix) OVER (PARTITION BY date ORDER BY height))) AS from_unix
+            FROM (
+                SELECT date, epoch(date)::BIGINT AS start_unix, first_height, last_height
+                FROM now_days WHERE last_height BETWEEN lowest AND highest
+            ) AS d JOIN (
+                FROM now_prices WHERE height BETWEEN lowest - 1000 AND highest AND spot_is_valid AND spot_usd IS NOT NULL
+            ) AS p ON p.height BETWEEN d.first_height AND d.last_height
+        )
+    ) GROUP BY date;
 CREATE OR REPLACE TEMP MACRO errors(percent) AS {
     'n': count(percent), 'median_percent': round(median(abs(percent)), 4),
     'p95_percent': round(quantile_cont(abs(percent), 0.95), 4), 'rmse_percent': round(sqrt(avg(percent * percent)), 4),
@@ -246,6 +266,9 @@ FROM (
 SELECT * EXCLUDE (date, replaced_at_unix), strftime(date, '%Y-%m-%d') AS date,
     (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent
 FROM now_days ORDER BY now_days.date
+
+-- name: site_candles
+SELECT * REPLACE (strftime(date, '%Y-%m-%d') AS date) FROM day_candles($first, $last) ORDER BY 1
 
 -- Prices to the cent, so that a week of ticks stays small on the wire.
 -- name: site_ticks
@@ -411,8 +434,21 @@ GROUP BY ALL ORDER BY month
 SELECT *, time_unix * 1000 AS time FROM compared CROSS JOIN chain_kind WHERE $last IS NULL OR height <= $last ORDER BY height
 
 -- name: site_table_of_days
-SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM now_days CROSS JOIN chain_kind
+SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM now_days LEFT JOIN day_candles(0, 2147483647) USING (date) CROSS JOIN chain_kind
 ORDER BY date
+
+-- name: site_table_of_hours
+SELECT hour * 3600000 AS time, arg_min(spot_usd, height) AS spot_open_usd, max(spot_usd) AS spot_high_usd,
+    min(spot_usd) AS spot_low_usd, arg_max(spot_usd, height) AS spot_close_usd,
+    coalesce(round(fsum(spot_usd * seconds) / nullif(sum(seconds), 0), 4), arg_max(spot_usd, height)) AS spot_mean_usd,
+    count(*) AS spot_blocks, any_value(network) AS network, any_value(is_simulated) AS is_simulated
+FROM (
+    SELECT *, least(lead(from_unix, 1, from_unix) OVER (ORDER BY height), (hour + 1) * 3600) - from_unix AS seconds
+    FROM (
+        SELECT height, spot_usd, max(time_unix) OVER (ORDER BY height) AS from_unix, from_unix // 3600 AS hour
+        FROM now_prices WHERE spot_is_valid AND spot_usd IS NOT NULL AND ($last IS NULL OR height <= $last)
+    )
+) CROSS JOIN chain_kind GROUP BY hour ORDER BY hour
 
 -- name: site_table_of_exchange
 SELECT sampled_at_unix * 1000 AS sampled_at, quoted_at_unix * 1000 AS quoted_at, price_usd, is_stale,
