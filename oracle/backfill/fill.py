@@ -3,39 +3,43 @@ first."""
 
 from __future__ import annotations
 
-import multiprocessing
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import partial
-from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from oracle.backfill.scratch import Piece, Terms, UpTo, read_chunk
-from oracle.backfill.stretches import CHUNK_BLOCKS, Chunk, chunks_of, missing
+from oracle.backfill.scratch import Piece
+from oracle.backfill.stretches import CHUNK_BLOCKS, Chunk, chunks_of, missing, size_for
+from oracle.backfill.workers import Progress, Task, pieces
 from oracle.chain import first_height
 from oracle.config import Settings
 from oracle.core.params import PARAMETERS
-from oracle.errors import BlockNotFoundError, BusyError, NoDataError, NotFinalError, RequestError
+from oracle.errors import (
+    BlockNotFoundError,
+    BusyError,
+    NoDataError,
+    NotFinalError,
+    OracleError,
+    RequestError,
+    StoreError,
+)
 from oracle.fetch import header_times
-from oracle.lock import only_run
-from oracle.logs import get_logger
+from oracle.lock import locked, only_run
 from oracle.record.history import Held, add_history, held
 from oracle.record.store import Store
-from oracle.sources import BlockSource, QuoteSource
+from oracle.sources import BlockSource
 from oracle.sources.networks import require_network
-from oracle.wiring import Clock, calculator_of, open_history, open_sources, tick_rules_of
+from oracle.wiring import Clock, open_history, open_sources
 
 if TYPE_CHECKING:
-    from multiprocessing.sharedctypes import Synchronized
+    pass
 
 LOCK_TRIES = 1200
 LOCK_WAIT_SECONDS = 0.5  # ten minutes in all: a tick that takes longer catches up itself
-WAITING_CHUNKS = 2  # that are read while others are merged, for each worker
-log = get_logger(__name__)
 
 
 class Wanted(NamedTuple):
@@ -43,22 +47,6 @@ class Wanted(NamedTuple):
 
     first: date
     last: date | None = None
-
-
-@dataclass
-class Progress:
-    """How far a backfill is; workers count in shared numbers."""
-
-    blocks: Synchronized[int]
-    read_bytes: Synchronized[int]
-    total: int = 0
-    newest: dict[str, Any] = field(default_factory=dict)  # day and price of what was merged last
-
-    def reading(self, size_bytes: int) -> None:
-        """Count a block."""
-        with self.blocks.get_lock():
-            self.blocks.value += 1
-            self.read_bytes.value += size_bytes
 
 
 class Filled(NamedTuple):
@@ -69,12 +57,6 @@ class Filled(NamedTuple):
     prices: int
     days: int
     lowest: int | None = None
-
-
-def new_progress() -> Progress:
-    """Return progress that workers can share."""
-    context = multiprocessing.get_context("spawn")
-    return Progress(context.Value("q", 0), context.Value("q", 0))
 
 
 class Backfill:
@@ -114,6 +96,10 @@ class Backfill:
         """
         if not self._settings.duckdb_path.exists():
             raise NoDataError("there is no record yet; make one with: oracle build")
+        with locked(self._scratch.with_suffix(".duckdb")), self._scratch_folder():
+            return self._fill(wanted)
+
+    def _fill(self, wanted: Wanted) -> Filled:
         sources = open_sources(self._settings, self._clock)
         with closing(sources):
             source = sources.blocks
@@ -121,16 +107,40 @@ class Backfill:
             chunks = self._chunks(source, network, wanted)
             self._progress.total = sum(chunk.to_read for chunk in chunks)
             quotes = open_history(self._settings, sources)
-            task = _Task(self._settings, network, int(self._clock()), quotes)
+            task = Task(self._settings, network, int(self._clock()), quotes, self._scratch)
             while chunks:
                 chunks = self._read(chunks, task, source)
         return self._filled
 
-    def _read(self, chunks: list[Chunk], task: _Task, source: BlockSource) -> list[Chunk]:
+    @property
+    def _scratch(self) -> Path:
+        """Where chunks are worked out: beside the database, for /tmp may be memory."""
+        database = self._settings.duckdb_path
+        return database.with_name(f"{database.stem}-backfill")
+
+    @contextmanager
+    def _scratch_folder(self) -> Iterator[None]:
+        """Have an empty folder for scratch; one that was killed has left its own."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        try:
+            self._scratch.mkdir(mode=0o700)
+        except OSError as error:
+            raise StoreError(f"{self._scratch} cannot be made ({error.strerror})") from error
+        try:
+            yield
+        finally:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _read(self, chunks: list[Chunk], task: Task, source: BlockSource) -> list[Chunk]:
         """Read and merge chunks; return those that are left above what the source has no more."""
-        for place, (chunk, ready) in enumerate(self._pieces(chunks, task)):
+        for place, (chunk, ready) in enumerate(pieces(chunks, task, self._jobs, self._progress)):
             try:
                 piece = ready()
+            except BrokenProcessPool as error:
+                raise OracleError(
+                    "a process of the backfill was killed: was memory short? fewer need less "
+                    "(--jobs 1); what is merged stays, and the next backfill goes on there"
+                ) from error
             except BlockNotFoundError:
                 lowest = _lowest(source, chunk)
                 if lowest <= chunk.lowest:  # a hole, and not the end
@@ -149,32 +159,9 @@ class Backfill:
             with Store(self._settings.duckdb_path, network=network):
                 pass  # its tables are up to date, and of this network
             there: Held = held(self._settings.duckdb_path)
-        stretches = missing(first, last, there.blocks)
-        return list(chunks_of(stretches, there.blocks, there.priced, settled, self._chunk_blocks))
-
-    def _pieces(
-        self, chunks: Sequence[Chunk], task: _Task
-    ) -> Iterator[tuple[Chunk, Callable[[], Piece]]]:
-        """Yield each chunk with what waits for its piece; a few are worked on ahead."""
-        if self._jobs == 1:
-            for chunk in chunks:
-                yield chunk, partial(task.read, chunk, self._progress.reading)
-            return
-        context = multiprocessing.get_context("spawn")
-        shared = (task, self._progress)
-        pool = ProcessPoolExecutor(self._jobs, context, _begin, shared)
-        try:
-            left = iter(chunks)
-            waiting: list[tuple[Chunk, Future[Piece]]] = []
-            while True:
-                more = islice(left, self._jobs + WAITING_CHUNKS - len(waiting))
-                waiting += [(chunk, pool.submit(_work, chunk)) for chunk in more]
-                if not waiting:
-                    return
-                chunk, future = waiting.pop(0)
-                yield chunk, future.result
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        stretches = list(missing(first, last, there.blocks))
+        size = min(self._chunk_blocks, size_for(stretches, self._jobs))
+        return list(chunks_of(stretches, there.blocks, there.priced, settled, size))
 
     def _merge(self, piece: Piece) -> None:
         with self._locked():
@@ -203,41 +190,6 @@ class Backfill:
             yield
         finally:
             lock.__exit__(None, None, None)
-
-
-@dataclass
-class _Task:
-    """What every chunk needs; goes to the workers once."""
-
-    settings: Settings
-    network: str
-    now_unix: int
-    quotes: QuoteSource | None
-
-    def read(self, chunk: Chunk, reading: Callable[[int], None]) -> Piece:
-        """Read a chunk from sources of its own."""
-        sources = open_sources(self.settings, lambda: self.now_unix)
-        with closing(sources):
-            quotes = sources.quotes if self.settings.is_simulated else self.quotes
-            terms = Terms(
-                calculator_of(self.settings),
-                tick_rules_of(self.settings, sources),
-                self.network,
-                self.now_unix,
-            )
-            return read_chunk(chunk, UpTo(sources.blocks, chunk.last, reading), quotes, terms)
-
-
-_given: list[tuple[_Task, Progress]] = []  # in a worker: what it was begun with
-
-
-def _begin(task: _Task, progress: Progress) -> None:
-    _given.append((task, progress))
-
-
-def _work(chunk: Chunk) -> Piece:
-    task, progress = _given[-1]
-    return task.read(chunk, progress.reading)
 
 
 def _heights(source: BlockSource, wanted: Wanted, settled: int) -> tuple[int, int]:

@@ -95,6 +95,7 @@ class Terms(NamedTuple):
     rules: TickRules
     network: str
     now_unix: int
+    scratch: Path
 
 
 def read_chunk(chunk: Chunk, bounded: UpTo, quotes: QuoteSource | None, terms: Terms) -> Piece:
@@ -104,7 +105,7 @@ def read_chunk(chunk: Chunk, bounded: UpTo, quotes: QuoteSource | None, terms: T
         SourceError: the source failed; with a `BlockNotFoundError` it lacks a block.
         ParseError: it handed over a wrong block.
     """
-    with tempfile.TemporaryDirectory(prefix="oracle-backfill-") as folder:
+    with tempfile.TemporaryDirectory(dir=terms.scratch) as folder:
         path = Path(folder, "scratch.duckdb")
         with Store(path, network=terms.network) as store:
             tick = Tick(store, bounded, quotes, terms.calculator, terms.rules, terms.now_unix)

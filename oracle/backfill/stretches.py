@@ -46,6 +46,13 @@ def missing(first: int, last: int, known: Set[int]) -> Iterator[Chunk]:
         yield Chunk(first, end)
 
 
+def size_for(stretches: Iterable[Chunk], jobs: int) -> int:
+    """Return how many blocks a chunk may have so that so many processes have something to do, and
+    no less than are read before each."""
+    blocks = sum(stretch.last + 1 - stretch.first for stretch in stretches)
+    return max(WARM_UP_BLOCKS, -(-blocks // jobs))
+
+
 def chunks_of(
     stretches: Iterable[Chunk],
     known: Set[int],

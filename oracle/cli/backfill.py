@@ -11,7 +11,8 @@ from datetime import date, timedelta
 
 import click
 
-from oracle.backfill.fill import Backfill, Filled, Progress, Wanted, new_progress
+from oracle.backfill.fill import Backfill, Filled, Wanted
+from oracle.backfill.workers import Progress, new_progress
 from oracle.chain import utc_date
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.days import parse_day

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from oracle.backfill.fill import Backfill, Filled, Wanted, new_progress
-from oracle.backfill.stretches import WARM_UP_BLOCKS, Chunk, chunks_of, missing
+from oracle.backfill.fill import Backfill, Filled, Wanted
+from oracle.backfill.scratch import Piece
+from oracle.backfill.stretches import WARM_UP_BLOCKS, Chunk, chunks_of, missing, size_for
+from oracle.backfill.workers import new_progress
 from oracle.chain import utc_date
 from oracle.config import load_settings
-from oracle.errors import BusyError, ChainMovedError, NoDataError, NotFinalError, RequestError
-from oracle.lock import only_run
+from oracle.errors import (
+    BusyError,
+    ChainMovedError,
+    NoDataError,
+    NotFinalError,
+    OracleError,
+    RequestError,
+)
+from oracle.lock import locked, only_run
 from oracle.record.history import held
 from oracle.sources.failover import FailoverSource
 from oracle.tick import TickRules
@@ -68,7 +78,8 @@ def source(monkeypatch: pytest.MonkeyPatch) -> PrunedSource:
     """Where the blocks come from, whatever the settings name."""
     held = PrunedSource(small_chain(), TIP, FIRST)
     together = Sources(FailoverSource([held]), None, 1)
-    monkeypatch.setattr("oracle.backfill.fill.open_sources", lambda *_: together)
+    for module in ("fill", "workers"):
+        monkeypatch.setattr(f"oracle.backfill.{module}.open_sources", lambda *_: together)
     return held
 
 
@@ -79,12 +90,16 @@ def backfill(
     """Copy a record and give it a past; return it and what was added."""
 
     def fill(
-        name: str, first: int = FIRST, last: int | None = None, chunk_blocks: int = 150
+        name: str,
+        first: int = FIRST,
+        last: int | None = None,
+        chunk_blocks: int = 150,
+        copy: bool = False,
     ) -> tuple[Path, Filled]:
         """`name` is that of a seed; the days are those of two heights."""
         path = tmp_path / "state/record.duckdb"
-        if not path.exists():
-            path.parent.mkdir()
+        if copy or not path.parent.exists():
+            path.parent.mkdir(exist_ok=True)
             shutil.copy(seeds / f"{name}.duckdb", path)
         work = Backfill(
             load_settings({"ELECTRS_URL": "http://127.0.0.1:1", "DUCKDB_PATH": str(path)}),
@@ -240,6 +255,32 @@ def test_a_lock_that_stays_taken_is_told_in_the_end(backfill, tmp_path, monkeypa
         backfill("late")
 
 
+def test_a_process_that_was_killed_is_told_in_a_sentence(backfill, monkeypatch):
+    def broken() -> Piece:
+        raise BrokenProcessPool("a child died")
+
+    def pieces(chunks: list[Chunk], *_: object) -> list[tuple]:
+        return [(chunk, broken) for chunk in chunks]
+
+    monkeypatch.setattr("oracle.backfill.fill.pieces", pieces)
+    with pytest.raises(OracleError, match="was memory short"):
+        backfill("late")
+
+
+def test_two_backfills_at_once_are_one_too_many(backfill, tmp_path):
+    (tmp_path / "state").mkdir()
+    with locked(tmp_path / "state/record-backfill.duckdb"), pytest.raises(BusyError):
+        backfill("late", copy=True)
+
+
+def test_what_a_killed_backfill_left_is_cleared_away(backfill, tmp_path):
+    left = tmp_path / "state/record-backfill/tmpabc"
+    left.mkdir(parents=True)
+    (left / "scratch.duckdb").write_bytes(b"half")
+    backfill("late", copy=True)
+    assert not left.parent.exists()
+
+
 def test_a_stretch_of_another_chain_is_not_merged(backfill, tmp_path):
     (tmp_path / "state").mkdir()
     path = tmp_path / "state/record.duckdb"
@@ -274,6 +315,14 @@ def test_no_block_that_a_reorganisation_may_reach_is_read_once_more():
 def test_a_stretch_below_blocks_with_prices_leaves_them_alone():
     known = set(range(1000, 2000))
     assert list(chunks_of([Chunk(100, 999)], known, known, 5000, 900)) == [Chunk(100, 999)]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "jobs", "size"), [(1200, 2, 600), (1201, 2, 601), (300, 4, 288), (0, 2, 288)]
+)
+def test_a_short_past_is_shared_among_the_processes(blocks, jobs, size):
+    stretches = [Chunk(1000, 1000 + blocks - 1)] if blocks else []
+    assert size_for(stretches, jobs) == size
 
 
 def test_held_are_the_current_blocks(seeds):
