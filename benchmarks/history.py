@@ -23,6 +23,9 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from oracle.calculator import UTXOracleCalculator
+from oracle.core.wire import HEADER_BYTES
+from oracle.errors import BlockNotFoundError
+from oracle.record.sql import migrations
 from oracle.record.store import Store
 from oracle.simulated.serialise import (
     build_block,
@@ -71,6 +74,11 @@ class OneMore:
             for h in range(first_height, last_height + 1)
         ]
 
+    def headers(self, first_height: int, last_height: int) -> list[bytes]:
+        if (first_height, last_height) != (self.height, self.height):
+            raise BlockNotFoundError("only the newest block is here", source=self.name)
+        return [self._block[:HEADER_BYTES]]
+
     def block(self, block_hash: str) -> bytes:
         assert block_hash == self.hash
         return self._block
@@ -94,7 +102,8 @@ def make_record(path: Path, days: float) -> None:
     )
     connection.register("new_rows", rows)
     connection.execute("INSERT INTO recent_txids BY NAME SELECT * FROM new_rows")
-    connection.execute("CREATE TABLE migrations AS SELECT 1::INTEGER AS number")
+    numbers = [number for number, _ in migrations()]
+    connection.execute("CREATE TABLE migrations AS SELECT unnest($1)::INTEGER AS number", [numbers])
     connection.execute("UPDATE blocks SET left_out = '{}'")
     connection.close()
 

@@ -15,6 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from threadpoolctl import threadpool_limits
+
 from oracle.backfill.scratch import Piece, Terms, UpTo, read_chunk
 from oracle.backfill.stretches import Chunk
 from oracle.config import Settings
@@ -80,6 +82,7 @@ _given: list[tuple[Task, Progress]] = []  # in a worker: what it was begun with
 def _begin(task: Task, progress: Progress) -> None:
     """Begin a worker: Ctrl-C is for the one who began it, and it ends when that one is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(1)  # each process has one core to itself
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _given.append((task, progress))
 
