@@ -19,7 +19,15 @@ from oracle.core.window import form_window
 from oracle.errors import BlockNotFoundError, ParseError, RequestError
 from oracle.estimate.limits import Limits
 from oracle.estimate.window import Estimate, SpotEstimate, estimate_spot, estimate_window
-from oracle.fetch import FollowHeader, Progress, Range, find_range, read_files, read_range
+from oracle.fetch import (
+    FollowHeader,
+    Progress,
+    Range,
+    find_range,
+    no_progress,
+    read_files,
+    read_range,
+)
 from oracle.headers import HeaderChain, is_known
 from oracle.sources import BlockSource
 
@@ -94,7 +102,7 @@ def price_of_chain(
     day: date | None,
     calculator: PriceCalculator,
     limits: Limits,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     *,
     now_unix: int | None = None,
 ) -> Answer:
@@ -134,7 +142,7 @@ def price_of_chain(
 
 
 def _read(
-    source: BlockSource, day: date | None, progress: Progress | None, follow: FollowHeader | None
+    source: BlockSource, day: date | None, progress: Progress, follow: FollowHeader | None
 ) -> tuple[Range, list[BlockFacts]]:
     """Return a range and its blocks; a newest block that cannot be had yet is no tip yet."""
     below = 0

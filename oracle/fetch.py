@@ -108,7 +108,7 @@ def find_range(source: BlockSource, day: date | None, below: int = 0) -> Range:
 def read_range(
     source: BlockSource,
     found: Range,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
     follow: FollowHeader | None = None,
 ) -> list[BlockFacts]:
     """Read the blocks of a range, and behind a recent window the tip; check that each follows the
@@ -119,8 +119,7 @@ def read_range(
     facts = []
     for block, _ in read_blocks(source, hashes, first, RecentTxids(), follow):
         facts.append(block)
-        if progress:
-            progress(len(facts), len(hashes))
+        progress(len(facts), len(hashes))
     verify_continuity(facts)
     return facts
 

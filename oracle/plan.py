@@ -236,9 +236,9 @@ class Planner(NamedTuple):
             if plan.fork is None and height == plan.first:
                 raise error
             return self._ending_at(plan, height - 1)
-        if not plan.starts_anew and self._has(height - 1):
+        if not plan.starts_anew and has_block(self.source, height - 1):
             raise error
-        first = self._lowest(height, highest)
+        first = lowest_block(self.source, height, highest)
         if plan.fork is None and highest - first < PARAMETERS.window_blocks:
             raise error
         anew = self._ending_at(plan, highest)
@@ -268,25 +268,29 @@ class Planner(NamedTuple):
     def _highest(self, low: int, high: int) -> int | None:
         """Return the highest block that can be had, looking at the newest few."""
         newest = range(high, max(low - 1, high - NOT_YET_BLOCKS), -1)
-        return next((height for height in newest if self._has(height)), None)
+        return next((height for height in newest if has_block(self.source, height)), None)
 
-    def _lowest(self, missing: int, there: int) -> int:
-        """Return the lowest block that can be had, between one that cannot and one that can."""
-        while there - missing > 1:
-            middle = (missing + there) // 2
-            if self._has(middle):
-                there = middle
-            else:
-                missing = middle
-        return there
 
-    def _has(self, height: int) -> bool:
-        try:
-            (block_hash,) = self.source.hashes(height, height)
-            self.source.block(block_hash)
-        except BlockNotFoundError:
-            return False
-        return True
+def lowest_block(source: BlockSource, missing: int, there: int) -> int:
+    """Return the lowest block that a source can hand over, between one that it cannot and one that
+    it can."""
+    while there - missing > 1:
+        middle = (missing + there) // 2
+        if has_block(source, middle):
+            there = middle
+        else:
+            missing = middle
+    return there
+
+
+def has_block(source: BlockSource, height: int) -> bool:
+    """Tell whether a source can hand over the block at a height."""
+    try:
+        (block_hash,) = source.hashes(height, height)
+        source.block(block_hash)
+    except BlockNotFoundError:
+        return False
+    return True
 
 
 def _utc(time_unix: int) -> str:

@@ -96,13 +96,13 @@ def _real_sources(settings: Settings, clock: Clock, is_patient: bool, is_lasting
     return Sources(together, quotes, settings.oracle_first_run_blocks)
 
 
-def open_history(settings: Settings, sources: Sources) -> QuoteSource | None:
+def open_history(sources: Sources) -> QuoteSource | None:
     """Return the exchange prices of the past, asked for at once; a simulated market knows all."""
     from oracle.errors import SourceError
     from oracle.logs import get_logger
     from oracle.sources.quotes import MempoolQuotes
 
-    if settings.is_simulated or not isinstance(sources.quotes, MempoolQuotes):
+    if not isinstance(sources.quotes, MempoolQuotes):
         return None
     try:
         return sources.quotes.history()

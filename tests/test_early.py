@@ -88,7 +88,7 @@ def test_a_site_that_cannot_be_built_yet_is_tried_no_more_and_the_run_goes_on():
 
 
 def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is():
-    times = iter([0.0, 100.0, 104.0, 100.0 + LINE_EVERY_SECONDS, 111.0, 130.0])
+    times = iter([100.0, 104.0, 100.0 + LINE_EVERY_SECONDS, 111.0, 130.0])
     log = io.StringIO()
     with logging_to(load_settings({}), log):
         lines = Lines("reading blocks", "blocks", lambda: next(times))

@@ -7,10 +7,10 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from oracle.backfill.scratch import Piece
 from oracle.backfill.stretches import CHUNK_BLOCKS, Chunk, chunks_of, missing, size_for
@@ -29,14 +29,12 @@ from oracle.errors import (
 )
 from oracle.fetch import header_times
 from oracle.lock import locked, only_run
-from oracle.record.history import Held, add_history, held
+from oracle.plan import lowest_block
+from oracle.record.history import add_history, held
 from oracle.record.store import Store
 from oracle.sources import BlockSource
 from oracle.sources.networks import require_network
 from oracle.wiring import Clock, open_history, open_sources
-
-if TYPE_CHECKING:
-    pass
 
 LOCK_TRIES = 1200
 LOCK_WAIT_SECONDS = 0.5  # ten minutes in all: a tick that takes longer catches up itself
@@ -106,7 +104,7 @@ class Backfill:
             network = require_network(source.network(), self._settings.oracle_network, source.name)
             chunks = self._chunks(source, network, wanted)
             self._progress.total = sum(chunk.to_read for chunk in chunks)
-            quotes = open_history(self._settings, sources)
+            quotes = open_history(sources)
             task = Task(self._settings, network, int(self._clock()), quotes, self._scratch)
             while chunks:
                 chunks = self._read(chunks, task, source)
@@ -142,7 +140,8 @@ class Backfill:
                     "(--jobs 1); what is merged stays, and the next backfill goes on there"
                 ) from error
             except BlockNotFoundError:
-                lowest = _lowest(source, chunk)
+                # the block above a chunk, or nothing, is what is there for certain
+                lowest = lowest_block(source, chunk.warm_up - 1, chunk.last + 1)
                 if lowest <= chunk.lowest:  # a hole, and not the end
                     raise
                 if lowest > chunks[-1].first:  # something of what was wanted is not to be had
@@ -158,7 +157,7 @@ class Backfill:
         with self._locked():
             with Store(self._settings.duckdb_path, network=network):
                 pass  # its tables are up to date, and of this network
-            there: Held = held(self._settings.duckdb_path)
+            there = held(self._settings.duckdb_path)
         stretches = list(missing(first, last, there.blocks))
         size = min(self._chunk_blocks, size_for(stretches, self._jobs))
         return list(chunks_of(stretches, there.blocks, there.priced, settled, size))
@@ -172,24 +171,21 @@ class Backfill:
             prices=before.prices + added["prices"],
             days=before.days + added["days"],
         )
-        self._progress.newest = _newest_of(piece)
+        self._progress.day = _day_of(piece)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock, waiting for a tick that has it."""
-        for tries_left in reversed(range(LOCK_TRIES)):
-            try:
-                lock = only_run(self._settings)
-                lock.__enter__()
-                break
-            except BusyError:
-                if not tries_left:
-                    raise
-                time.sleep(LOCK_WAIT_SECONDS)
-        try:
+        with ExitStack() as stack:
+            for tries_left in reversed(range(LOCK_TRIES)):
+                try:
+                    stack.enter_context(only_run(self._settings))
+                    break
+                except BusyError:
+                    if not tries_left:
+                        raise
+                    time.sleep(LOCK_WAIT_SECONDS)
             yield
-        finally:
-            lock.__exit__(None, None, None)
 
 
 def _heights(source: BlockSource, wanted: Wanted, settled: int) -> tuple[int, int]:
@@ -210,27 +206,8 @@ def _heights(source: BlockSource, wanted: Wanted, settled: int) -> tuple[int, in
         return first, settled
 
 
-def _lowest(source: BlockSource, chunk: Chunk) -> int:
-    """Return the lowest block of a chunk that can be had; one above it where not even its newest
-    can."""
-
-    def has(height: int) -> bool:
-        try:
-            (block_hash,) = source.hashes(height, height)
-            source.block(block_hash)
-        except BlockNotFoundError:
-            return False
-        return True
-
-    low, high = chunk.warm_up - 1, chunk.last + 1  # the newest is what is above, or nothing
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if has(middle) else (middle, high)
-    return high
-
-
-def _newest_of(piece: Piece) -> dict[str, Any]:
-    """Return day and price of the newest day of a piece, or of its newest block."""
+def _day_of(piece: Piece) -> dict[str, Any]:
+    """Return the oldest day of a piece and its price: where a backfill has got to."""
     days = piece.tables["days"].select(["date", "price_usd"]).to_pylist()
     if days:
         usd = days[0]["price_usd"]

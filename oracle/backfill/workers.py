@@ -36,7 +36,7 @@ class Progress:
     blocks: Synchronized[int]
     read_bytes: Synchronized[int]
     total: int = 0
-    newest: dict[str, Any] = field(default_factory=dict)  # day and price of what was merged last
+    day: dict[str, Any] = field(default_factory=dict)  # the one it is at, and its price
 
     def reading(self, size_bytes: int) -> None:
         """Count a block."""

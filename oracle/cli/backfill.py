@@ -78,7 +78,7 @@ def _shown(progress: Progress) -> Iterator[None]:
     def detail() -> dict[str, object]:
         seconds = max(time.monotonic() - started, 1e-9)
         megabytes = progress.read_bytes.value / MEGABYTE
-        return {"megabytes_a_second": round(megabytes / seconds, 2), **progress.newest}
+        return {"megabytes_a_second": round(megabytes / seconds, 2), **progress.day}
 
     with show_progress("backfilling", detail=detail) as tell:
 

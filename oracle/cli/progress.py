@@ -63,17 +63,15 @@ class Lines:
         self._things = things
         self._clock = clock
         self._detail = detail
-        self._first = (clock(), 0)  # when the first was told, and how many were done
-        self._told = self._first[0]
-        self._has_begun = False
+        self._first: tuple[float, int] | None = None  # when it was first told, and of how many
+        self._told = 0.0
 
     def __call__(self, done: int, total: int) -> None:
         """Take note of how many are done, of how many."""
         now = self._clock()
-        if not self._has_begun:
+        if self._first is None:
             self._first = (now, done)
             self._told = now
-            self._has_begun = True
         if now - self._told < LINE_EVERY_SECONDS:
             return
         self._told = now

@@ -79,15 +79,9 @@ class MempoolQuotes(HttpSource):
         time (empty).
         """
         about: dict[str, str | int] = {"currency": "USD", "timestamp": time_unix}
-        found = object_of(self._answer("/historical-price", about).body) or {}
-        rows = found.get("prices")
+        quotes = self._quotes_of(self._answer("/historical-price", about))
         times = range(time_unix - self._max_distance_seconds, time_unix + 1)
-        near: list[Quote] = []
-        for row in rows if isinstance(rows, list) else ():
-            with suppress(Unusable):
-                quote = self._quote(row)
-                if quote.quoted_at_unix in times:
-                    near.append(quote)
+        near = [quote for quote in quotes if quote.quoted_at_unix in times]
         return max(near, key=lambda quote: quote.quoted_at_unix, default=None)
 
     def history(self) -> QuoteHistory:
@@ -97,12 +91,16 @@ class MempoolQuotes(HttpSource):
             SourceError: it failed.
         """
         answer = self._answer("/historical-price", {"currency": "USD"}, MAX_HISTORY_BYTES)
+        return QuoteHistory(self._quotes_of(answer), self._max_distance_seconds)
+
+    def _quotes_of(self, answer: WebAnswer) -> list[Quote]:
+        """Return the rows of a history that are quotes."""
         rows = (object_of(answer.body) or {}).get("prices")
         quotes: list[Quote] = []
         for row in rows if isinstance(rows, list) else ():
             with suppress(Unusable):
                 quotes.append(self._quote(row))
-        return QuoteHistory(quotes, self._max_distance_seconds)
+        return quotes
 
     def _answer(
         self, below: str, parameters: Mapping[str, str | int], max_bytes: int = MAX_TEXT_BYTES
@@ -136,9 +134,6 @@ class QuoteHistory:
     def __init__(self, quotes: Iterable[Quote], max_distance_seconds: int) -> None:
         self._quotes = sorted(quotes, key=_time_of)
         self._max_distance_seconds = max_distance_seconds
-
-    def __len__(self) -> int:
-        return len(self._quotes)
 
     def latest(self) -> Quote | None:
         """Return none: the past has no newest price."""

@@ -202,11 +202,14 @@ CREATE OR REPLACE TEMP VIEW chain_kind AS
     FROM facts_of_database;
 -- What the valid spot prices did within each final day, and within each hour in which blocks came. Each price stands
 -- until the next one, for the mean; header times may go back: a block belongs to the time in which it came.
+CREATE OR REPLACE TEMP MACRO spot_candle(height, usd, seconds) AS {
+    'spot_open_usd': arg_min(usd, height), 'spot_high_usd': max(usd), 'spot_low_usd': min(usd),
+    'spot_close_usd': arg_max(usd, height),
+    'spot_mean_usd': coalesce(round(fsum(usd * seconds) / nullif(sum(seconds), 0), 4), arg_max(usd, height)),
+    'spot_blocks': count(*)
+};
 CREATE OR REPLACE TEMP MACRO day_candles(lowest, highest) AS TABLE
-    SELECT date, arg_min(spot_usd, height) AS spot_open_usd, max(spot_usd) AS spot_high_usd,
-        min(spot_usd) AS spot_low_usd, arg_max(spot_usd, height) AS spot_close_usd,
-        coalesce(round(fsum(spot_usd * seconds) / nullif(sum(seconds), 0), 4), arg_max(spot_usd, height)) AS spot_mean_usd,
-        count(*) AS spot_blocks
+    SELECT date, unnest(spot_candle(height, spot_usd, seconds))
     FROM (
         SELECT *, lead(from_unix, 1, start_unix + 86400) OVER (PARTITION BY date ORDER BY height) - from_unix AS seconds
         FROM (
@@ -438,10 +441,8 @@ SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM n
 ORDER BY date
 
 -- name: site_table_of_hours
-SELECT hour * 3600000 AS time, arg_min(spot_usd, height) AS spot_open_usd, max(spot_usd) AS spot_high_usd,
-    min(spot_usd) AS spot_low_usd, arg_max(spot_usd, height) AS spot_close_usd,
-    coalesce(round(fsum(spot_usd * seconds) / nullif(sum(seconds), 0), 4), arg_max(spot_usd, height)) AS spot_mean_usd,
-    count(*) AS spot_blocks, any_value(network) AS network, any_value(is_simulated) AS is_simulated
+SELECT hour * 3600000 AS time, unnest(spot_candle(height, spot_usd, seconds)),
+    any_value(network) AS network, any_value(is_simulated) AS is_simulated
 FROM (
     SELECT *, least(lead(from_unix, 1, from_unix) OVER (ORDER BY height), (hour + 1) * 3600) - from_unix AS seconds
     FROM (
