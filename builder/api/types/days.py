@@ -139,7 +139,7 @@ class Explained(Picture):
 
 
 class Day(Head, DayPrice, Explained):
-    """All one needs to check and redraw one final UTC day; never changes once published."""
+    """All one needs to check and redraw a final UTC day; its price never changes once published."""
 
 
 class Window(Head, Priced, Explained):
