@@ -26,6 +26,7 @@ TEXT
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source_dir=$(dirname "$here")
 name=onchain-oracle
+jobs='build backfill backup' # a service and a timer each
 dry_run=no nginx=yes cron=no program=yes destdir='' uninstall=no purge=no port='' python=python3 site_problem=''
 
 fail() {
@@ -190,10 +191,11 @@ install_schedule() {
         return
     fi
     run rm -f "$cron_file"
-    put 0644 "$units/oracle-build.service" <"$here/systemd/oracle-build.service"
-    put 0644 "$units/oracle-build.timer" <"$here/systemd/oracle-build.timer"
-    put 0644 "$units/oracle-backfill.service" <"$here/systemd/oracle-backfill.service"
-    put 0644 "$units/oracle-backfill.timer" <"$here/systemd/oracle-backfill.timer"
+    local job
+    for job in $jobs; do
+        put 0644 "$units/oracle-$job.service" <"$here/systemd/oracle-$job.service"
+        put 0644 "$units/oracle-$job.timer" <"$here/systemd/oracle-$job.timer"
+    done
     if [ -z "$destdir" ] && ! [ -d /run/systemd/system ]; then
         echo "systemd does not run here: the timer is installed, and not started"
         return
@@ -201,7 +203,7 @@ install_schedule() {
     live systemctl daemon-reload
     live systemctl enable --now oracle-build.timer
     live systemctl start --no-block oracle-build.service
-    live systemctl enable --now oracle-backfill.timer
+    live systemctl enable --now oracle-backfill.timer oracle-backup.timer
 }
 
 reload_nginx() {
@@ -284,12 +286,15 @@ conclude() {
 }
 
 remove_timer() {
-    if [ -z "$destdir" ] && [ -d /run/systemd/system ] && [ -e "$units/oracle-build.timer" ]; then
-        run systemctl disable --now oracle-build.timer
-        [ ! -e "$units/oracle-backfill.timer" ] || run systemctl disable --now oracle-backfill.timer
-        run systemctl stop oracle-build.service oracle-backfill.service
-    fi
-    run rm -f "$units"/oracle-build.{service,timer} "$units"/oracle-backfill.{service,timer}
+    local job
+    for job in $jobs; do
+        # An older version has installed fewer.
+        if [ -z "$destdir" ] && [ -d /run/systemd/system ] && [ -e "$units/oracle-$job.timer" ]; then
+            run systemctl disable --now "oracle-$job.timer"
+            run systemctl stop "oracle-$job.service"
+        fi
+        run rm -f "$units/oracle-$job.service" "$units/oracle-$job.timer"
+    done
     if [ -d /run/systemd/system ]; then
         live systemctl daemon-reload
     fi

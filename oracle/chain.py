@@ -42,6 +42,11 @@ def utc_date(time_unix: int) -> date:
     return datetime.fromtimestamp(time_unix, UTC).date()
 
 
+def utc_text(time_unix: int) -> str:
+    """Return a time for a person, to the minute."""
+    return f"{datetime.fromtimestamp(time_unix, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def midnight_unix(day: date) -> int:
     """Return the first second of a UTC date."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())

@@ -124,6 +124,9 @@ class Settings:
     duckdb_backup_path: Path = setting(Path("state/backup/oracle.duckdb"), fields.folder)
     """Where a run's rows go when the database cannot be written; unset: in the folder backup beside
     it. Example: /var/backups/oracle-backup.duckdb"""
+    oracle_backup_dir: Path = setting(Path("state/copies"), fields.folder)
+    """Where `oracle backup` puts copies of the database, best on another disk; unset: in the folder
+    copies beside it. Example: /var/backups/onchain-oracle"""
     oracle_first_run_blocks: int = setting(1300, fields.integer(145, 10000))
     """How many blocks the first run reads: a week and two windows, so that the chart of seven days
     is whole and the same-window rule knows the parents.
@@ -350,6 +353,7 @@ def _computed_defaults(values: Mapping[str, str]) -> dict[str, str]:
         "oracle_sources": sources,
         "duckdb_path": str(database),
         "duckdb_backup_path": str(database.parent / "backup" / database.name),
+        "oracle_backup_dir": str(database.parent / "copies"),
     }
 
 

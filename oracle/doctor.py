@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from oracle.backup.copies import copies_in
 from oracle.config import Settings
 from oracle.core.wire import HEADER_BYTES, parse_header
 from oracle.errors import BlockNotFoundError, NoQuoteError, OracleError, SettingsError
@@ -28,7 +29,8 @@ QUERY_MARK_MS = 50.0  # of the site's heaviest usual query
 LOW_DISK_BYTES = 1 << 30  # some months of history, and the releases
 # Gaps between blocks this long come less than once in a century; nodes refuse later headers.
 TIP_MARK_SECONDS = 3 * 3600
-WRITTEN = ("DUCKDB_PATH", "DUCKDB_BACKUP_PATH", "ORACLE_SITE_DIR", "LOG_FILE")
+WRITTEN = ("DUCKDB_PATH", "DUCKDB_BACKUP_PATH", "ORACLE_BACKUP_DIR", "ORACLE_SITE_DIR", "LOG_FILE")
+OLD_COPY_SECONDS = 2 * 86_400  # one is made each day
 
 # What a source does that is asked how it is and is not well.
 WHAT_IT_DOES: dict[State, str] = {
@@ -69,6 +71,7 @@ def examine(
         *_of_sources(settings, sources, clock()),
         *_of_quotes(settings, quotes, clock()),
         *_of_this_machine(settings, probe_store),
+        *_of_copies(settings, clock()),
     ]
     return [Finding(**settings.clean(asdict(finding))) for finding in findings]
 
@@ -248,3 +251,25 @@ def _database(probe_store: Number) -> Finding:
     is_slow = query_ms > QUERY_MARK_MS
     advice = "Slower than 50 ms: is the disk slow or the machine busy?" if is_slow else ""
     return _judged("database", f"a query takes {query_ms:.1f} ms", warn=advice)
+
+
+def _of_copies(settings: Settings, now_unix: float) -> Iterator[Finding]:
+    try:
+        if not settings.duckdb_path.exists():
+            return
+        copies = copies_in(settings.oracle_backup_dir, settings.duckdb_path)
+    except OSError:  # told above
+        return
+    except OracleError as error:
+        yield _judged("copies", str(error), bad="Copies cannot be made nor brought back.")
+        return
+    make_one = "Make one with: oracle backup (a timer does each day, where install.sh set it up)."
+    if not copies:
+        yield _judged("copies", f"{settings.oracle_backup_dir} has none", warn=make_one)
+        return
+    age_seconds = now_unix - copies[0].made_at.timestamp()
+    message = (
+        f"{len(copies)} of the database, the newest {age_seconds / 3600:.0f} hours old: "
+        f"{copies[0].path}"
+    )
+    yield _judged("copies", message, warn=make_one if age_seconds > OLD_COPY_SECONDS else "")

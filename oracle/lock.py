@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from oracle.config import Settings
 from oracle.errors import BusyError, StoreError
 
+TRIES = 1200
+WAIT_SECONDS = 0.5  # ten minutes in all: a tick that takes longer catches up itself
+
 
 def only_run(settings: Settings) -> AbstractContextManager[None]:
     """Hold the lock beside the database for the length of a run."""
     return locked(settings.duckdb_path)
+
+
+@contextmanager
+def run_in_turn(settings: Settings) -> Iterator[None]:
+    """Hold the lock like a run, and wait some minutes for one that has it.
+
+    Raises:
+        BusyError, StoreError: as below.
+    """
+    with ExitStack() as stack:
+        for tries_left in reversed(range(TRIES)):
+            try:
+                stack.enter_context(only_run(settings))
+                break
+            except BusyError:
+                if not tries_left:
+                    raise
+                time.sleep(WAIT_SECONDS)
+        yield
 
 
 @contextmanager

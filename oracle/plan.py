@@ -7,11 +7,10 @@ the row of the run.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from oracle.branches import header_at, headers_of, holds_no_less_work, rules_from
-from oracle.chain import NOT_YET_BLOCKS
+from oracle.chain import NOT_YET_BLOCKS, utc_text
 from oracle.core.params import PARAMETERS
 from oracle.errors import BlockNotFoundError, ChainMovedError, ReorgTooDeepError, SyncingError
 from oracle.headers import MAX_AHEAD_SECONDS, SIMULATED, UNKNOWN, is_known
@@ -171,7 +170,7 @@ class Planner(NamedTuple):
             seen = "only the first block of the chain"
         elif is_known(network or UNKNOWN) and age_seconds > YOUNG_TIP_SECONDS:
             seen = (
-                f"{tip.height} as its newest block, from {_utc(tip_time_unix)}, "
+                f"{tip.height} as its newest block, from {utc_text(tip_time_unix)}, "
                 f"{age_seconds / DAY_SECONDS:.1f} days ago"
             )
         else:
@@ -208,17 +207,17 @@ class Planner(NamedTuple):
 
     def _clock_problem(self, tip_time_unix: int, newest_time_unix: int) -> str | None:
         """Say what speaks against this machine's clock, if anything does."""
-        says = f"this machine's clock says {_utc(self.now_unix)}"
+        says = f"this machine's clock says {utc_text(self.now_unix)}"
         asks = "set the clock (timedatectl); nothing is recorded until then"
         if newest_time_unix - self.now_unix > MAX_AHEAD_SECONDS:
-            return f"{says}, but the newest block is of {_utc(newest_time_unix)}: {asks}"
+            return f"{says}, but the newest block is of {utc_text(newest_time_unix)}: {asks}"
         last = self.store.last_run()
         before_last_run = last is not None and self.now_unix < last["started_at_unix"]
         # A fresh tip vouches for this clock: then it was the last run's that was ahead.
         age_seconds = self.now_unix - tip_time_unix
         if last is None or not before_last_run or 0 <= age_seconds <= MAX_AHEAD_SECONDS:
             return None
-        return f"{says}, but the last run was at {_utc(last['started_at_unix'])}: {asks}"
+        return f"{says}, but the last run was at {utc_text(last['started_at_unix'])}: {asks}"
 
     # What cannot be had
 
@@ -291,7 +290,3 @@ def has_block(source: BlockSource, height: int) -> bool:
     except BlockNotFoundError:
         return False
     return True
-
-
-def _utc(time_unix: int) -> str:
-    return datetime.fromtimestamp(time_unix, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -382,7 +382,8 @@ def test_the_table_of_settings_is_that_of_the_model() -> None:
     defaults = {
         line.name: line.value for line in load_settings({"ELECTRS_URL": "http://e"}).describe()
     }
-    computed = {"ELECTRS_URL": "", "ORACLE_SOURCES": "", "DUCKDB_BACKUP_PATH": ""}
+    computed = {"ELECTRS_URL": "", "ORACLE_SOURCES": ""}
+    computed |= {"DUCKDB_BACKUP_PATH": "", "ORACLE_BACKUP_DIR": ""}
     expected = {
         name: (f"`{default}`" if default else "", help_of(name)[0], f"`{help_of(name)[1]}`")
         for name, default in (defaults | computed).items()

@@ -13,6 +13,7 @@ from typing import cast
 
 import pytest
 
+from oracle.backup.copies import copy_at
 from oracle.config import Settings, load_settings
 from oracle.doctor import Finding, examine
 from oracle.errors import BlockNotFoundError, NoQuoteError, SourceUnavailableError, StoreError
@@ -119,6 +120,7 @@ def test_the_findings_come_in_the_order_of_a_run(settings: Settings) -> None:
         "clock",
         "disk for DUCKDB_PATH",
         "disk for DUCKDB_BACKUP_PATH",
+        "disk for ORACLE_BACKUP_DIR",
         "disk for ORACLE_SITE_DIR",
     ]
 
@@ -373,6 +375,29 @@ def test_the_database_has_a_mark_at_50_ms(settings: Settings, query_ms: float, l
     settings.duckdb_path.touch()
     finding = found(settings, probe_store=lambda: query_ms)["database"]
     assert (finding.level, finding.message) == (level, f"a query takes {query_ms} ms")
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "level", "says"),
+    [
+        (3600, "ok", "1 of the database, the newest 1 hours old"),
+        (3 * 86_400, "warn", "the newest 72 hours old"),
+        (None, "warn", "has none"),
+    ],
+)
+def test_copies_of_the_database_are_to_be_younger_than_two_days(
+    settings: Settings, age_seconds: int | None, level: str, says: str
+) -> None:
+    assert "copies" not in found(settings), "without a database there is nothing to copy"
+    settings.duckdb_path.parent.mkdir()
+    settings.duckdb_path.touch()
+    if age_seconds is not None:
+        settings.oracle_backup_dir.mkdir()
+        copy_at(settings.oracle_backup_dir, settings.duckdb_path, NOW - age_seconds).path.touch()
+    finding = found(settings)["copies"]
+    assert finding.level == level
+    assert says in finding.message
+    assert ("oracle backup" in finding.advice) == (level == "warn")
 
 
 def test_a_database_that_cannot_be_read_is_bad(settings: Settings) -> None:

@@ -4,10 +4,9 @@ first."""
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,6 @@ from oracle.config import Settings
 from oracle.core.params import PARAMETERS
 from oracle.errors import (
     BlockNotFoundError,
-    BusyError,
     NoDataError,
     NotFinalError,
     OracleError,
@@ -28,16 +26,13 @@ from oracle.errors import (
     StoreError,
 )
 from oracle.fetch import header_times
-from oracle.lock import locked, only_run
+from oracle.lock import locked, run_in_turn
 from oracle.plan import lowest_block
 from oracle.record.history import add_history, held
 from oracle.record.store import Store
 from oracle.sources import BlockSource
 from oracle.sources.networks import require_network
 from oracle.wiring import Clock, open_history, open_sources
-
-LOCK_TRIES = 1200
-LOCK_WAIT_SECONDS = 0.5  # ten minutes in all: a tick that takes longer catches up itself
 
 
 class Wanted(NamedTuple):
@@ -154,7 +149,7 @@ class Backfill:
     def _chunks(self, source: BlockSource, network: str, wanted: Wanted) -> list[Chunk]:
         settled = source.tip().height - PARAMETERS.final_depth_blocks
         first, last = _heights(source, wanted, settled)
-        with self._locked():
+        with run_in_turn(self._settings):
             with Store(self._settings.duckdb_path, network=network):
                 pass  # its tables are up to date, and of this network
             there = held(self._settings.duckdb_path)
@@ -163,7 +158,7 @@ class Backfill:
         return list(chunks_of(stretches, there.blocks, there.priced, settled, size))
 
     def _merge(self, piece: Piece) -> None:
-        with self._locked():
+        with run_in_turn(self._settings):
             added = add_history(self._settings.duckdb_path, piece.tables)
         before = self._filled
         self._filled = before._replace(
@@ -172,20 +167,6 @@ class Backfill:
             days=before.days + added["days"],
         )
         self._progress.day = _day_of(piece)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the lock, waiting for a tick that has it."""
-        with ExitStack() as stack:
-            for tries_left in reversed(range(LOCK_TRIES)):
-                try:
-                    stack.enter_context(only_run(self._settings))
-                    break
-                except BusyError:
-                    if not tries_left:
-                        raise
-                    time.sleep(LOCK_WAIT_SECONDS)
-            yield
 
 
 def _heights(source: BlockSource, wanted: Wanted, settled: int) -> tuple[int, int]:

@@ -38,6 +38,10 @@ COMMANDS = {
         "oracle.cli.backfill",
         "Add the past that the database lacks: ORACLE_HISTORY_DAYS, or the days that are named.",
     ),
+    "backup": Place(
+        "oracle.cli.backup",
+        "Copy the database to ORACLE_BACKUP_DIR, look at the copy, and let go of old ones.",
+    ),
     "build": Place(
         "oracle.cli.build",
         "Run once: fetch what is new, price it, record it, and publish the site.",
@@ -68,6 +72,10 @@ COMMANDS = {
     ),
     "render": Place(
         "oracle.cli.build", "Publish the site again from the database, without asking any source."
+    ),
+    "restore": Place(
+        "oracle.cli.backup",
+        "Bring back the newest copy of the database, or FILE; what is there is kept aside.",
     ),
     "rollback": Place(
         "oracle.cli.build", "Go back to the release before the present one, or to the one named."

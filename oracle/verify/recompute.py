@@ -91,7 +91,7 @@ def again(source: BlockSource, heights: Iterable[int], rules: Rules) -> Iterator
             is_wanted = facts.height in wanted
             yield Again(
                 {**block_row(chain, source.name, bits[facts.height])},
-                _prices(chain, rules) if is_wanted else None,
+                prices_of(chain, rules) if is_wanted else None,
                 facts,
             )
 
@@ -107,7 +107,8 @@ def _facts(
             yield facts
 
 
-def _prices(chain: Sequence[BlockFacts], rules: Rules) -> StoredPrices:
+def prices_of(chain: Sequence[BlockFacts], rules: Rules) -> StoredPrices:
+    """Return the prices as of the newest of 145 blocks in a row."""
     calculator, limits = rules
     window = estimate_window(form_window(chain[:-1]), calculator, limits)
     spot = estimate_spot(chain, window, calculator, limits)

@@ -246,8 +246,8 @@ def test_days_the_wrong_way_round_are_refused(backfill):
 
 
 def test_a_lock_that_stays_taken_is_told_in_the_end(backfill, tmp_path, monkeypatch, seeds):
-    monkeypatch.setattr("oracle.backfill.fill.LOCK_TRIES", 2)
-    monkeypatch.setattr("oracle.backfill.fill.LOCK_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr("oracle.lock.TRIES", 2)
+    monkeypatch.setattr("oracle.lock.WAIT_SECONDS", 0.0)
     (tmp_path / "state").mkdir()
     path = tmp_path / "state/record.duckdb"
     shutil.copy(seeds / "late.duckdb", path)

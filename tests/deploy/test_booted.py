@@ -174,7 +174,7 @@ def nobody_else_can_read_settings_or_record(machine: Machine) -> None:
 
 
 def the_running_services_are_confined(machine: Machine) -> None:
-    for name in ("oracle-build.service", "oracle-backfill.service"):
+    for name in ("oracle-build.service", "oracle-backfill.service", "oracle-backup.service"):
         said = machine.run("systemd-analyze", "security", "--no-pager", name).stdout
         assert float(said.rsplit(f"{name}:", 1)[1].split()[0]) < 2.0
 
@@ -193,6 +193,30 @@ def the_past_is_added_by_a_timer_within_the_same_walls(machine: Machine) -> None
         journal = machine.run("journalctl", "-u", "oracle-backfill.service", "--no-pager").stdout
         assert said in journal
     machine.run("systemctl", "start", "oracle-build.timer")
+
+
+def a_copy_is_made_each_night_and_a_lost_record_brought_back(machine: Machine) -> None:
+    assert machine.run("systemctl", "is-active", "oracle-backup.timer").stdout == "active\n"
+    machine.run("systemctl", "stop", "oracle-build.timer")
+    machine.wait_until(f"! {IS_BUILDING}")
+    blocks = rows_of(machine, "blocks")
+    machine.run("systemctl", "start", "oracle-backup.service")
+    [copy] = (machine.tree / STATE / "state/copies").glob("*.duckdb")
+    said = machine.run(
+        "runuser", "-u", "curious", "--", "ls", f"/{STATE}/state/copies", check=False
+    )
+    assert "Permission denied" in said.stderr
+    [database] = (machine.tree / STATE / "state").glob("*.duckdb")
+    database.write_bytes(b"lost")
+    build = machine.run("systemctl", "start", "oracle-build.service", check=False)
+    assert build.returncode != 0
+    assert machine.ask("/")[0] == 200, "the site stays up"
+    said = machine.run("/usr/local/bin/onchain-oracle", "restore")
+    assert copy.name in said.stdout
+    assert rows_of(machine, "blocks") == blocks
+    machine.run("systemctl", "start", "oracle-build.service")
+    machine.run("systemctl", "start", "oracle-build.timer")
+    assert machine.ask("/health")[0] == 200
 
 
 def after_the_plug_was_pulled_in_a_build_all_is_as_it_should_be(machine: Machine) -> None:
@@ -245,6 +269,7 @@ STORY: tuple[Callable[[Machine], None], ...] = (
     nobody_else_can_read_settings_or_record,
     the_running_services_are_confined,
     the_past_is_added_by_a_timer_within_the_same_walls,
+    a_copy_is_made_each_night_and_a_lost_record_brought_back,
     after_the_plug_was_pulled_in_a_build_all_is_as_it_should_be,
     an_upgrade_keeps_settings_and_record,
     uninstalled_it_leaves_record_and_settings_and_purged_nothing,

@@ -19,6 +19,7 @@ UNITS = sorted((DEPLOY / "systemd").iterdir())
 SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 SERVICE = (DEPLOY / "systemd" / "oracle-build.service").read_text(encoding="utf-8")
 BACKFILL = (DEPLOY / "systemd" / "oracle-backfill.service").read_text(encoding="utf-8")
+BACKUP = (DEPLOY / "systemd" / "oracle-backup.service").read_text(encoding="utf-8")
 TIMER = (DEPLOY / "systemd" / "oracle-build.timer").read_text(encoding="utf-8")
 PROGRAM = "/opt/onchain-oracle/venv/bin/oracle"
 COMPOSE = DEPLOY / "mempool-stack" / "docker-compose.yml"
@@ -82,7 +83,7 @@ def test_all_services_are_closed_alike() -> None:
         lines = text[start:].splitlines()
         return [line for line in lines if not line.startswith(("#", "MemoryMax=", "TasksMax="))]
 
-    assert closed(BACKFILL) == closed(SERVICE)
+    assert closed(BACKFILL) == closed(BACKUP) == closed(SERVICE)
 
 
 def test_the_past_is_added_after_all_else_and_never_given_up_for_its_length() -> None:
@@ -102,7 +103,7 @@ def test_systemd_runs_the_timer_every_ten_minutes() -> None:
 def test_a_run_that_finds_the_lock_taken_is_no_failure() -> None:
     from oracle.errors import BusyError
 
-    for service in (SERVICE, BACKFILL):
+    for service in (SERVICE, BACKFILL, BACKUP):
         assert f"SuccessExitStatus={BusyError.exit_code}\n" in service
 
 
@@ -238,7 +239,11 @@ def test_cron_runs_the_same_program_as_often_as_the_timer() -> None:
     assert jobs[0].startswith(
         "*/10 * * * * onchain-oracle cd /var/lib/onchain-oracle && " + PROGRAM + " build"
     )
-    assert [job.split(" >")[0].rsplit(maxsplit=1)[1] for job in jobs] == ["build", "backfill"]
+    assert [job.split(" >")[0].rsplit(maxsplit=1)[1] for job in jobs] == [
+        "build",
+        "backfill",
+        "backup",
+    ]
 
 
 def test_logrotate_understands_its_file(tmp_path: Path) -> None:

@@ -82,6 +82,12 @@ STAGES = (
         "their rows, as ticks would have written them, chunk after chunk",
     ),
     Stage(
+        "backup",
+        ("oracle/backup",),
+        "the record, a folder of copies",
+        "a copy that was looked at; a record brought back and proved",
+    ),
+    Stage(
         "record",
         ("oracle/record",),
         "a `Batch`",

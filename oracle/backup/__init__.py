@@ -1,0 +1,1 @@
+"""Copies of the record: made while runs go on, kept by age, and brought back with proof."""
