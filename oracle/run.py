@@ -36,7 +36,7 @@ from oracle.rows import run_row
 from oracle.sources import Health
 from oracle.sources.networks import require_network
 from oracle.tick import TickReport, TickRules, run_tick
-from oracle.told import Told
+from oracle.told import told_of
 from oracle.wiring import Clock, calculator_of, open_sources, tick_rules_of
 
 # While a node hangs, a price this old still serves, and nobody is told.
@@ -114,8 +114,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.started_unix = int(self.clock())
-        database, site = self.settings.duckdb_path, self.settings.oracle_site_dir
-        self._told = Told([database.with_suffix(".told"), site / ".told"])
+        self._told = told_of(self.settings)
 
     # The steps of a run
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oracle.config import Settings
 from oracle.logs import get_logger
 
 # Trouble that comes back so soon after it was said to be over is the same trouble, and is told
@@ -95,6 +96,11 @@ class Told:
                 continue
             return
         log.warning("what was told cannot be remembered; it will be told again")
+
+
+def told_of(settings: Settings) -> Told:
+    """Return what people have been told of, beside the database or else in the site's folder."""
+    return Told([settings.duckdb_path.with_suffix(".told"), settings.oracle_site_dir / ".told"])
 
 
 def _trouble_of(noted: dict[str, Any]) -> Trouble:

@@ -58,6 +58,10 @@ COMMANDS = {
         "oracle.cli.keygen",
         "Make a key to sign what is published with: the secret one in FILE, the public one beside.",
     ),
+    "notify": Place(
+        "oracle.cli.notify",
+        "Tell people that a service failed which could not tell it itself; systemd runs this.",
+    ),
     "preview": Place(
         "oracle.cli.preview",
         "Serve the finished files on 127.0.0.1 for a look; nginx is the real server.",

@@ -95,7 +95,8 @@ STAGES = (
     ),
     Stage(
         "run",
-        ("oracle/run.py", "oracle/lock.py", "oracle/told.py", "oracle/news.py", "oracle/notify.py",
+        ("oracle/run.py", "oracle/lock.py", "oracle/told.py", "oracle/untold.py",
+         "oracle/news.py", "oracle/notify.py",
          "oracle/early.py", "oracle/doctor.py", "oracle/logs.py", "oracle/masking.py",
          "oracle/remarks.py",
          "oracle/report.py", "oracle/errors.py", "oracle/failure.py", "oracle/lean.py",
