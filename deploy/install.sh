@@ -12,6 +12,7 @@ Usage: install.sh [options]
   --port N         the port nginx listens on (default: as installed before, else 8000)
   --no-nginx       leave nginx alone
   --cron           run by cron instead of the systemd timer
+  --blocknotify USER  also build at once when bitcoind, which runs as USER, touches /run/onchain-oracle/block
   --python PATH    the Python to use, 3.11 or newer (default: python3)
   --no-program     leave /opt/onchain-oracle/venv alone (it is installed in another way)
   --destdir DIR    put all files below DIR, for a package or a look; no users, no services
@@ -27,7 +28,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source_dir=$(dirname "$here")
 name=onchain-oracle
 jobs='build backfill backup' # a service and a timer each
-dry_run=no nginx=yes cron=no program=yes destdir='' uninstall=no purge=no port='' python=python3 site_problem=''
+dry_run=no nginx=yes cron=no program=yes destdir='' uninstall=no purge=no port='' python=python3 node_user='' site_problem=''
 
 fail() {
     echo "install.sh: $*" >&2
@@ -42,11 +43,12 @@ while [ $# -gt 0 ]; do
         --no-program) program=no ;;
         --uninstall) uninstall=yes ;;
         --purge) purge=yes ;;
-        --port | --python | --destdir)
+        --port | --python | --destdir | --blocknotify)
             [ $# -ge 2 ] || fail "$1 needs a value"
             case $1 in
                 --port) port=$2 ;;
                 --python) python=$2 ;;
+                --blocknotify) node_user=$2 ;;
                 --destdir) destdir=$2 ;;
             esac
             shift
@@ -61,6 +63,9 @@ done
 [ -z "$destdir" ] || [ "${destdir#/}" != "$destdir" ] || fail "--destdir needs an absolute path"
 [[ ! $port =~ [^0-9] && ${#port} -le 5 && ${port:-1} -ge 1 && ${port:-1} -le 65535 ]] ||
     fail "--port needs a number from 1 to 65535"
+[[ $node_user =~ ^[a-z_]?[a-z0-9_-]*$ ]] || fail "--blocknotify needs the name of the user who runs bitcoind"
+[ -z "$node_user" ] || [ "$cron" = no ] || fail "--blocknotify needs systemd: leave out --cron"
+[ -z "$node_user" ] || [ -n "$destdir" ] || id -u "$node_user" >/dev/null 2>&1 || fail "there is no user $node_user: name the one who runs bitcoind"
 [ "$dry_run" = yes ] || [ -n "$destdir" ] || [ "$(id -u)" = 0 ] || fail "must be run as root (or with --dry-run)"
 
 opt=$destdir/opt/$name
@@ -69,6 +74,7 @@ etc=$destdir/etc/$name
 units=$destdir/etc/systemd/system
 site_available=$destdir/etc/nginx/sites-available/$name.conf
 site_enabled=$destdir/etc/nginx/sites-enabled/$name.conf
+tmpfiles_file=$destdir/etc/tmpfiles.d/$name.conf
 cron_file=$destdir/etc/cron.d/$name
 logrotate_file=$destdir/etc/logrotate.d/$name
 command_file=$destdir/usr/local/bin/$name
@@ -133,16 +139,88 @@ install_folders() {
     run install -d -m 0755 "$etc" "$opt/share"
 }
 
+# Each version has a folder of its own, and venv is a link to the one in use: it is changed at once, and only to a program
+# that was tried.
 install_program() {
+    if [ "$program" = yes ]; then
+        local new before
+        new=$opt/programs/$(date -u +%Y%m%dT%H%M%SZ)
+        before=$(readlink -f "$opt/venv" || true)
+        if ! make_program "$new"; then
+            run rm -rf "$new"
+            fail "the program could not be installed (the lines above say why)$(what_stays)"
+        fi
+        local problem=
+        [ -n "$destdir" ] || problem=$(try_program "$new")
+        if [ -n "$problem" ]; then
+            run rm -rf "$new"
+            fail "the new program $problem$(what_stays)"
+        fi
+        use_program "$new" "$before"
+    fi
     run install -m 0644 "$here/README.md" "$source_dir/.env.example" "$opt/share/"
-    [ "$program" = yes ] || return 0
-    run "$python" -m venv "$opt/venv"
-    local pip=("$opt/venv/bin/python" -m pip install --quiet --disable-pip-version-check)
+}
+
+what_stays() {
+    [ ! -e "$opt/venv" ] || echo "; the one before is in use as it was, and its timer goes on"
+}
+
+make_program() {
+    local pip=("$1/bin/python" -m pip install --quiet --disable-pip-version-check)
     # The lock names every package; older pips would else pick newer ones for what is asked for with extras.
-    run "${pip[@]}" --no-deps --require-hashes --requirement "$here/requirements.txt"
-    run "${pip[@]}" --no-deps --no-build-isolation --force-reinstall "$source_dir"
     # Scripts name their Python by its full path; below a destdir that is not where they will run.
-    [ -z "$destdir" ] || run sed -i "1s|^#!$destdir|#!|" "$opt/venv/bin/oracle"
+    run install -d -m 0755 "$opt/programs" &&
+        run "$python" -m venv "$1" &&
+        run "${pip[@]}" --no-deps --require-hashes --requirement "$here/requirements.txt" &&
+        run "${pip[@]}" --no-deps --no-build-isolation --force-reinstall "$source_dir" &&
+        { [ -z "$destdir" ] || run sed -i "1s|^#!$destdir|#!|" "$1/bin/oracle"; }
+}
+
+as_service() {
+    # shellcheck disable=SC2016 # the inner shell expands it
+    runuser -u "$name" -- env HOME="/var/cache/$name" PYTHONDONTWRITEBYTECODE=1 \
+        sh -c 'cd "$0" && exec "$@"' "$state" "$@"
+}
+
+# Say what is wrong with a new program, where it does not do what the one in use does; nothing where all is well. It gets a
+# copy of the record to make a site of, so that neither record nor site has met it before it is in use.
+try_program() {
+    [ "$dry_run" = no ] || return 0
+    local new=$1 scratch=/var/cache/$name/upgrade database
+    if ! as_service "$new/bin/oracle" --version >/dev/null; then
+        echo "does not start"
+        return
+    fi
+    [ -e "$opt/venv/bin/oracle" ] && as_service "$opt/venv/bin/oracle" config >/dev/null 2>&1 || return 0
+    if ! as_service "$new/bin/oracle" config >/dev/null; then
+        echo "does not accept the settings"
+        return
+    fi
+    database=$(as_service "$opt/venv/bin/oracle" config --json | "$python" -c '
+import json, sys
+print(next(setting["value"] for setting in json.load(sys.stdin) if setting["name"] == "DUCKDB_PATH"))')
+    as_service test -f "$database" || return 0
+    rm -rf "$scratch"
+    as_service mkdir -m 0700 "$scratch"
+    if as_service flock "${database%.*}.lock" cp "$database" "$scratch/record.duckdb" &&
+        ! as_service env DUCKDB_PATH="$scratch/record.duckdb" ORACLE_SITE_DIR="$scratch/site" \
+            "$new/bin/oracle" render >/dev/null; then
+        echo "cannot make a site of the record"
+    fi
+    rm -rf "$scratch"
+}
+
+use_program() {
+    # Before there were folders of versions, venv was one itself.
+    if [ ! -L "$opt/venv" ] && [ -d "$opt/venv" ]; then
+        run mv -T "$opt/venv" "$opt/programs/before"
+    fi
+    run ln -sfn "/opt/$name/programs/${1##*/}" "$opt/venv.new"
+    run mv -fT "$opt/venv.new" "$opt/venv"
+    local old
+    for old in "$opt"/programs/*; do # the one before stays, for a run that is not over
+        [ "$old" = "$1" ] || [ "$old" = "$2" ] || [ "$2" = "$opt/venv" ] || [ ! -d "$old" ] || run rm -rf "$old"
+    done
 }
 
 install_settings() {
@@ -196,6 +274,7 @@ install_schedule() {
         put 0644 "$units/oracle-$job.service" <"$here/systemd/oracle-$job.service"
         put 0644 "$units/oracle-$job.timer" <"$here/systemd/oracle-$job.timer"
     done
+    put 0644 "$units/oracle-notify@.service" <"$here/systemd/oracle-notify@.service"
     if [ -z "$destdir" ] && ! [ -d /run/systemd/system ]; then
         echo "systemd does not run here: the timer is installed, and not started"
         return
@@ -204,6 +283,22 @@ install_schedule() {
     live systemctl enable --now oracle-build.timer
     live systemctl start --no-block oracle-build.service
     live systemctl enable --now oracle-backfill.timer oracle-backup.timer
+}
+
+# bitcoind touches a file when it has a block, and a build begins at once. Installed again without the option, it stays.
+install_blocknotify() {
+    [ -n "$node_user" ] || return 0
+    put 0644 "$tmpfiles_file" <<TEXT
+# The file that bitcoind touches when it has a new block (blocknotify=touch /run/$name/block).
+d /run/$name 0755 root root
+f /run/$name/block 0644 $node_user root
+TEXT
+    put 0644 "$units/oracle-build.path" <"$here/systemd/oracle-build.path"
+    live systemd-tmpfiles --create "$tmpfiles_file"
+    if [ -d /run/systemd/system ]; then
+        live systemctl daemon-reload
+        live systemctl enable --now oracle-build.path
+    fi
 }
 
 reload_nginx() {
@@ -277,6 +372,7 @@ conclude() {
     if [ "$cron" = no ] && [ -z "$destdir" ] && [ -d /run/systemd/system ]; then
         echo "the first build is running and takes some minutes; watch it: journalctl -fu oracle-build.service"
     fi
+    [ -z "$node_user" ] || echo "for bitcoin.conf: blocknotify=touch /run/$name/block"
     if [ -n "$site_problem" ]; then
         echo "install.sh: all is installed but the site: $site_problem; then run install.sh again" >&2
         exit 3
@@ -295,6 +391,11 @@ remove_timer() {
         fi
         run rm -f "$units/oracle-$job.service" "$units/oracle-$job.timer"
     done
+    if [ -z "$destdir" ] && [ -d /run/systemd/system ] && [ -e "$units/oracle-build.path" ]; then
+        run systemctl disable --now oracle-build.path
+    fi
+    run rm -f "$units/oracle-notify@.service" "$units/oracle-build.path" "$tmpfiles_file"
+    live rm -rf "/run/$name"
     if [ -d /run/systemd/system ]; then
         live systemctl daemon-reload
     fi
@@ -329,5 +430,6 @@ install_program
 install_settings
 install_command
 install_schedule
+install_blocknotify
 install_nginx
 conclude

@@ -22,14 +22,24 @@ import pytest
 
 from tests.deploy.running_nginx import free_port
 from tests.helpers.code_lines import PROJECT
+from tests.helpers.fakes.server import FakeServer, Reply, Request
 
 pytestmark = pytest.mark.booted
 
 STATE = "var/lib/onchain-oracle"
 FIRST_BUILD_SECONDS = 600
+PROGRAM = "/opt/onchain-oracle/venv"
 FORGOTTEN_BLOCKS = 200  # of the past of a record, to be added again
 IS_BUILDING = '[ "$(systemctl is-active oracle-build.service)" = activating ]'
 ANSWERS = "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {}), 1)' 2>/dev/null"
+
+
+class Hook(FakeServer):
+    """A webhook; the booted machine has this one's loopback."""
+
+    def handle(self, request: Request) -> Reply:
+        del request
+        return Reply(200, b"ok")
 
 
 class Machine:
@@ -174,7 +184,12 @@ def nobody_else_can_read_settings_or_record(machine: Machine) -> None:
 
 
 def the_running_services_are_confined(machine: Machine) -> None:
-    for name in ("oracle-build.service", "oracle-backfill.service", "oracle-backup.service"):
+    for name in (
+        "oracle-build.service",
+        "oracle-backfill.service",
+        "oracle-backup.service",
+        "oracle-notify@oracle-build.service",
+    ):
         said = machine.run("systemd-analyze", "security", "--no-pager", name).stdout
         assert float(said.rsplit(f"{name}:", 1)[1].split()[0]) < 2.0
 
@@ -219,6 +234,44 @@ def a_copy_is_made_each_night_and_a_lost_record_brought_back(machine: Machine) -
     assert machine.ask("/health")[0] == 200
 
 
+def a_build_that_was_stopped_by_systemd_is_told_once_and_its_end_too(machine: Machine) -> None:
+    settings = machine.tree / "etc/onchain-oracle/oracle.env"
+    before = settings.read_text()
+    short = "/run/systemd/system/oracle-build.service.d"
+    with Hook() as hook:
+        settings.write_text(f"{before}\nALERT_WEBHOOK_URL={hook.url}/hook\n")
+        machine.run("mkdir", "-p", short)
+        machine.run("sh", "-c", f"printf '[Service]\\nTimeoutStartSec=200ms\\n' > {short}/a.conf")
+        machine.run("systemctl", "daemon-reload")
+        for said in ("it took longer than it may", "there was nothing new to tell"):
+            machine.run("systemctl", "start", "oracle-build.service", check=False)
+            journal = "journalctl -u oracle-notify@oracle-build.service --no-pager"
+            machine.wait_until(f"{journal} | grep -q '{said}'", 60)
+        machine.run("rm", "-r", short)
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "start", "oracle-build.service")
+        kinds = [json.loads(request.body)["kind"] for request in hook.requests]
+    settings.write_text(before)
+    assert kinds == ["failure", "recovery"]
+
+
+def a_block_of_the_node_begins_a_build_at_once(machine: Machine) -> None:
+    machine.run("useradd", "--system", "bitcoin")
+    said = machine.install("--blocknotify", "bitcoin")
+    assert "blocknotify=touch /run/onchain-oracle/block" in said.stdout
+    machine.run("systemctl", "stop", "oracle-build.timer")
+    machine.wait_until(f"! {IS_BUILDING}")
+    before = machine.latest()
+    assert before is not None
+    as_curious = ("runuser", "-u", "curious", "--", "touch", "/run/onchain-oracle/block")
+    assert machine.run(*as_curious, check=False).returncode == 1
+    machine.run("runuser", "-u", "bitcoin", "--", "touch", "/run/onchain-oracle/block")
+    was_built = f"! grep -q '{before['generated_at_unix']}' /{STATE}/site/public/api/latest.json"
+    machine.wait_until(was_built, 60)
+    machine.wait_until(f"! {IS_BUILDING}")
+    machine.run("systemctl", "start", "oracle-build.timer")
+
+
 def after_the_plug_was_pulled_in_a_build_all_is_as_it_should_be(machine: Machine) -> None:
     before = machine.latest()
     assert before is not None
@@ -250,6 +303,32 @@ def an_upgrade_keeps_settings_and_record(machine: Machine) -> None:
     assert machine.ask("/")[0] == 200
 
 
+def an_upgrade_that_does_not_work_leaves_the_version_before(machine: Machine) -> None:
+    blocks = rows_of(machine, "blocks")
+    before = machine.run("readlink", PROGRAM).stdout
+    for name, text, problem in (
+        ("pyproject.toml", "[project", "the program could not be installed"),
+        ("oracle/cli/__init__.py", "raise SystemExit('broken')", "does not start"),
+        ("oracle/fields.py", "raise ImportError('broken')", "does not accept the settings"),
+        ("builder/assemble.py", "raise ImportError('broken')", "cannot make a site of the record"),
+    ):
+        source = machine.tree / "root/oracle" / name
+        whole = source.read_text()
+        source.write_text(text)
+        said = machine.install(check=False)
+        source.write_text(whole)
+        assert said.returncode == 2, said.stdout
+        assert problem in said.stderr
+        assert "the one before is in use as it was" in said.stderr
+        assert machine.run("readlink", PROGRAM).stdout == before
+        assert machine.ask("/health")[0] == 200
+        machine.run("systemctl", "start", "oracle-build.service")
+        assert machine.run("systemctl", "is-active", "oracle-build.timer").stdout == "active\n"
+    assert rows_of(machine, "blocks") >= blocks
+    assert len(list((machine.tree / "opt/onchain-oracle/programs").iterdir())) == 2
+    assert not (machine.tree / "var/cache/onchain-oracle/upgrade").exists()
+
+
 def uninstalled_it_leaves_record_and_settings_and_purged_nothing(machine: Machine) -> None:
     machine.install("--uninstall")
     machine.wait_until(f"! {ANSWERS.format(machine.port)}", 30)
@@ -270,8 +349,11 @@ STORY: tuple[Callable[[Machine], None], ...] = (
     the_running_services_are_confined,
     the_past_is_added_by_a_timer_within_the_same_walls,
     a_copy_is_made_each_night_and_a_lost_record_brought_back,
+    a_build_that_was_stopped_by_systemd_is_told_once_and_its_end_too,
+    a_block_of_the_node_begins_a_build_at_once,
     after_the_plug_was_pulled_in_a_build_all_is_as_it_should_be,
     an_upgrade_keeps_settings_and_record,
+    an_upgrade_that_does_not_work_leaves_the_version_before,
     uninstalled_it_leaves_record_and_settings_and_purged_nothing,
 )
 

@@ -20,6 +20,7 @@ SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 SERVICE = (DEPLOY / "systemd" / "oracle-build.service").read_text(encoding="utf-8")
 BACKFILL = (DEPLOY / "systemd" / "oracle-backfill.service").read_text(encoding="utf-8")
 BACKUP = (DEPLOY / "systemd" / "oracle-backup.service").read_text(encoding="utf-8")
+NOTIFY = (DEPLOY / "systemd" / "oracle-notify@.service").read_text(encoding="utf-8")
 TIMER = (DEPLOY / "systemd" / "oracle-build.timer").read_text(encoding="utf-8")
 PROGRAM = "/opt/onchain-oracle/venv/bin/oracle"
 COMPOSE = DEPLOY / "mempool-stack" / "docker-compose.yml"
@@ -83,7 +84,13 @@ def test_all_services_are_closed_alike() -> None:
         lines = text[start:].splitlines()
         return [line for line in lines if not line.startswith(("#", "MemoryMax=", "TasksMax="))]
 
-    assert closed(BACKFILL) == closed(BACKUP) == closed(SERVICE)
+    assert closed(BACKFILL) == closed(BACKUP) == closed(NOTIFY) == closed(SERVICE)
+
+
+def test_whatever_ends_a_service_is_told() -> None:
+    for service in (SERVICE, BACKFILL, BACKUP):
+        assert "OnFailure=oracle-notify@%p.service\n" in service
+    assert "OnFailure" not in NOTIFY
 
 
 def test_the_past_is_added_after_all_else_and_never_given_up_for_its_length() -> None:
@@ -107,6 +114,19 @@ def test_a_run_that_finds_the_lock_taken_is_no_failure() -> None:
         assert f"SuccessExitStatus={BusyError.exit_code}\n" in service
 
 
+def test_systemd_gives_the_folders_the_modes_that_the_install_script_gives_them() -> None:
+    # Without a mode systemd opens a folder to everybody each time that the service starts.
+    script = INSTALL.read_text()
+    for folder, setting in {
+        "$state": "StateDirectoryMode",
+        "$destdir/var/cache/$name": "CacheDirectoryMode",
+        "$destdir/var/log/$name": "LogsDirectoryMode",
+    }.items():
+        [mode] = re.findall(rf'owned (\d+) "{re.escape(folder)}"', script)
+        for service in (SERVICE, BACKFILL, BACKUP, NOTIFY):
+            assert f"{setting}={mode}\n" in service
+
+
 def test_the_service_writes_only_its_own_folders() -> None:
     assert "ProtectSystem=strict\n" in SERVICE
     assert "ReadWritePaths" not in SERVICE
@@ -120,7 +140,9 @@ def test_a_dry_run_says_much_and_changes_nothing(tmp_path: Path) -> None:
     said = run(
         INSTALL, "--dry-run", "--no-nginx", "--destdir", tmp_path, "--python", sys.executable
     ).stdout
-    assert f"+ {tmp_path}/opt/onchain-oracle/venv/bin/python -m pip install" in said
+    assert re.search(
+        rf"\+ {tmp_path}/opt/onchain-oracle/programs/\w+/bin/python -m pip install", said
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -131,12 +153,24 @@ def test_an_installation_puts_every_file_in_its_place(tmp_path: Path) -> None:
         "etc/nginx/sites-available/onchain-oracle.conf",
         "etc/nginx/sites-enabled/onchain-oracle.conf",
         "etc/onchain-oracle/oracle.env",
-        *(f"etc/systemd/system/{unit.name}" for unit in UNITS),
+        *(f"etc/systemd/system/{unit.name}" for unit in UNITS if unit.suffix != ".path"),
         "opt/onchain-oracle/share/.env.example",
         "opt/onchain-oracle/share/README.md",
         "usr/local/bin/onchain-oracle",
         "var/lib/onchain-oracle/.env",
     }
+
+
+def test_a_build_at_each_block_is_asked_for_by_the_user_of_the_node(tmp_path: Path) -> None:
+    install(tmp_path, "--blocknotify", "bitcoin")
+    named = tree(tmp_path)
+    assert "etc/systemd/system/oracle-build.path" in named
+    _, text = named["etc/tmpfiles.d/onchain-oracle.conf"]
+    assert b"f /run/onchain-oracle/block 0644 bitcoin root" in text
+    install(tmp_path)
+    assert tree(tmp_path) == named, "an upgrade without the option keeps it"
+    run(INSTALL, "--destdir", tmp_path, "--uninstall", "--purge")
+    assert tree(tmp_path) == {}
 
 
 def test_installing_twice_is_installing_once(tmp_path: Path) -> None:
@@ -223,6 +257,9 @@ WRONG_OPTIONS = [
     "--what",
     "--purge",
     "--destdir x",
+    "--blocknotify a;b",
+    "--blocknotify nobody-of-that-name",
+    "--blocknotify root --cron",
 ]
 
 
