@@ -78,11 +78,11 @@ def _of_prices(latest: Latest) -> list[GaugeMetricFamily]:
 def _of_run(status: Status) -> list[GaugeMetricFamily]:
     sources = status["sources"]
     reached: list[Sample] = [(source["source"], source["is_reachable"]) for source in sources]
-    latency: list[Sample] = [(source["source"], source["latency_ms"]) for source in sources]
+    latency = [(source["source"], _seconds(source["latency_ms"])) for source in sources]
     success = status["last_success_at_unix"]
     return [
         _labelled("source_reachable", "1 when the last probe reached it.", "source", reached),
-        _labelled("source_latency_ms", "Latency of the last probe.", "source", latency),
+        _labelled("source_latency_seconds", "Latency of the last probe.", "source", latency),
         _plain("record_gaps", "Ranges of missing blocks.", len(status["gaps"])),
         _plain("last_success_seconds", "End of the last good run.", success),
     ]
@@ -98,6 +98,10 @@ def _of_peers(peers: Sequence[Peer]) -> list[GaugeMetricFamily]:
         _labelled("peer_differs", "1 while one says another price.", "peer", differs),
         _labelled("peer_blocks_behind", "Our tip minus its tip.", "peer", behind),
     ]
+
+
+def _seconds(milliseconds: float | None) -> Number:
+    return None if milliseconds is None else milliseconds / 1000
 
 
 def _by_kind(
