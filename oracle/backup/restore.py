@@ -3,6 +3,7 @@ kept aside."""
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -114,13 +115,18 @@ def _check_sum(path: Path, sha256: str) -> bool:
 
 
 def _put_in_place(ready: Path, database: Path, aside: Path) -> bool:
-    """Move the record aside with its journal, and the copy to where it was; tell whether there was
-    one."""
+    """Keep the record aside with its journal, and put the copy in its place; tell whether there was
+    one. Whenever this is killed, a record is there."""
     was_there = database.exists()
     # The journal first: beside another record it would be taken for that one's.
-    for now, then in zip(reversed(_all_of(database)), reversed(_all_of(aside)), strict=True):
-        if now.exists():
-            now.replace(then)
+    _, journal = _all_of(database)
+    if journal.exists():
+        journal.replace(_all_of(aside)[1])
+    if was_there:
+        try:
+            os.link(database, aside)
+        except OSError:  # a file system that knows no second names
+            database.replace(aside)
     ready.replace(database)
     sync_folder(database.parent)
     return was_there

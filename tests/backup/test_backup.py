@@ -233,6 +233,25 @@ def test_what_was_there_is_kept_aside_with_its_journal(home: Home, capsys: Captu
     assert not journal.exists()
 
 
+def test_there_is_a_record_whenever_a_restore_is_killed(
+    home: Home, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = home.database
+    before = database.read_bytes()
+    replace = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == database.relative_to(home.folder):
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        assert home.oracle("restore") == 130
+    assert database.read_bytes() == before
+    assert said(home, capsys, "restore")[0] == 0
+
+
 def change(copy: Path, sql: str) -> None:
     with duckdb.connect(str(copy)) as connection:
         connection.execute(sql)
