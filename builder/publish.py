@@ -37,6 +37,7 @@ from builder.releases import (
     set_strangers_aside,
     twin_of,
 )
+from oracle.durable import sync_folder
 
 HEALTH = "health"  # the folder of marks for nginx
 GZIP_SUFFIXES = {".html", ".json", ".css", ".js", ".svg", ".csv", ".txt", ".xml", ".atom"}
@@ -81,9 +82,9 @@ def publish(
         _write_flushed(unfinished / SIGNATURE, sign(data, str(manifest["build_id"])))
     final = folder / name
     unfinished.rename(final)
-    _flush(folder)
+    sync_folder(folder)
     point_to(site_dir, final)
-    _flush(site_dir)
+    sync_folder(site_dir)
     set_strangers_aside(site_dir)
     others = [path for path in releases(site_dir) if path != final]
     for old in others[: -(keep - 1) or None]:
@@ -238,11 +239,3 @@ def _write_file(target: Path, data: bytes, *, is_flushed: bool = False) -> None:
             view = view[file.write(view) :]
         if is_flushed:
             os.fsync(file)
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

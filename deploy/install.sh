@@ -211,15 +211,17 @@ print(next(setting["value"] for setting in json.load(sys.stdin) if setting["name
 }
 
 use_program() {
+    local before=$2
     # Before there were folders of versions, venv was one itself.
     if [ ! -L "$opt/venv" ] && [ -d "$opt/venv" ]; then
-        run mv -T "$opt/venv" "$opt/programs/before"
+        before=$opt/programs/before
+        run mv -T "$opt/venv" "$before"
     fi
     run ln -sfn "/opt/$name/programs/${1##*/}" "$opt/venv.new"
     run mv -fT "$opt/venv.new" "$opt/venv"
     local old
     for old in "$opt"/programs/*; do # the one before stays, for a run that is not over
-        [ "$old" = "$1" ] || [ "$old" = "$2" ] || [ "$2" = "$opt/venv" ] || [ ! -d "$old" ] || run rm -rf "$old"
+        [ "$old" = "$1" ] || [ "$old" = "$before" ] || [ ! -d "$old" ] || run rm -rf "$old"
     done
 }
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 from oracle.calculator import PriceCalculator
-from oracle.chain import NOT_YET_BLOCKS, OLD_TIP_SECONDS, utc_date
+from oracle.chain import NOT_YET_BLOCKS, OLD_TIP_SECONDS, utc_date, utc_text
 from oracle.core.eligible import BlockFacts
 from oracle.core.window import form_window
 from oracle.errors import BlockNotFoundError, ParseError, RequestError
@@ -54,9 +54,8 @@ class NewestBlock:
         """What to know before taking the price for one of now."""
         if not self.is_old:
             return None
-        stamped = datetime.fromtimestamp(self.time_unix, UTC)
         return (
-            f"the newest block, {self.height}, is of {stamped:%Y-%m-%d %H:%M} UTC: "
+            f"the newest block, {self.height}, is of {utc_text(self.time_unix)}: "
             "this is the price of then, not of now"
         )
 

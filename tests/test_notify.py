@@ -22,8 +22,9 @@ from oracle import notify
 from oracle.config import Settings, load_settings
 from oracle.logs import logging_to
 from oracle.notify import Event, deliver, payload
+from tests.helpers.fakes.hook import Hook
 from tests.helpers.fakes.mail import FakeMailServer
-from tests.helpers.fakes.server import FakeServer, Reply, Request
+from tests.helpers.fakes.server import Request
 
 EVENT = Event(
     "divergence_started",
@@ -31,11 +32,6 @@ EVENT = Event(
     1_735_689_600,
     details={"headline_percent": 3.2, "leg": "spot", "height": 877_259},
 )
-
-
-class Hook(FakeServer):
-    def handle(self, request: Request) -> Reply:
-        return Reply(200, b"ok")
 
 
 def hooked(server: Hook, **more: str) -> Settings:

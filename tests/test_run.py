@@ -23,25 +23,14 @@ from oracle.logs import logging_to
 from oracle.record.store import Store
 from oracle.run import Publish, Run, run_once
 from oracle.tick import TickRules, run_tick
-from tests.helpers.fakes import FakeChain, FakeCore, FakeElectrs, FakeMempoolBackend, Reply
-from tests.helpers.fakes.server import FakeServer, Request
+from tests.helpers.fakes import FakeChain, FakeCore, FakeElectrs, FakeMempoolBackend
+from tests.helpers.fakes.hook import Hook
 from tests.helpers.ticking import CALCULATOR, FIRST, HeldSource, current, rows_of, small_chain
 
 pytestmark = pytest.mark.usefixtures("quick_prices")
 SEED_TIP, TIP = FIRST + 146, FIRST + 148
 BLOCKS = [small_chain().block(height) for height in range(FIRST, TIP + 1)]
 NOW = small_chain().arrival_unix(TIP) + 60
-
-
-class Hook(FakeServer):
-    """Somebody who is told."""
-
-    def handle(self, request: Request) -> Reply:
-        return Reply(200, b"ok")
-
-    @property
-    def kinds(self) -> list[str]:
-        return [json.loads(request.body)["kind"] for request in self.requests]
 
 
 class Machine:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,15 +11,10 @@ from hypothesis import strategies as st
 from oracle.config import Settings, load_settings
 from oracle.told import told_of
 from oracle.untold import Ending, tell
-from tests.helpers.fakes.server import FakeServer, Reply, Request
+from tests.helpers.fakes.hook import Hook
 from tests.helpers.home import Home
 
 NOW = 1_771_700_000
-
-
-class Hook(FakeServer):
-    def handle(self, request: Request) -> Reply:
-        return Reply(200, b"ok")
 
 
 def settings_of(folder: Path, hook: Hook) -> Settings:
@@ -36,7 +30,7 @@ def settings_of(folder: Path, hook: Hook) -> Settings:
 
 
 def told(hook: Hook) -> list[str]:
-    return [json.loads(request.body)["message"] for request in hook.requests]
+    return [facts["message"] for facts in hook.told]
 
 
 UNTOLD = [
@@ -59,7 +53,7 @@ def test_what_a_service_could_not_tell_is_told(tmp_path: Path, ending: Ending, w
     [message] = told(hook)
     assert words in message
     assert message.endswith(f"journalctl -u {ending.service} says more")
-    assert json.loads(hook.requests[0].body)["kind"] == "failure"
+    assert hook.kinds == ["failure"]
 
 
 @given(st.integers(1, 125))
@@ -101,7 +95,7 @@ def test_the_command_says_what_systemd_says(
     assert second.startswith("oracle-build was killed")
     assert third == "there was nothing new to tell"
     assert told(hook) == [first, second]
-    assert all(json.loads(request.body)["is_demo"] for request in hook.requests)
+    assert all(facts["is_demo"] for facts in hook.told)
 
 
 def test_a_name_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,12 +15,13 @@ from oracle.backup.copies import (
     sha256_of,
     sum_path_of,
     superseded,
-    sync_folder,
 )
 from oracle.backup.proof import Proved, look_at
 from oracle.config import Settings
+from oracle.durable import sync_folder
 from oracle.errors import NoDataError, StoreError
 from oracle.lock import run_in_turn
+from oracle.record.journal import journal_of
 from oracle.record.reader import open_reader
 from oracle.record.store import Store
 
@@ -66,7 +67,7 @@ def back_up(settings: Settings, now_unix: float) -> Backup:
                 f"ORACLE_BACKUP_DIR to another one"
             )
         record = look_at(part, settings.duckdb_path)
-        removed = _take_its_place(made, part, sha256, copies_in(folder, database))
+        removed = _take_its_place(made, part, sha256, database)
     except OSError as error:
         raise StoreError(
             f"the backup cannot be written to {folder} ({error.strerror}): is the disk full, and "
@@ -80,7 +81,7 @@ def back_up(settings: Settings, now_unix: float) -> Backup:
 def _copied(settings: Settings, part: Path) -> str:
     database = settings.duckdb_path
     with run_in_turn(settings):
-        if database.with_name(f"{database.name}.wal").exists():
+        if journal_of(database).exists():
             with Store(database):
                 pass  # a run was killed: what its journal holds enters the file
         # Who has it open for reading keeps every writer out that knows no lock of ours.
@@ -89,12 +90,13 @@ def _copied(settings: Settings, part: Path) -> str:
             return copy_bytes(database, part)
 
 
-def _take_its_place(made: Copy, part: Path, sha256: str, older: list[Copy]) -> list[Path]:
+def _take_its_place(made: Copy, part: Path, sha256: str, database: Path) -> list[Path]:
+    folder = made.path.parent
     sum_path_of(made.path).write_text(f"{sha256}  {made.path.name}\n")
     part.replace(made.path)
-    sync_folder(made.path.parent)
-    others = [copy for copy in older if copy.path != made.path]
-    gone = [copy for copy in superseded([made, *others]) if copy.path != made.path]
-    for copy in gone:
-        remove((copy.path, sum_path_of(copy.path)))
-    return [copy.path for copy in gone]
+    sync_folder(folder)
+    # Whatever the clock says: what was just made stays.
+    gone = [copy.path for copy in superseded(copies_in(folder, database)) if copy != made]
+    for path in gone:
+        remove((path, sum_path_of(path)))
+    return gone

@@ -3,21 +3,19 @@ out again of its own outputs. No source is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from oracle.calculator import PriceCalculator
 from oracle.config import SIMULATED, Settings
 from oracle.errors import NoDataError, RequestError, StoreError
 from oracle.plan import WINDOW_AND_TIP
-from oracle.record.connect import kept_open
-from oracle.record.reader import Reader, open_reader
+from oracle.record.reader import open_reader
 from oracle.record.store import Store
 from oracle.verify.compare import VERDICTS
 from oracle.verify.finding import Finding
-from oracle.verify.published import known_heights
-from oracle.verify.recompute import FOR_THE_RECORD, Row, Rules, differences, prices_of
+from oracle.verify.recompute import FOR_THE_RECORD, Rules, differences, prices_of
 from oracle.verify.record import check_record
 from oracle.wiring import calculator_of, limits_of
 
@@ -48,7 +46,7 @@ def look_at(database: Path, told_as: Path) -> Proved:
         NoDataError: it holds no block.
         StoreError: it cannot be read, or its rows do not agree with one another.
     """
-    with open_reader(database) as reader:
+    with _told_as(database, told_as), open_reader(database) as reader:
         tip = reader.row("tip", now=0)
         if tip is None:
             raise NoDataError(f"{told_as} holds no block yet: there is nothing to keep")
@@ -59,6 +57,15 @@ def look_at(database: Path, told_as: Path) -> Proved:
         facts.get("network"), counts["blocks"], counts["prices"], counts["days"],
         tip["height"], tip["hash"], tip["time_unix"],
     )  # fmt: skip
+
+
+@contextmanager
+def _told_as(database: Path, told_as: Path) -> Iterator[None]:
+    """Let what DuckDB says of a copy in the making name the file that a person knows."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(str(error).replace(str(database), str(told_as))) from error
 
 
 def check_network(network: str | None, settings: Settings) -> None:
@@ -77,7 +84,9 @@ def check_network(network: str | None, settings: Settings) -> None:
         )
 
 
-def newest_price_again(database: Path, told_as: Path, settings: Settings) -> Price | None:
+def newest_price_again(
+    database: Path, told_as: Path, tip_height: int, settings: Settings
+) -> Price | None:
     """Work out the newest price again from the outputs that the record keeps.
 
     Returns None where it cannot be: there is no price, another version made it, or the record
@@ -87,35 +96,19 @@ def newest_price_again(database: Path, told_as: Path, settings: Settings) -> Pri
         StoreError: it is another price than the recorded one.
     """
     rules = Rules(calculator_of(settings), limits_of(settings))
-    with kept_open(), Store(database) as store, open_reader(database) as reader:
-        row = _newest_price(reader, rules.calculator)
-        if row is None:
+    with Store(database) as store:
+        row, _ = store.newest_price(tip_height)
+        if row is None or row["algorithm_version"] != rules.calculator.algorithm_version:
             return None
-        height = int(str(row["height"]))
+        height = row["height"]
         chain = store.facts(height - WINDOW_AND_TIP + 1, height)
-        if len(chain) < WINDOW_AND_TIP:
-            return None
-        made = {
-            name: value
-            for name, value in prices_of(chain, rules).items()
-            if name not in VERDICTS  # settings of today decide these
-        }
-        _demand_none(differences(f"block {height}", row, made, FOR_THE_RECORD), told_as)
-    return Price(height, _window_usd(made))
-
-
-def _newest_price(reader: Reader, calculator: PriceCalculator) -> Row | None:
-    heights = known_heights(reader)
-    if not heights:
+    if len(chain) < WINDOW_AND_TIP:
         return None
-    newest = {"first": heights[-1], "last": heights[-1]}
-    [row] = reader.ask("prices_between", **newest)
-    return row if row["algorithm_version"] == calculator.algorithm_version else None
-
-
-def _window_usd(row: Row) -> float | None:
-    price = row["window_usd"]
-    return float(price) if isinstance(price, float) else None
+    prices = prices_of(chain, rules)
+    # Settings of today decide the verdicts.
+    made = {name: value for name, value in prices.items() if name not in VERDICTS}
+    _demand_none(differences(f"block {height}", {**row}, made, FOR_THE_RECORD), told_as)
+    return Price(height, prices["window_usd"])
 
 
 def _demand_none(misses: Iterable[Finding], told_as: Path) -> None:

@@ -16,13 +16,14 @@ from oracle.backup.copies import (
     moment_of,
     remove,
     sum_path_of,
-    sync_folder,
 )
 from oracle.backup.proof import Price, Proved, check_network, look_at, newest_price_again
 from oracle.config import Settings
+from oracle.durable import sync_folder
 from oracle.errors import NoDataError, StoreError
 from oracle.lock import run_in_turn
 from oracle.record.connect import check_ours
+from oracle.record.journal import journal_of
 
 MAX_SUM_BYTES = 4096
 
@@ -67,7 +68,7 @@ def restore(settings: Settings, chosen: Path | None, now_unix: float) -> Restore
         is_sum_known = _check_sum(path, copy_bytes(path, ready))
         record = look_at(ready, path)
         check_network(record.network, settings)
-        price = newest_price_again(ready, path, settings)
+        price = newest_price_again(ready, path, record.tip_height, settings)
         with run_in_turn(settings):
             was_there = _put_in_place(ready, database, aside)
     except OSError as error:
@@ -119,9 +120,8 @@ def _put_in_place(ready: Path, database: Path, aside: Path) -> bool:
     one. Whenever this is killed, a record is there."""
     was_there = database.exists()
     # The journal first: beside another record it would be taken for that one's.
-    _, journal = _all_of(database)
-    if journal.exists():
-        journal.replace(_all_of(aside)[1])
+    if journal_of(database).exists():
+        journal_of(database).replace(journal_of(aside))
     if was_there:
         try:
             os.link(database, aside)
@@ -133,4 +133,4 @@ def _put_in_place(ready: Path, database: Path, aside: Path) -> bool:
 
 
 def _all_of(database: Path) -> tuple[Path, Path]:
-    return database, database.with_name(f"{database.name}.wal")
+    return database, journal_of(database)

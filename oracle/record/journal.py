@@ -24,6 +24,11 @@ COMMIT = bytes.fromhex("640064ffff")  # what the last entry of every commit hold
 MORE = 0x80  # the bit of a byte behind which a number goes on
 
 
+def journal_of(database: Path) -> Path:
+    """Return where DuckDB keeps the journal of a database while it writes."""
+    return database.with_name(f"{database.name}.wal")
+
+
 def check_journal(database: Path) -> None:
     """Check that a database's journal begins like one, and that its entries reach its end, if it
     ends with a commit.
@@ -33,7 +38,7 @@ def check_journal(database: Path) -> None:
     Raises:
         StoreError: it does not, or they do not: a size was damaged.
     """
-    path = database.with_name(f"{database.name}.wal")
+    path = journal_of(database)
     try:
         with path.open("rb") as file:
             is_whole = _begins_like_one(file) and (

@@ -57,9 +57,7 @@ def made(chain: FakeChain, node: FakeElectrs, tmp_path_factory: pytest.TempPathF
 @pytest.fixture
 def home(made: Home, tmp_path: Path) -> Home:
     """A copy of all that to change."""
-    folder = tmp_path / "home"
-    shutil.copytree(made.folder, folder, symlinks=True)
-    return Home(folder, made.settings)
+    return made.copied_to(tmp_path / "home")
 
 
 def copies_of(home: Home) -> list[Path]:
@@ -308,6 +306,7 @@ def test_a_copy_that_is_not_right_is_refused_and_the_record_stays(
     exit_code, _, err = said(home, capsys, "restore", str(copy))
     assert (exit_code, err.count("\n")) == (code, 1)
     assert sentence in err
+    assert ".restoring" not in err, "a person knows the copy by its own name"
     assert home.database.read_bytes() == before
     assert list(home.folder.glob("state/*.restoring*")) == []
     assert list(home.folder.glob("state/*.replaced-*")) == []

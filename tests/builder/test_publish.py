@@ -425,7 +425,7 @@ with open_reader(Path(sys.argv[1])) as reader:
         ("_write_flushed", 25, 2),
         ("_clear", 0, 2),
         ("_carry", 9, 5),
-        ("_flush", 0, 5),
+        ("sync_folder", 0, 5),
         ("point_to", 0, 2),
     ],
 )

@@ -22,7 +22,7 @@ import pytest
 
 from tests.deploy.running_nginx import free_port
 from tests.helpers.code_lines import PROJECT
-from tests.helpers.fakes.server import FakeServer, Reply, Request
+from tests.helpers.fakes.hook import Hook
 
 pytestmark = pytest.mark.booted
 
@@ -32,14 +32,6 @@ PROGRAM = "/opt/onchain-oracle/venv"
 FORGOTTEN_BLOCKS = 200  # of the past of a record, to be added again
 IS_BUILDING = '[ "$(systemctl is-active oracle-build.service)" = activating ]'
 ANSWERS = "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", {}), 1)' 2>/dev/null"
-
-
-class Hook(FakeServer):
-    """A webhook; the booted machine has this one's loopback."""
-
-    def handle(self, request: Request) -> Reply:
-        del request
-        return Reply(200, b"ok")
 
 
 class Machine:
@@ -250,7 +242,7 @@ def a_build_that_was_stopped_by_systemd_is_told_once_and_its_end_too(machine: Ma
         machine.run("rm", "-r", short)
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "start", "oracle-build.service")
-        kinds = [json.loads(request.body)["kind"] for request in hook.requests]
+        kinds = hook.kinds
     settings.write_text(before)
     assert kinds == ["failure", "recovery"]
 

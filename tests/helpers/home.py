@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,11 @@ class Home:
             with pytest.raises(SystemExit) as ended:
                 cli.main()
         return int(ended.value.code or 0)
+
+    def copied_to(self, folder: Path) -> Home:
+        """Return a copy of all that, to change."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Home(folder, self.settings)
 
     def render_anew(self) -> None:
         """Publish the record with nothing carried over."""

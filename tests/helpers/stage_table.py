@@ -89,7 +89,7 @@ STAGES = (
     ),
     Stage(
         "record",
-        ("oracle/record",),
+        ("oracle/record", "oracle/durable.py"),
         "a `Batch`",
         "rows in DuckDB, written in one transaction; queries by name",
     ),

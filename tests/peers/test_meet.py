@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import http.server
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,16 +62,12 @@ def made(node: FakeElectrs, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 @pytest.fixture
 def other(made: Home, tmp_path: Path) -> Home:
-    folder = tmp_path / "other"
-    shutil.copytree(made.folder, folder, symlinks=True)
-    return Home(folder, made.settings)
+    return made.copied_to(tmp_path / "other")
 
 
 @pytest.fixture
 def home(made: Home, tmp_path: Path) -> Home:
-    folder = tmp_path / "home"
-    shutil.copytree(made.folder, folder, symlinks=True)
-    return Home(folder, made.settings)
+    return made.copied_to(tmp_path / "home")
 
 
 @pytest.fixture

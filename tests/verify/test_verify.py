@@ -59,9 +59,7 @@ def made(node: FakeElectrs, tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture
 def home(made: Home, tmp_path: Path) -> Home:
     """A copy to change."""
-    folder = tmp_path / "home"
-    shutil.copytree(made.folder, folder, symlinks=True)
-    return Home(folder, made.settings)
+    return made.copied_to(tmp_path / "home")
 
 
 def verify(home: Home, capsys: Capture, *arguments: str) -> tuple[int, dict[str, Any]]:
