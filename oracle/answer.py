@@ -20,13 +20,13 @@ from oracle.errors import BlockNotFoundError, ParseError, RequestError
 from oracle.estimate.limits import Limits
 from oracle.estimate.window import Estimate, SpotEstimate, estimate_spot, estimate_window
 from oracle.fetch import (
-    FollowHeader,
     Progress,
     Range,
     find_range,
     no_progress,
     read_files,
     read_range,
+    tell_of_headers_below,
 )
 from oracle.headers import HeaderChain, is_known
 from oracle.sources import BlockSource
@@ -121,9 +121,7 @@ def price_of_chain(
         ParseError: a block is not what it should be.
     """
     network = source.network()
-    # On a network that is not known work and times prove nothing, and nothing is recorded here.
-    follow = HeaderChain(network, now_unix).follow if is_known(network) else None
-    found, blocks = _read(source, day, progress, follow)
+    found, blocks = _read(source, day, progress, network, now_unix)
     if day is not None:
         estimate = estimate_window(form_window(blocks), calculator, limits)
         return Answer(
@@ -141,18 +139,27 @@ def price_of_chain(
 
 
 def _read(
-    source: BlockSource, day: date | None, progress: Progress, follow: FollowHeader | None
+    source: BlockSource, day: date | None, progress: Progress, network: str, now_unix: int | None
 ) -> tuple[Range, list[BlockFacts]]:
     """Return a range and its blocks; a newest block that cannot be had yet is no tip yet."""
     below = 0
     while True:
         found = find_range(source, day, below)
+        rules = _rules(source, found, network, now_unix) if is_known(network) else None
         try:
-            return found, read_range(source, found, progress, follow)
+            return found, read_range(source, found, progress, rules.follow if rules else None)
         except BlockNotFoundError:
             below += 1
             if found.day is not None or below > NOT_YET_BLOCKS or _has_tip(source, found):
                 raise
+
+
+def _rules(source: BlockSource, found: Range, network: str, now_unix: int | None) -> HeaderChain:
+    """Return what judges the headers of a range; on a network that is not known work and times
+    prove nothing, and nothing is recorded here."""
+    rules = HeaderChain(network, now_unix)
+    tell_of_headers_below(rules, source, found.first_height or 0, (found.last_height or 0) + 1)
+    return rules
 
 
 def _has_tip(source: BlockSource, recent: Range) -> bool:

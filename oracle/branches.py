@@ -4,31 +4,13 @@ and whether new headers obey the rules of nodes."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import zip_longest
 
-from oracle.core.wire import Header, parse_header, target_of
-from oracle.errors import BlockNotFoundError
+from oracle.core.wire import Header, target_of
+from oracle.fetch import tell_of_headers_below
 from oracle.headers import SIMULATED, UNKNOWN, HeaderChain, context_heights
 from oracle.record.store import Store, StoredHeader
 from oracle.sources import BlockSource
-
-HEADERS_AT_ONCE = 144  # asked for in one question
-
-
-def header_at(source: BlockSource, height: int) -> Header | None:
-    """Return the source's header at a height; None when it has none."""
-    with suppress(BlockNotFoundError):
-        return next(headers_of(source, height, height), None)
-    return None
-
-
-def headers_of(source: BlockSource, first_height: int, last_height: int) -> Iterator[Header]:
-    """Yield the source's headers of an inclusive range of heights, asking for some at a time."""
-    for low in range(first_height, last_height + 1, HEADERS_AT_ONCE):
-        high = min(low + HEADERS_AT_ONCE - 1, last_height)
-        for height, data in enumerate(source.headers(low, high), low):
-            yield parse_header(data, block=height)
 
 
 def rules_from(
@@ -36,18 +18,16 @@ def rules_from(
 ) -> HeaderChain:
     """Return what judges the headers of a range, told of those below: from the record as far as it
     has them, else from the source."""
-    network = store.network or UNKNOWN
-    chain = HeaderChain(network, now_unix)
-    if network == SIMULATED:  # it obeys no rule that looks back
-        return chain
-    below = context_heights(first_height, last_height, network)
-    recorded = store.headers(min(below, default=0), first_height - 1)
-    known = {header.height: _as_header(header) for header in recorded}
-    for height in below:
-        header = known.get(height) or header_at(source, height)
-        if header is not None:
-            chain.know(height, header)
-    return chain
+    rules = HeaderChain(store.network or UNKNOWN, now_unix)
+    if rules.network == SIMULATED:  # it obeys no rule that looks back
+        return rules
+    lowest = min(context_heights(first_height, last_height, rules.network), default=0)
+    recorded = (
+        (stored.height, _as_header(stored)) for stored in store.headers(lowest, first_height - 1)
+    )
+    known = {height: header for height, header in recorded if header is not None}
+    tell_of_headers_below(rules, source, first_height, last_height, known)
+    return rules
 
 
 def holds_no_less_work(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -14,9 +15,11 @@ from oracle.core.block import Block, parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
 from oracle.core.wire import Header, parse_header
 from oracle.errors import BlockNotFoundError, NoDataError, ParseError, RequestError
+from oracle.headers import HeaderChain, context_heights
 from oracle.sources import BLOCK_FILES, BlockSource
 from oracle.sources.records import blocks_in, blocks_of_file
 
+HEADERS_AT_ONCE = 144  # asked for in one question
 FETCH_AHEAD = 3  # blocks fetched, one after the other, while one is read
 Progress = Callable[[int, int], None]
 FollowHeader = Callable[[int, Header], None]
@@ -122,6 +125,37 @@ def read_range(
         progress(len(facts), len(hashes))
     verify_continuity(facts)
     return facts
+
+
+def header_at(source: BlockSource, height: int) -> Header | None:
+    """Return the source's header at a height; None when it has none."""
+    with suppress(BlockNotFoundError):
+        return next(headers_of(source, height, height), None)
+    return None
+
+
+def headers_of(source: BlockSource, first_height: int, last_height: int) -> Iterator[Header]:
+    """Yield the source's headers of an inclusive range of heights, asking for some at a time."""
+    for low in range(first_height, last_height + 1, HEADERS_AT_ONCE):
+        high = min(low + HEADERS_AT_ONCE - 1, last_height)
+        for height, data in enumerate(source.headers(low, high), low):
+            yield parse_header(data, block=height)
+
+
+def tell_of_headers_below(
+    rules: HeaderChain,
+    source: BlockSource,
+    first_height: int,
+    last_height: int,
+    known: Mapping[int, Header] | None = None,
+) -> None:
+    """Tell what is to judge the headers of a range of those below: the known ones, else the
+    source's own."""
+    known = known or {}
+    for height in context_heights(first_height, last_height, rules.network):
+        header = known.get(height) or header_at(source, height)
+        if header is not None:
+            rules.know(height, header)
 
 
 def header_times(source: BlockSource, first_height: int, last_height: int) -> list[int]:

@@ -114,8 +114,8 @@ class HeaderChain:
     """
 
     def __init__(self, network: str, now_unix: int | None) -> None:
+        self.network = network
         self._rules = rules_of(network)
-        self._network = network
         self._now_unix = now_unix
         self._known: dict[int, Header] = {}
 
@@ -146,7 +146,7 @@ class HeaderChain:
             return "its hash does not meet the target in its bits"
         if header.target > self._rules.limit:
             return (
-                f"its bits {header.bits:08x} are easier than anything on network {self._network} "
+                f"its bits {header.bits:08x} are easier than anything on network {self.network} "
                 f"({self._rules.limit_bits:08x} at most)"
             )
         if previous is None or not self._rules.has_periods:
@@ -155,7 +155,7 @@ class HeaderChain:
         if allowed is None or header.bits in allowed:
             return None
         return (
-            f"its bits {header.bits:08x} are not what network {self._network} asks for "
+            f"its bits {header.bits:08x} are not what network {self.network} asks for "
             f"behind {previous.bits:08x}"
         )
 
@@ -214,7 +214,7 @@ class HeaderChain:
     def _median_unix(self, height: int) -> int | None:
         """Return the median time of the eleven blocks below a height, or of all where there are
         fewer; None where not all of them are known."""
-        if self._network == SIMULATED:
+        if self.network == SIMULATED:
             return None  # its clocks are further out of order than nodes allow
         before = range(max(0, height - MEDIAN_BLOCKS), height)
         times_unix = [self._known[below].time_unix for below in before if below in self._known]

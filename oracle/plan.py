@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from oracle.branches import header_at, headers_of, holds_no_less_work, rules_from
+from oracle.branches import holds_no_less_work, rules_from
 from oracle.chain import NOT_YET_BLOCKS, utc_text
 from oracle.core.params import PARAMETERS
 from oracle.errors import BlockNotFoundError, ChainMovedError, ReorgTooDeepError, SyncingError
+from oracle.fetch import header_at, headers_of
 from oracle.headers import MAX_AHEAD_SECONDS, SIMULATED, UNKNOWN, is_known
 from oracle.record.store import Store
 from oracle.remarks import Remark

@@ -14,6 +14,7 @@ from oracle.calculator import UTXOracleCalculator
 from oracle.cli import main
 from oracle.errors import BlockNotFoundError, NotFinalError, RequestError, VerificationError
 from oracle.estimate.window import Limits
+from oracle.headers import WORK_RULES, WorkRules
 from oracle.simulated.source import SimulatedSource
 
 NOW_UNIX = 1_762_000_000  # 2025-11-01, 12:26 UTC
@@ -153,3 +154,23 @@ def test_an_old_block_that_cannot_be_had_is_no_reason_to_go_back():
     pruned = Pruned(now=lambda: NOW_UNIX, history_days=2)
     with pytest.raises(BlockNotFoundError, match="pruned"):
         price_of_chain(pruned, None, UTXOracleCalculator(), Limits())
+
+
+class ClaimedMain(SimulatedSource):
+    """A chain that says it is main; the header below the asked range has bits of its own."""
+
+    def network(self) -> str:
+        return "main"
+
+    def headers(self, first_height: int, last_height: int) -> list[bytes]:
+        found = super().headers(first_height, last_height)
+        if last_height == self.tip().height - 145:
+            found[-1] = found[-1][:72] + (0x1E00_FFFF).to_bytes(4, "little") + found[-1][76:]
+        return found
+
+
+def test_the_first_block_of_a_window_is_judged_by_the_headers_below_it(monkeypatch):
+    monkeypatch.setitem(WORK_RULES, "main", WorkRules(0x207F_FFFF))
+    source = ClaimedMain(now=lambda: NOW_UNIX, history_days=2)
+    with pytest.raises(VerificationError, match="207fffff are not what network main asks for"):
+        price_of_chain(source, None, UTXOracleCalculator(), Limits(), now_unix=NOW_UNIX)
