@@ -24,10 +24,13 @@ exit 1
 ├── BusyError                 another run holds the lock: exit 4
 ├── ReorgTooDeepError         the chain was replaced below everything that is stored: exit 5
 └── InternalError             something went wrong that nobody expects: exit 70
+    └── ExhaustedError        the machine gave no more memory, threads or open files
 """
 
 from __future__ import annotations
 
+import errno
+from enum import Enum
 from typing import ClassVar, Self
 
 
@@ -250,6 +253,21 @@ class ReorgTooDeepError(OracleError):
     code = "REORG_TOO_DEEP"
 
 
+class Lack(Enum):
+    """What a machine may run out of."""
+
+    MEMORY = "memory"
+    THREADS = "room for threads or processes"
+    FILES = "room for open files"
+
+
+ADVICE_ON_LACKS = {
+    Lack.MEMORY: "free some (free -h), or raise MemoryMax= of the service or ulimit -v",
+    Lack.THREADS: "raise TasksMax= of the service or ulimit -u; where memory is short, free some",
+    Lack.FILES: "raise LimitNOFILE= of the service or ulimit -n",
+}
+
+
 class InternalError(OracleError):
     """Something went wrong that nobody expects: a fault of ours, of a library or of a replacement.
 
@@ -269,3 +287,33 @@ class InternalError(OracleError):
     def public_message(self) -> str:
         """Return the sentence without text that may hold anything."""
         return f"something went wrong that should not have ({self.kind})"
+
+
+class ExhaustedError(InternalError):
+    """The machine, or a limit of the service, gave no more of what a run needs."""
+
+    def __init__(self, kind: str, lack: Lack) -> None:
+        super().__init__(kind, "")
+        self.args = (f"there is no more {lack.value} for it ({kind}); {ADVICE_ON_LACKS[lack]}",)
+        self._lack = lack
+
+    @property
+    def public_message(self) -> str:
+        """Return the sentence without the advice, which is for the owner of the machine."""
+        return f"there is no more {self._lack.value} for it"
+
+
+def unexpected(error: Exception, text: str) -> InternalError:
+    """Return an exception that is none of ours as one; `text` is what it says, without secrets."""
+    kind = type(error).__name__
+    lack = _lack_in(error)
+    return ExhaustedError(kind, lack) if lack else InternalError(kind, text)
+
+
+def _lack_in(error: Exception) -> Lack | None:
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or number == errno.ENOMEM:
+        return Lack.MEMORY
+    if "can't start new thread" in str(error) or number == errno.EAGAIN:
+        return Lack.THREADS
+    return Lack.FILES if number in {errno.EMFILE, errno.ENFILE} else None

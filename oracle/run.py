@@ -14,12 +14,14 @@ from pathlib import Path
 from oracle.config import SIMULATED, Settings
 from oracle.errors import (
     BusyError,
+    ExhaustedError,
     InternalError,
     OracleError,
     RequestError,
     SiteError,
     SourceTimeoutError,
     StoreError,
+    unexpected,
 )
 from oracle.failure import error_object
 from oracle.fetch import Progress, no_progress
@@ -253,14 +255,15 @@ class Run:
     def unexpected(self, error: Exception) -> InternalError:
         """Return what is no error of ours as one, and log where it came from."""
         log.critical("something went wrong that should not have", exc_info=error)
-        return InternalError(type(error).__name__, self.settings.redact(str(error)))
+        return unexpected(error, self.settings.redact(str(error)))
 
     def _site_error(self, error: Exception) -> OracleError:
         if isinstance(error, OracleError):
             return error
-        if isinstance(error, OSError):
+        found = self.unexpected(error)
+        if isinstance(error, OSError) and not isinstance(found, ExhaustedError):
             return SiteError(self.settings.oracle_site_dir, str(error))
-        return self.unexpected(error)
+        return found
 
     def _end_with(self, error: OracleError, message: str) -> None:
         """Take an error as that of the run, the first there is, and tell it once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -589,6 +590,34 @@ def test_an_error_that_is_not_ours_is_recorded_published_told_and_exit_70(
     assert "Traceback" in machine.logged("CRITICAL")[0]["context"]["exception"]
     assert hook.kinds == ["failure"]
     assert current(machine.database, "blocks")[-1]["height"] == SEED_TIP
+
+
+@pytest.mark.parametrize(
+    ("problem", "lack"),
+    [
+        (MemoryError(), "memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (RuntimeError("can't start new thread"), "room for threads or processes"),
+        (OSError(errno.EMFILE, "Too many open files"), "room for open files"),
+    ],
+)
+@pytest.mark.parametrize("place", ["price", "site"])
+def test_a_machine_that_gives_no_more_is_told_as_that_with_what_to_raise(
+    machine, node, hook, monkeypatch, problem, lack, place
+):
+    if place == "price":
+
+        def broken(*_: object) -> None:
+            raise problem
+
+        monkeypatch.setattr("oracle.tick.estimate_window", broken)
+        run = machine.run()
+    else:
+        run = machine.run(raising(problem))
+    assert run.exit_code == 70
+    assert f"there is no more {lack} for it" in str(run.error)
+    assert "of the service" in str(run.error)
+    assert json.loads(hook.requests[0].body)["message"].endswith(f"no more {lack} for it")
 
 
 def test_the_text_of_an_error_that_is_not_ours_is_neither_published_nor_told(

@@ -16,7 +16,14 @@ from typing import NamedTuple, NoReturn
 import click
 
 from oracle import DISTRIBUTION
-from oracle.errors import InternalError, OracleError, RequestError, StoreError
+from oracle.errors import (
+    ExhaustedError,
+    InternalError,
+    OracleError,
+    RequestError,
+    StoreError,
+    unexpected,
+)
 
 # Database, lock, log and backup are ours alone; what is published is opened on purpose.
 PRIVATE = 0o077
@@ -169,6 +176,9 @@ def _unexpected(error: Exception) -> str:
     from oracle.cli.common import log_traceback
 
     where = log_traceback(error) or "set LOG_FILE and run it again to have the traceback"
+    found = unexpected(error, "")
+    if isinstance(found, ExhaustedError):
+        return str(found)
     return f"something went wrong that should not have ({type(error).__name__}); {where}"
 
 

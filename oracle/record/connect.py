@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from oracle.errors import StoreError
+from oracle.errors import ADVICE_ON_LACKS, Lack, StoreError
 from oracle.record.journal import check_journal
 
 # What we write, the oldest DuckDB that pyproject.toml allows can read: one can go back to it.
@@ -121,6 +121,11 @@ def translated(path: Path) -> Iterator[None]:
             raise StoreError(
                 f"the journal {path}.wal, which a run left when it was killed, is damaged: put it "
                 f"aside, and the next run goes on from what was written before ({text})"
+            ) from error
+        if isinstance(error, duckdb.OutOfMemoryException):
+            advice = ADVICE_ON_LACKS[Lack.MEMORY]
+            raise StoreError(
+                f"there is no more memory for the database {path}; {advice} ({text})"
             ) from error
         raise StoreError(f"the database {path} cannot be used: {text}") from error
     except OSError as error:
