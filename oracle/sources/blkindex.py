@@ -4,6 +4,7 @@ brought up to date by looking at what was written since.
 The index is a SQLite file of ours beside the database; the node's folder is never written to. It
 holds nothing that cannot be made again: one that is damaged, or of other files, is made anew.
 
+A node that crashed while it wrote a block writes it again further on, and uses that copy: so do we.
 Blocks lie in no order, so a child may be known before its parent. A block whose parent is not there
 is the root of a part; a whole chain is one part, with the first block ever as its root. Height and
 summed work of a block count from the root of its part.
@@ -77,6 +78,9 @@ class Part(NamedTuple):
 
 
 ADD_BLOCK = "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+MOVE_BLOCK = (
+    "UPDATE block SET file = ?, start = ?, size = ? WHERE hash = ? AND (file, start) < (?, ?)"
+)
 BY_HASH = "SELECT * FROM block WHERE hash = ?"
 HEAVIEST = "SELECT * FROM block WHERE root = ? ORDER BY work DESC, id LIMIT 1"
 LAST_OF_FILE = "SELECT * FROM block WHERE file = ? ORDER BY start DESC LIMIT 1"
@@ -238,7 +242,7 @@ class _Batch:
         """Look through a file from a byte on; what is found is written once there is enough."""
         scanned = start
         for record in scan(file, start):
-            self._found.setdefault(sha256d(record.header), (file.number, record))
+            self._found[sha256d(record.header)] = file.number, record
             scanned = record.end
         self._files.append((file.number, file.size, file.mtime_ns, scanned))
         if len(self._found) >= BATCH_BLOCKS:
@@ -248,6 +252,7 @@ class _Batch:
         """Place what was found, and keep it."""
         with self._index._writing():
             places = self._placed()
+            self._move_to_copies()
             self._db.executemany(ADD_BLOCK, places.values())
             self._join_parts(places)
             self._db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?)", self._files)
@@ -266,6 +271,12 @@ class _Batch:
                 number += 1
                 placed[block_hash] = self._place_of(block_hash, number, *new[block_hash], placed)
         return placed
+
+    def _move_to_copies(self) -> None:
+        """Lead blocks that were known to the copies of them that were written later."""
+        for name, (file, record) in self._found.items():
+            where = (file, record.offset, record.size)
+            self._db.execute(MOVE_BLOCK, (*where, name, file, record.offset))
 
     def _place_of(
         self, name: bytes, number: int, file: int, record: Record, placed: dict[bytes, Place]

@@ -19,7 +19,7 @@ from oracle.sources.blkfiles import BlkFilesSource
 from oracle.sources.records import records_in
 from tests.helpers.fakes import small_blocks
 from tests.helpers.steady import steady
-from tests.sources.test_source_blkfiles import BLOCKS, HASHES, record, write
+from tests.sources.test_source_blkfiles import BLOCKS, HASHES, record, torn, write
 
 STALE = small_blocks(3, 14, HASHES[13], tag=b"stale")
 
@@ -51,6 +51,12 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(module, "records_in", noting)
     return starts
+
+
+def answers_of(source: BlkFilesSource) -> ChainTip:
+    tip = source.tip()
+    source.close()
+    return tip
 
 
 def answers(source: BlkFilesSource) -> tuple[ChainTip, list[str], bytes]:
@@ -106,6 +112,25 @@ def test_a_file_that_is_gone_is_forgotten_and_heights_stay(look, folder):
     path.unlink()
     assert look().tip() == RIGHT[0]
     assert look().hashes(10, 19) == HASHES[10:]
+
+
+@pytest.mark.parametrize("looks_between", [False, True])
+def test_a_copy_is_there_when_the_first_is_pruned(look, folder, looks_between):
+    write(folder, [record(block) for block in BLOCKS[:10]], 0)
+    if looks_between:
+        answers_of(look())
+    write(folder, [record(block) for block in BLOCKS[7:]], 1)
+    answers_of(look())
+    (folder / "blk00000.dat").unlink()
+    source = look()
+    assert (source.block(HASHES[8]), source.hashes(8, 19)) == (BLOCKS[8], HASHES[8:])
+
+
+def test_a_copy_in_an_older_file_that_is_looked_through_later_changes_nothing(look, folder):
+    write(folder, [record(block) for block in BLOCKS], 1)
+    answers_of(look())
+    write(folder, [torn(block) for block in BLOCKS[:5]], 0)
+    assert look().block(HASHES[3]) == BLOCKS[3]
 
 
 def test_a_reorganisation_is_seen_with_the_index_of_before(look, folder):

@@ -147,6 +147,17 @@ def test_copies_change_nothing(look, folder):
     assert look().hashes(0, 19) == HASHES
 
 
+def torn(block: bytes) -> bytes:
+    """A record whose header reached the disk and whose rest did not."""
+    return record(block[:80] + bytes(len(block) - 80))
+
+
+def test_of_copies_the_one_written_last_counts(look, folder):
+    write(folder, [*map(record, BLOCKS[:5]), torn(BLOCKS[5]), *map(record, BLOCKS[5:])])
+    assert look().block(HASHES[5]) == BLOCKS[5]
+    assert look().hashes(0, 19) == HASHES
+
+
 def test_a_stale_branch_is_not_the_chain(look, folder):
     stale = small_blocks(3, 15, HASHES[14], tag=b"stale")
     write(folder, [record(block) for block in [*BLOCKS[:15], *stale, *BLOCKS[15:]]])
