@@ -27,7 +27,7 @@ from oracle.failure import error_object
 from oracle.fetch import Progress, no_progress
 from oracle.lock import locked, only_run
 from oracle.logs import get_logger
-from oracle.news import news_of
+from oracle.news import news_of_episodes
 from oracle.notify import Event, deliver
 from oracle.peers.meet import meet_peers
 from oracle.record.batch import Batch
@@ -37,7 +37,7 @@ from oracle.report import log_report
 from oracle.rows import run_row
 from oracle.sources import Health
 from oracle.sources.networks import require_network
-from oracle.tick import TickReport, TickRules, run_tick
+from oracle.tick import TickReport, run_tick
 from oracle.told import told_of
 from oracle.wiring import Clock, calculator_of, open_sources, tick_rules_of
 
@@ -190,12 +190,14 @@ class Run:
             with Store(database, network=self.network) as store:
                 before = store.last_run()
                 self.health = source.probes()
-                self.report = run_tick(
-                    store, source, sources.quotes, calculator, rules,
-                    now_unix=self.started_unix, ended_unix=lambda: int(self.clock()),
-                    health=self.health, progress=progress,
-                )  # fmt: skip
-        self._tell_of_episodes(rules)
+                try:
+                    self.report = run_tick(
+                        store, source, sources.quotes, calculator, rules,
+                        now_unix=self.started_unix, ended_unix=lambda: int(self.clock()),
+                        health=self.health, progress=progress,
+                    )  # fmt: skip
+                finally:  # of a run that fails, the chunks that it wrote
+                    self._tell_of_episodes(store)
         self._tell_of_backup(database, before["started_at_unix"] if before else None)
 
     def save_elsewhere(self, error: StoreError) -> None:
@@ -313,11 +315,10 @@ class Run:
 
     # What people are told
 
-    def _tell_of_episodes(self, rules: TickRules) -> None:
-        for episode in self.report.episodes if self.report else ():
-            moment_unix = episode.ended_at_unix or episode.started_at_unix
-            if moment_unix >= self.started_unix - rules.live_seconds:
-                self._tell(*news_of(episode))
+    def _tell_of_episodes(self, store: Store) -> None:
+        with suppress(StoreError):  # then the run fails for it
+            for news in news_of_episodes(store, self._told):
+                self._tell(*news)
 
     def _tell_of_backup(self, database: Path, last_run_unix: int | None) -> None:
         backup = self.settings.duckdb_backup_path

@@ -27,7 +27,6 @@ from oracle.errors import (
 from oracle.estimate.limits import DEFAULT_LIMITS, Limits
 from oracle.estimate.window import estimate_spot, estimate_window
 from oracle.exchange.compare import Comparison
-from oracle.exchange.episodes import Episode
 from oracle.exchange.market import DAY_SECONDS, Market
 from oracle.fetch import Progress, no_progress
 from oracle.incoming import Incoming, NewBlock
@@ -71,7 +70,6 @@ class TickReport(NamedTuple):
     quote_is_stale: bool
     quote_suspicion: str | None  # why the quote is not believed
     quote_problem: SourceError | None  # why there is no quote, when asking for it failed
-    episodes: tuple[Episode, ...]  # that started or ended in this tick
     remarks: tuple[Remark, ...] = ()  # what a person should know
     is_idle: bool = False  # nothing may be recorded now; a remark says why
 
@@ -139,7 +137,6 @@ class Tick:
     def __post_init__(self) -> None:
         self._added = 0
         self._replaced = 0
-        self._episodes: list[Episode] = []
         self._remarks: dict[Remark, None] = {}
 
     def catch_up(self, planner: Plans) -> None:
@@ -194,7 +191,6 @@ class Tick:
         self._added += chunk.added
         self._replaced += self._plan.replaced
         self._note_remarks()
-        self._episodes += chunk.market.changed
         self.quote_problem = chunk.market.quote_problem
 
     def finish(self, ended_unix: Callable[[], int], health: Sequence[Health]) -> TickReport:
@@ -230,7 +226,6 @@ class Tick:
             market.quote_is_stale,
             market.quote_suspicion,
             market.quote_problem,
-            tuple(self._episodes),
             tuple(self._remarks),
             plan.is_idle,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,15 @@ log = get_logger(__name__)
 
 @dataclass
 class Trouble:
-    """The codes of errors told and not over, those that the last recovery ended, and the count."""
+    """The codes of errors told and not over, those that the last recovery ended, and the count; and
+    the episodes told."""
 
     told: list[str] = field(default_factory=list)
     over: list[str] = field(default_factory=list)
     failed_in_a_row: int = 0
     last_failed_unix: int = 0
+    episodes: list[tuple[str, int]] = field(default_factory=list)
+    """Kind and start of the episodes that people heard of and that go on."""
 
     def begins(self, code: str, now_unix: int) -> bool:
         """Count a failed run; return whether people should hear of it."""
@@ -79,11 +82,23 @@ class Told:
 
     def ends(self) -> bool:
         """Remember a good run; return whether people should hear of it."""
-        had_failed = self.trouble != Trouble()
+        before = replace(self.trouble)
         is_news = self.trouble.ends()
-        if had_failed:
+        if self.trouble != before:
             self._write()
         return is_news
+
+    @property
+    def episodes(self) -> list[tuple[str, int]]:
+        """Kind and start of the episodes that people heard of and that go on, as far as they
+        know."""
+        return self.trouble.episodes
+
+    def knows(self, episodes: list[tuple[str, int]]) -> None:
+        """Remember that people heard of these episodes, and that no others go on."""
+        if episodes != self.trouble.episodes:
+            self.trouble.episodes = episodes
+            self._write()
 
     def _write(self) -> None:
         text = json.dumps(asdict(self.trouble))
@@ -110,4 +125,5 @@ def _trouble_of(noted: dict[str, Any]) -> Trouble:
         over=[str(code) for code in noted["over"]],
         failed_in_a_row=int(noted["failed_in_a_row"]),
         last_failed_unix=int(noted["last_failed_unix"]),
+        episodes=[(str(kind), int(start)) for kind, start in noted.get("episodes", [])],
     )

@@ -18,12 +18,12 @@ import pytest
 
 from oracle import remarks
 from oracle.config import load_settings
-from oracle.errors import BusyError, RequestError, StoreError
+from oracle.errors import BusyError, RequestError, SourceUnavailableError, StoreError
 from oracle.lock import only_run
 from oracle.logs import logging_to
 from oracle.record.store import Store
 from oracle.run import Publish, Run, run_once
-from oracle.tick import TickRules, run_tick
+from oracle.tick import Tick, TickRules, run_tick
 from tests.helpers.fakes import FakeChain, FakeCore, FakeElectrs, FakeMempoolBackend
 from tests.helpers.fakes.hook import Hook
 from tests.helpers.ticking import CALCULATOR, FIRST, HeldSource, current, rows_of, small_chain
@@ -555,6 +555,55 @@ def test_a_large_divergence_is_told_at_its_start_and_at_its_end(machine, node, m
     assert hook.kinds == ["divergence_started", "divergence_ended"]
     told = json.loads(hook.requests[0].body)
     assert told["message"] == "Large divergence detected: +3.2%"
+
+
+def test_confidence_that_stays_low_is_told_at_its_start_and_at_its_end(
+    machine, node, mempool, hook
+):
+    machine.run()
+    for threshold in ("1", "0"):
+        for _ in range(8):
+            machine.now_unix += 600
+            mempool.prices = {"time": machine.now_unix - 60, "USD": spot_usd(machine)}
+            machine.run(UTXORACLE_CONFIDENCE_THRESHOLD=threshold)
+    assert hook.kinds == ["low_confidence_started", "low_confidence_ended"]
+
+
+def test_an_episode_of_a_run_that_failed_behind_it_is_told(
+    machine, node, mempool, hook, monkeypatch
+):
+    """The chunk that began it was written; what came behind went wrong."""
+    machine.run()
+    machine.now_unix += 600
+    quote = {"time": machine.now_unix - 60, "USD": spot_usd(machine) / 1.05}
+    mempool.prices = quote
+    finish = Tick.finish
+
+    def failing(*given: object) -> None:
+        finish(*given)
+        raise SourceUnavailableError("gone", source="mempool")
+
+    monkeypatch.setattr(Tick, "finish", failing)
+    machine.run()
+    assert "divergence_started" in hook.kinds
+    monkeypatch.undo()
+    machine.now_unix += 600
+    mempool.prices = quote | {"time": machine.now_unix - 60}
+    machine.run()
+    assert hook.kinds.count("divergence_started") == 1
+
+
+def test_an_episode_that_began_in_a_run_that_was_killed_is_told_by_the_next(
+    machine, node, mempool, hook
+):
+    machine.run()
+    machine.now_unix += 600
+    mempool.prices = {"time": machine.now_unix - 60, "USD": spot_usd(machine) / 1.05}
+    machine.run()
+    hook.requests.clear()
+    machine.database.with_suffix(".told").unlink()  # as if it had been killed behind the record
+    machine.run()
+    assert hook.kinds == ["divergence_started"]
 
 
 def test_a_webhook_that_fails_does_not_fail_the_run(machine, node, mempool, hook):

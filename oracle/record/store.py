@@ -182,6 +182,11 @@ class Store:
         """Return the episodes that go on."""
         return cast("list[StoredEpisode]", self._rows("open_episodes"))
 
+    def episode(self, kind: str, started_at_unix: int) -> StoredEpisode | None:
+        """Return the episode that began at a time; None when a reorganisation took it back."""
+        rows = self._rows("episode", kind=kind, started_at_unix=started_at_unix)
+        return cast("StoredEpisode", rows[0]) if rows else None
+
     def day_after(self, up_to_height: int) -> date | None:
         """Return the UTC day after the newest recorded one that is final at a height."""
         day: date | None = self._rows("day_after", up_to=up_to_height - FINAL_DEPTH)[0]["day"]

@@ -74,6 +74,9 @@ SELECT min(time_unix) AS first_unix, max(time_unix) AS last_unix FROM now_blocks
 -- name: open_episodes
 SELECT * FROM episodes WHERE ended_at_unix IS NULL
 
+-- name: episode
+SELECT * FROM episodes WHERE kind = $kind AND started_at_unix = $started_at_unix
+
 -- name: day_after
 SELECT max(date) + 1 AS day FROM now_days WHERE last_height <= $up_to
 
