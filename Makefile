@@ -32,11 +32,13 @@ lock:
 	@.ci/setup test
 	.ci/lock
 
-# What the suite leaves out, each where its means are there: the cases of the shared folder, a real
-# bitcoind (BITCOIND=/path/to/it), a booted machine, containers.
+# What the suite leaves out: tests that take long for what they add and all the examples of the
+# properties; and, each where its means are there, the cases of the shared folder, a real bitcoind
+# (BITCOIND=/path/to/it), a booted machine, containers.
 test-slow:
 	@.ci/setup test
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "cases or real_node or booted or containers or other_python"
+	ORACLE_EXAMPLES=all $(BIN)/python -m pytest -n 2 --dist worksteal \
+		-m "slow or examples or cases or real_node or booted or containers or other_python"
 
 # The suite at odd moments, under Debian's faketime; HOURS_TESTS="tests/deploy ..." names a part.
 # Browsers and processes that are told a time of their own (tests/helpers/clock.py) keep theirs.
@@ -49,7 +51,7 @@ test-hours:
 	@for moment in $(HOURS); do \
 		echo "== $$moment UTC"; \
 		TZ=UTC FAKETIME_DONT_FAKE_MONOTONIC=1 faketime "$$moment" \
-			$(BIN)/python -m pytest -q -p no:xdist -m "not (browser or cases or real_node or booted or containers or other_python)" \
+			$(BIN)/python -m pytest -q -p no:xdist -m "not (slow or browser or cases or real_node or booted or containers or other_python)" \
 			$(HOURS_TESTS) || exit 1; \
 	done
 

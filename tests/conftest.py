@@ -23,12 +23,13 @@ if "faketime" in os.environ.get("LD_PRELOAD", ""):
     time.sleep = partial(select.select, [], [], [])
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Coverage watches neither the slow tests nor hundreds of examples of one property: being
-    watched doubles their time, and what they run through is covered by the others."""
+    """Coverage does not watch the many examples of one property: being watched doubles their time,
+    and what they run through is covered by the others."""
     for item in items:
-        is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-        if is_property or item.get_closest_marker("slow"):
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("examples")
             item.add_marker("no_cover")
 
 

@@ -31,10 +31,10 @@ from tests.helpers.ticking import (
     tick,
 )
 
-pytestmark = [pytest.mark.usefixtures("quick_prices"), pytest.mark.slow]
+pytestmark = pytest.mark.usefixtures("quick_prices")
 TIP = FIRST + 310
 WHOLE = TickRules(first_run_blocks=TIP - FIRST + 1)
-DEPTHS = [1, 5, 6, 7, 100, 150, 200]
+DEPTHS = [1, 5, 6, 150, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 100, 200))]
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +256,7 @@ def test_the_undisturbed_record_has_days_samples_and_episodes(undisturbed):
     assert len(found["exchange_samples"]) > 300
 
 
+@pytest.mark.slow
 @EACH_RUN_TAKES_A_SECOND
 @given(runs=RUNS, last_chunk=CHUNKS)
 def test_runs_killed_anywhere_in_chunks_of_any_size_record_what_one_run_does(
@@ -270,6 +271,7 @@ def test_runs_killed_anywhere_in_chunks_of_any_size_record_what_one_run_does(
         assert everything(path) == everything(undisturbed.straight)
 
 
+@pytest.mark.slow
 @EACH_RUN_TAKES_A_SECOND
 @given(runs=RUNS, last_chunk=CHUNKS)
 def test_runs_killed_on_their_way_onto_a_deep_fork_record_what_one_run_does(

@@ -202,7 +202,11 @@ def damaged_inside(database: Path) -> None:
 LOSSES = [garbage, cut_in_half, damaged_inside, Path.unlink]
 
 
-@pytest.mark.parametrize("lose", LOSSES, ids=["garbage", "half", "damaged", "deleted"])
+@pytest.mark.parametrize(
+    "lose",
+    [LOSSES[0], *(pytest.param(loss, marks=pytest.mark.slow) for loss in LOSSES[1:])],
+    ids=["garbage", "half", "damaged", "deleted"],
+)
 def test_restored_and_caught_up_is_never_having_failed(
     home: Home, made: Home, capsys: Capture, lose: Callable[[Path], None]
 ) -> None:

@@ -24,7 +24,6 @@ from oracle.simulated.market import SimulationSettings
 from tests.helpers import plain_blocks as plain
 from tests.helpers.steady import steady
 
-pytestmark = pytest.mark.slow  # thousands of blocks
 REAL = ["170", "150013", "757739", "255018", "951658"]
 LARGE = ["739990", "849236", "784588"]
 
