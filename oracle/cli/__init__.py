@@ -61,6 +61,10 @@ COMMANDS = {
         "oracle.cli.doctor",
         "Look at every source, the clock, disks, permissions, the quote and the database.",
     ),
+    "import-quotes": Place(
+        "oracle.cli.quotes",
+        "Set the exchange prices of a CSV file beside the past that was recorded without any.",
+    ),
     "keygen": Place(
         "oracle.cli.keygen",
         "Make a key to sign what is published with: the secret one in FILE, the public one beside.",
@@ -112,7 +116,9 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(COMMANDS[cmd_name].module), cmd_name)
+        command = getattr(
+            importlib.import_module(COMMANDS[cmd_name].module), cmd_name.replace("-", "_")
+        )
         assert isinstance(command, click.Command)  # noqa: S101 - the table above says so
         return command
 

@@ -16,7 +16,7 @@ from oracle.exchange.belief import VOUCHES_SECONDS, suspicion
 from oracle.exchange.compare import Comparison, compare, exchange_mean
 from oracle.exchange.episodes import RECENT_TICKS, Episode, Moment, next_episode
 from oracle.record.batch import Batch
-from oracle.record.store import MAX_HEIGHT, Store
+from oracle.record.store import ENDLESS_UNIX, MAX_HEIGHT, Store
 from oracle.rows import ExchangeOfDay, StoredDivergence, StoredEpisode, StoredPrices, sample_row
 from oracle.sources import Quote, QuoteSource
 
@@ -41,12 +41,13 @@ class Market:
         limits: Limits,
         since_unix: int,
         *,
+        until_unix: int = ENDLESS_UNIX,
         up_to_height: int = MAX_HEIGHT,
     ) -> None:
         self._limits = limits
         self._batch = batch
         self._quotes = quotes
-        samples = store.samples(since_unix)
+        samples = store.samples(since_unix, until_unix)
         self._times = [row["sampled_at_unix"] for row in samples]
         self._prices = [
             np.nan if row["is_stale"] or row["suspicion"] else row["price_usd"] for row in samples
@@ -74,12 +75,10 @@ class Market:
         is."""
         if any(moment.time_unix == time_unix for moment in self._moments["divergence"]):
             return
-        quote = self._ask(None if is_now else time_unix)
-        spot_usd, window_usd = _valid_prices(price, time_unix)
-        on_chain_usd = [usd for usd in (spot_usd, window_usd) if usd is not None]
-        fresh_usd = self._record(quote, time_unix, on_chain_usd) if quote else None
+        fresh_usd = self.sample(time_unix, price, is_now=is_now)
         if price is None:
             return
+        spot_usd, window_usd = _valid_prices(price, time_unix)
         self.comparison = compare(
             spot_usd=spot_usd,
             window_usd=window_usd,
@@ -91,6 +90,18 @@ class Market:
         self._batch.add("divergences", row)
         self._remember(row, price["window_confidence"])
         self._follow_episodes()
+
+    def has_sample(self, time_unix: int) -> bool:
+        """Tell whether a quote is recorded for a moment, believed or not."""
+        return time_unix in self._times
+
+    def sample(
+        self, time_unix: int, price: StoredPrices | None, *, is_now: bool = False
+    ) -> float | None:
+        """Record the quote of a moment; return its price when it counts."""
+        quote = self._ask(None if is_now else time_unix)
+        on_chain_usd = [usd for usd in _valid_prices(price, time_unix) if usd is not None]
+        return self._record(quote, time_unix, on_chain_usd) if quote else None
 
     def _ask(self, time_unix: int | None) -> Quote | None:
         if self._quotes is None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # it takes as long to load as all else that a run needs
 
 Row = dict[str, Any]  # an answer before it has a class
 TXID_BYTES = 32
+ENDLESS_UNIX = 2**53
 MAX_HEIGHT = 2**31 - 1
 FEW_ROWS = 8  # up to so many are written one by one: tables of columns take long to load
 OUTPUT_COLUMNS = ("value_sats", "is_round", "parent_height")
@@ -157,9 +158,10 @@ class Store:
             )
         return recent
 
-    def samples(self, since_unix: int) -> list[StoredSample]:
-        """Return exchange samples from a time on, oldest first."""
-        return cast("list[StoredSample]", self._rows("samples", since=since_unix))
+    def samples(self, since_unix: int, until_unix: int = ENDLESS_UNIX) -> list[StoredSample]:
+        """Return exchange samples of an inclusive span of time, oldest first."""
+        span = {"since": since_unix, "until": until_unix}
+        return cast("list[StoredSample]", self._rows("samples", **span))
 
     def recent_moments(self, newest: int, up_to_height: int = MAX_HEIGHT) -> list[RecentMoment]:
         """Return the newest ticks, of blocks up to a height, with the confidence of their window,

@@ -55,7 +55,7 @@ FROM outputs WHERE height BETWEEN $first AND $last AND replaced_at_unix IS NULL 
 SELECT height, txids FROM recent_txids WHERE height BETWEEN $first AND $last ORDER BY height
 
 -- name: samples
-SELECT * FROM exchange_samples WHERE sampled_at_unix >= $since ORDER BY sampled_at_unix
+SELECT * FROM exchange_samples WHERE sampled_at_unix BETWEEN $since AND $until ORDER BY sampled_at_unix
 
 -- name: recent_moments
 SELECT d.*, p.window_confidence
@@ -189,6 +189,49 @@ INSERT INTO days BY NAME SELECT * FROM new_days WHERE date NOT IN (SELECT date F
 -- name: add_divergences
 INSERT INTO divergences BY NAME
 SELECT * FROM new_divergences WHERE height NOT IN (SELECT height FROM now_divergences)
+
+-- What a record says of the exchange, completed afterwards by `oracle import-quotes`.
+
+-- name: lacking
+SELECT * EXCLUDE (replaced_at_unix) FROM now_divergences
+WHERE time_unix BETWEEN $first AND $last AND (exchange_usd IS NULL OR exchange_mean_usd IS NULL) ORDER BY height, time_unix
+
+-- name: lacking_prices
+SELECT * EXCLUDE (replaced_at_unix) FROM now_prices WHERE height IN (
+    SELECT height FROM now_divergences
+    WHERE time_unix BETWEEN $first AND $last AND (exchange_usd IS NULL OR exchange_mean_usd IS NULL)
+)
+
+-- name: lacking_spans
+SELECT p.height, min(b.time_unix) AS first_unix, max(b.time_unix) AS last_unix
+FROM (
+    SELECT DISTINCT height, window_first_height, window_last_height
+    FROM now_divergences JOIN now_prices USING (height)
+    WHERE now_divergences.time_unix BETWEEN $first AND $last AND (exchange_usd IS NULL OR exchange_mean_usd IS NULL)
+) AS p JOIN now_blocks AS b ON b.height BETWEEN p.window_first_height AND p.window_last_height
+GROUP BY p.height
+
+-- name: unpriced
+SELECT height, time_unix FROM now_blocks ANTI JOIN now_divergences USING (height)
+WHERE time_unix BETWEEN $first AND $last
+
+-- name: lacking_days
+SELECT date, exchange_mean_usd, exchange_close_usd FROM now_days
+WHERE date BETWEEN $first AND $last AND (exchange_mean_usd IS NULL OR exchange_close_usd IS NULL) ORDER BY date
+
+-- name: amend_exchange_samples
+INSERT INTO exchange_samples BY NAME SELECT * FROM new_exchange_samples
+
+-- name: amend_moments
+UPDATE divergences SET exchange_usd = n.exchange_usd, spot_percent = n.spot_percent,
+    exchange_mean_usd = n.exchange_mean_usd, window_percent = n.window_percent,
+    headline_percent = n.headline_percent, leg = n.leg, is_large = n.is_large
+FROM new_moments AS n
+WHERE divergences.time_unix = n.time_unix AND divergences.height = n.height AND divergences.replaced_at_unix IS NULL
+
+-- name: amend_days
+UPDATE days SET exchange_mean_usd = n.exchange_mean_usd, exchange_close_usd = n.exchange_close_usd
+FROM new_days AS n WHERE days.date = n.date AND days.replaced_at_unix IS NULL
 
 -- What the site reads (oracle/reader.py), in the order in which it is published. Questions about the newest rows cost
 -- the same on any length of history, because the tables are filled in the order of the chain.
