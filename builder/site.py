@@ -25,6 +25,7 @@ from builder.api.history import (
     LONG_RANGES,
     SHORT_RANGES,
     FullHour,
+    history_csv,
     last_full_hour,
     long_history,
     short_history,
@@ -136,9 +137,11 @@ def _make_objects(build: Build, hour: FullHour) -> None:
     for short in SHORT_RANGES:
         path = f"api/history/{short}.json"
         objects.make(path, None, partial(short_history, short, gathered, context))
+        _make_csv(build, path, None)
     for long in LONG_RANGES:
         path = f"api/history/{long}.json"
         objects.make(path, hour.key, partial(long_history, long, gathered, build.reader, hour))
+        _make_csv(build, path, hour.key)
     objects.make(
         "api/scorecard.json", hour.key, lambda: make_scorecard(gathered, build.reader, hour)
     )
@@ -146,6 +149,12 @@ def _make_objects(build: Build, hour: FullHour) -> None:
     if gathered.has_market:
         PricesAt(gathered, build.reader, context).make(build.draft)
     _make_window(build)
+
+
+def _make_csv(build: Build, path: str, key: str | None) -> None:
+    """Make the CSV beside a history."""
+    csv_path = f"{path.removesuffix('.json')}.csv"
+    build.draft.once(csv_path, key, lambda: history_csv(build.objects[path]))
 
 
 def _make_window(build: Build) -> None:

@@ -4,7 +4,6 @@ and whether new headers obey the rules of nodes."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import zip_longest
 
 from oracle.core.wire import Header, target_of
 from oracle.fetch import tell_of_headers_below
@@ -31,31 +30,30 @@ def rules_from(
 
 
 def holds_no_less_work(
-    ours: list[StoredHeader], theirs: Iterator[Header], rules: HeaderChain
+    ours: list[StoredHeader], theirs: Iterator[Header], first_height: int, rules: HeaderChain
 ) -> bool:
     """Tell whether a source's branch holds at least as much work as the stored one.
 
     Args:
-        ours: the stored blocks above the fork, from the lowest up.
-        theirs: the source's headers from the same height on; read no further than is needed.
+        ours: the stored blocks above the fork, from the lowest up; there may be a gap below them.
+        theirs: the source's headers above the fork; read no further than is needed.
+        first_height: the height of the first of theirs.
         rules: judges theirs.
 
     Raises:
         VerificationError: a header of theirs breaks a rule.
     """
+    waiting = {stored.height: stored for stored in ours}
     lead = bits = 0
-    height = ours[0].height
-    for stored, header in zip_longest(ours, theirs):
-        if header is not None:
-            rules.follow(height, header)
-            bits = header.bits
-            lead += _work(bits)
-        if stored is not None:  # blocks recorded before bits were: as hard as theirs
+    for height, header in enumerate(theirs, first_height):
+        rules.follow(height, header)
+        bits = header.bits
+        lead += _work(bits)
+        if stored := waiting.pop(height, None):  # recorded before bits were: as hard as theirs
             lead -= _work(stored.bits or bits)
-        elif lead >= 0:
+        if not waiting and lead >= 0:
             return True
-        height += 1
-    return lead >= 0
+    return lead >= sum(_work(stored.bits or bits) for stored in waiting.values())
 
 
 def _as_header(stored: StoredHeader) -> Header | None:

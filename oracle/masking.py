@@ -44,6 +44,12 @@ def learn(*secrets: str | None) -> None:
     _learned.update(secret for secret in secrets if secret)
 
 
+def secrets_of(login: tuple[str, str] | None) -> tuple[str, ...]:
+    """Return what a server that was told a user and a password may send back: the password, and
+    both as the header has them."""
+    return (login[1], ":".join(login)) if login else ()
+
+
 def tamed(text: str, limit: int = LONGEST_TEXT) -> str:
     """Return a text from outside without control characters, and not longer than a sane length."""
     cut = text if len(text) <= limit else f"{text[:limit]} ... ({len(text):,} characters)"
@@ -122,17 +128,27 @@ def _spellings(secret: str) -> set[str]:
     import html
 
     data = secret.encode("utf-8", "surrogatepass")
+    as_json = json.dumps(secret)[1:-1]
+    as_html = html.escape(secret)
+    percent = quote(data, safe="")
     return {
         secret,
         repr(secret)[1:-1],
         repr(data)[2:-1],
-        json.dumps(secret)[1:-1],
-        html.escape(secret),
+        as_json,
+        as_json.replace("/", "\\/"),
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        as_html,
+        as_html.replace("&#x27;", "&#39;"),
+        html.escape(secret, quote=False),
         quote(data),
-        quote(data, safe=""),
+        percent,
+        quote(percent),
         quote_plus(data),
-        base64.b64encode(data).decode(),
-        base64.urlsafe_b64encode(data).decode(),
+        "".join(f"%{byte:02x}" for byte in data),
+        data.hex(),
+        base64.b64encode(data).decode().rstrip("="),
+        base64.urlsafe_b64encode(data).decode().rstrip("="),
     }
 
 

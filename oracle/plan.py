@@ -15,7 +15,7 @@ from oracle.core.params import PARAMETERS
 from oracle.errors import BlockNotFoundError, ChainMovedError, ReorgTooDeepError, SyncingError
 from oracle.fetch import header_at, headers_of
 from oracle.headers import MAX_AHEAD_SECONDS, SIMULATED, UNKNOWN, is_known
-from oracle.record.store import Store
+from oracle.record.store import Store, StoredHeader
 from oracle.remarks import Remark
 from oracle.sources import BlockSource, ChainTip
 
@@ -122,8 +122,9 @@ class Planner(NamedTuple):
             lag = f"{self.source.name} has blocks up to {tip.height}, all below the record's newest"
             return Plan(tip, newest, newest + 1).noting("source_behind", lag)
         fork = self._find_fork(shared, known)
-        plan = Plan(tip, fork, fork + 1, newest - fork)
-        return self._weighed(plan) if plan.replaced else plan
+        ours = self.store.headers(fork + 1, newest) if fork < newest else []
+        plan = Plan(tip, fork, fork + 1, len(ours))
+        return self._weighed(plan, ours) if ours else plan
 
     def _find_fork(self, heights: list[int], known: dict[int, str]) -> int:
         """Return the newest of these stored heights (from the top down) that the source shares."""
@@ -183,10 +184,10 @@ class Planner(NamedTuple):
 
     # Which chain, which clock
 
-    def _weighed(self, plan: Plan) -> Plan:
+    def _weighed(self, plan: Plan, ours: list[StoredHeader]) -> Plan:
         """Return the plan, or one that leaves the record as it is when the source's branch holds
         less work and the source does not validate."""
-        if self.store.network == SIMULATED or self._holds_no_less_work(plan):
+        if self.store.network == SIMULATED or self._holds_no_less_work(plan, ours):
             return plan
         told = (
             f"{self.source.name} is on another branch from block {plan.first} on, "
@@ -194,17 +195,16 @@ class Planner(NamedTuple):
         )
         if self.source.name in VALIDATING_SOURCES:
             return plan.noting("less_work", f"{told}; it validates, so the record follows it")
-        newest = plan.first + plan.replaced - 1
+        newest = ours[-1].height
         stays = Plan(plan.tip, newest, max(newest, plan.tip.height) + 1)
         return stays.noting("source_differs", f"{told}; the record stays as it is")
 
-    def _holds_no_less_work(self, plan: Plan) -> bool:
+    def _holds_no_less_work(self, plan: Plan, ours: list[StoredHeader]) -> bool:
         """Tell whether the source's branch above the fork holds as much work as the stored one."""
         first = plan.first
         last = plan.tip.height
-        ours = self.store.headers(first, first + plan.replaced - 1)
         rules = rules_from(self.store, self.source, first, last, self.now_unix)
-        return holds_no_less_work(ours, headers_of(self.source, first, last), rules)
+        return holds_no_less_work(ours, headers_of(self.source, first, last), first, rules)
 
     def _clock_problem(self, tip_time_unix: int, newest_time_unix: int) -> str | None:
         """Say what speaks against this machine's clock, if anything does."""

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from oracle.config import load_settings
-from oracle.masking import LONGEST_TEXT, MASK, clean, keys_in, mask, outside
+from oracle.masking import LONGEST_TEXT, MASK, _is_distinct, clean, keys_in, mask, outside
+from tests.helpers.steady import steady
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
@@ -23,7 +24,17 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "in HTML": html.escape,
     "in a path": lambda secret: quote(secret, safe=""),
     "in a query": quote_plus,
+    "in a path twice": lambda secret: quote(quote(secret, safe="")),
+    "in HTML of another kind": lambda secret: html.escape(secret).replace("&#x27;", "&#39;"),
+    "in HTML with quotes": lambda secret: html.escape(secret, quote=False),
+    "in JSON of another kind": lambda secret: json.dumps(secret).replace("/", "\\/"),
+    "in JSON with its letters": lambda secret: json.dumps(secret, ensure_ascii=False),
+    "in hex": lambda secret: secret.encode().hex(),
+    "each byte in percent": lambda secret: "".join(f"%{byte:02X}" for byte in secret.encode()),
     "in base64": lambda secret: base64.b64encode(secret.encode()).decode(),
+    "in base64 without its end": lambda secret: (
+        base64.b64encode(secret.encode()).decode().rstrip("=")
+    ),
     "in a header": lambda secret: "Basic " + base64.b64encode(f"u:{secret}".encode()).decode(),
     "in a header in small letters": lambda secret: (
         "authorization: basic " + base64.b64encode(f"u:{secret}".encode()).decode()
@@ -38,6 +49,7 @@ SECRETS = ["Ab/cd+ef=", "a#b?c@d", "pä55wörter", "a'b\"c\\d", "two words 1", "
 def test_a_secret_leaves_in_no_spelling(secret: str, spelling: Callable[[str], str]) -> None:
     shown = mask(f"it said {spelling(secret)} to us", frozenset({secret}))
     assert MASK in shown
+    assert spelling(secret).strip("'\"b=") not in shown
     assert secret not in shown
     assert quote(secret, safe="") not in shown
     assert base64.b64encode(f"u:{secret}".encode()).decode().rstrip("=") not in shown
@@ -58,6 +70,21 @@ def test_a_password_that_is_a_word_of_ours_changes_nothing_of_ours(word: str) ->
 def test_a_secret_inside_a_word_of_ours_leaves_keys_and_names_whole(secret: str) -> None:
     row = {"blocks_added": 1, "outcome": "no_new_block", "level": "INFO"}
     assert clean(row, frozenset({secret})) == row
+
+
+@steady(300)
+@given(
+    secret=st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=6, max_size=40),
+    spelling=st.sampled_from(sorted(set(SPELLINGS) - {"in a header", "in a URL"})),
+    around=st.text(max_size=10),
+)
+def test_no_password_is_shown_whatever_its_letters_and_what_stands_around_it(
+    secret: str, spelling: str, around: str
+) -> None:
+    assume(_is_distinct(secret))
+    spelled = SPELLINGS[spelling](secret)
+    shown = mask(f"{around} {spelled} {around}", frozenset({secret}))
+    assert spelled not in shown
 
 
 @pytest.mark.parametrize("secret", ["mempool", "a", "12", "-", "Ab/cd+ef="])

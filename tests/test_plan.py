@@ -232,6 +232,36 @@ def test_a_run_behind_a_gap_goes_on_as_ever(record):
     assert (report.remarks, report.price["height"]) == ((), TIP + 403)
 
 
+def gapped(path: Path, network: str) -> int:
+    """Go on behind a gap, and return the height from which on the record has blocks again."""
+    source = HeldSource(small_chain(), TIP + 160)
+    tick(path, source, rules=IMPATIENT._replace(first_run_blocks=150), network=network)
+    begins = TIP + 160 - 149
+    assert TIP + 1 not in heights(path)
+    return begins
+
+
+@pytest.mark.parametrize("network", ["simulated", "regtest"])
+def test_a_reorganisation_down_into_a_gap_joins_the_record_again(seeds, tmp_path, network):
+    path = Path(shutil.copy(seeds[network], tmp_path / "copy.duckdb"))
+    begins = gapped(path, network)
+    source = HeldSource(forked_chain(begins - 5), TIP + 162)
+    report = tick(path, source, network=network, rules=RULES._replace(max_catch_up_seconds=10**9))
+    assert heights(path) == list(range(FIRST, TIP + 163))
+    assert report.blocks_replaced == 150
+    assert current(path, "blocks")[-1]["hash"] == source.tip().hash
+
+
+def test_a_branch_with_less_work_behind_a_gap_is_not_followed(seeds, tmp_path):
+    path = Path(shutil.copy(seeds["regtest"], tmp_path / "copy.duckdb"))
+    begins = gapped(path, "regtest")
+    before = current(path, "blocks")
+    low = HeldSource(forked_chain(begins - 5), begins + 20)
+    report = tick(path, low, network="regtest", now_unix=small_chain().arrival_unix(TIP + 161))
+    assert codes(report) == ["source_differs"]
+    assert current(path, "blocks") == before
+
+
 def test_a_pause_that_the_first_run_covers_leaves_no_gap(record):
     rules = IMPATIENT._replace(first_run_blocks=1000)
     report = tick(record, HeldSource(small_chain(), TIP + 400), rules=rules)

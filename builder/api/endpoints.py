@@ -141,6 +141,15 @@ ENDPOINTS = (
         "one. `thinning` says the rule, `is_valid` marks the points. Prices to the cent.",
         parameters=(RANGE,),
     ),
+    Endpoint(
+        "/api/history/{range}.csv",
+        "getHistoryRows",
+        "JSON",
+        "The same rows as CSV, with times as spreadsheets read them",
+        media=CSV,
+        more="`network` and `is_simulated` are in each line.",
+        parameters=(RANGE,),
+    ),
     Endpoint("/api/days.json", "getDays", "JSON", "One row a final UTC day, oldest first", "days"),
     Endpoint(
         "/api/days/{date}.json",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from builder.api.head import head, newest_version
@@ -119,3 +122,29 @@ def _columns(moments: Sequence[MomentRow]) -> Columns:
         "is_valid": [moment["is_valid"] for moment in moments],
         "points": [moment["points"] for moment in moments],
     }
+
+
+def history_csv(history: History) -> bytes:
+    """Return the rows of a history as CSV, with times as spreadsheets read them; each line says
+    which chain it is of."""
+    names = [
+        "time",
+        *(name for name in Columns.__annotations__ if name not in {"rows", "time_unix"}),
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*names, "network", "is_simulated"])
+    columns = [history[name] for name in names[1:]]  # type: ignore[literal-required]
+    moments = zip(history["time_unix"], *columns, strict=True)
+    chain = (history["network"], _word(history["is_demo"]))
+    for time_unix, *values in moments:
+        writer.writerow([_time(time_unix), *map(_word, values), *chain])
+    return text.getvalue().encode()
+
+
+def _time(time_unix: int) -> str:
+    return f"{datetime.fromtimestamp(time_unix, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _word(value: object) -> object:
+    return str(value).upper() if isinstance(value, bool) else value

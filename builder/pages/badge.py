@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from builder.api.types import Latest
 from builder.pages.environment import render
+from builder.pages.filters import utc
 from builder.pages.headline import Headline, headline_of
 from builder.pages.site import test_network_of
 
@@ -38,7 +39,7 @@ def badge(latest: Latest) -> bytes:
 def badge_of(latest: Latest) -> Badge:
     """Return what the badge shows of latest.json."""
     label = f"{test_network_of(latest) or 'on-chain'} BTC"
-    text = badge_text(headline_of(latest))
+    text = badge_text(headline_of(latest), _age_words(latest))
     left = LETTER_PIXELS * len(label) + MARGIN_PIXELS
     right = LETTER_PIXELS * len(text) + MARGIN_PIXELS
     return Badge(
@@ -53,7 +54,15 @@ def badge_of(latest: Latest) -> Badge:
     )
 
 
-def badge_text(headline: Headline) -> str:
+def _age_words(latest: Latest) -> str | None:
+    """Return of when the price is, where it is none of now."""
+    tip = latest["tip"]
+    if tip is None or latest["status"] not in {"stale", "failing"}:
+        return None
+    return f"as of {utc(tip['time_unix'], '%b %d %H:%M')} UTC"
+
+
+def badge_text(headline: Headline, age: str | None = None) -> str:
     """Return price and difference of the headline in few words."""
     price_usd = headline.price_usd
     words = ["no price" if price_usd is None else f"${price_usd:,.0f}"]
@@ -63,4 +72,6 @@ def badge_text(headline: Headline) -> str:
         words.append("over 144 blocks")
     if headline.is_doubtful:
         words.append("low confidence")
+    if age and price_usd is not None:
+        words.append(age)
     return " ".join(words)

@@ -23,7 +23,7 @@ from oracle.errors import (
     SourceSyncingError,
     SourceUnavailableError,
 )
-from oracle.masking import learn
+from oracle.masking import learn, secrets_of
 from oracle.sources import ChainTip
 from oracle.sources.base import short
 from oracle.sources.bitcoin_conf import NodeFolder
@@ -294,14 +294,14 @@ class CoreSource(HttpSource):
         login = self._login or (self._folder.credentials() if self._folder else None)
         sent = {"Content-Type": "application/json"}
         if login is not None:
-            learn(login[1])
+            learn(*secrets_of(login))
             token = base64.b64encode(":".join(login).encode()).decode()
             sent["Authorization"] = f"Basic {token}"
         return sent
 
     def _secrets(self) -> tuple[str, ...]:
         login = self._login or (self._folder.credentials() if self._folder else None)
-        return (*super()._secrets(), *(login or ())[1:])
+        return (*super()._secrets(), *secrets_of(login))
 
     def _wants_login(self) -> tuple[str, str]:
         if self._login is not None:

@@ -24,7 +24,7 @@ from oracle.errors import (
     SourceTimeoutError,
     SourceUnavailableError,
 )
-from oracle.masking import keys_in
+from oracle.masking import keys_in, secrets_of
 from oracle.sources.base import SHOWN_CHARACTERS, Source
 from oracle.web import Route, Trouble, WebAnswer, WebClient, WebError, WebRequest
 
@@ -148,7 +148,7 @@ class HttpSource(Source):
     def _secrets(self) -> tuple[str, ...]:
         """Return what the server was told and may echo."""
         address = self._address
-        return (*(address.login or ())[1:], *keys_in(f"//host{address.path}?{address.query}"))
+        return (*secrets_of(address.login), *keys_in(f"//host{address.path}?{address.query}"))
 
     def _described(self, answer: WebAnswer) -> str:
         """Say what came, short enough for an error."""

@@ -223,7 +223,9 @@
       else link.removeAttribute("aria-current");
     }
     document.getElementById("chart-title").textContent = links.find((link) => link.dataset.range === range).dataset.words;
-    document.querySelector('.take a[href^="/api/history/"]').href = `/api/history/${range}.json`;
+    for (const file of document.querySelectorAll('.take a[href^="/api/history/"]')) {
+      file.setAttribute("href", file.getAttribute("href").replace(/[^/]+(?=\.\w+$)/, range));
+    }
   }
 
   // What is drawn stays, under the heading of what it is; the reader may ask again.

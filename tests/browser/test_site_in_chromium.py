@@ -184,10 +184,14 @@ def test_a_range_is_shown_and_stands_in_the_address(dashboard: Opened, name: str
     dashboard.page.wait_for_selector(f'#history-plot[data-shown="{name}"]')
     assert dashboard.page.url.endswith(f"/?range={name}")
     assert dashboard.page.get_attribute(f'[data-range="{name}"]', "aria-current") == "true"
-    assert (
-        dashboard.page.get_attribute('.take a[href^="/api/history/"]', "href")
-        == f"/api/history/{name}.json"
-    )
+    files = dashboard.page.locator('.take a[href^="/api/history/"]')
+    assert [files.nth(i).get_attribute("href") for i in range(files.count())] == [
+        f"/api/history/{name}.csv",
+        f"/api/history/{name}.json",
+    ]
+    answer = dashboard.page.request.get(f"{dashboard.site.url}/api/history/{name}.csv")
+    assert answer.ok
+    assert answer.text().startswith("time,height,spot_usd")
 
 
 def test_an_address_with_a_range_opens_it(phone: Opened) -> None:
@@ -465,7 +469,7 @@ def test_low_confidence_is_announced(doubtful: Opened) -> None:
 
 def test_a_missing_exchange_price_is_announced(doubtful: Opened) -> None:
     assert "No exchange price" in doubtful.page.inner_text(".notices")
-    assert doubtful.page.inner_text("#exchange-price") == "None"
+    assert doubtful.page.inner_text("#exchange-price") == "Not known"
 
 
 def test_simulated_data_is_announced(kept: Open) -> None:

@@ -239,6 +239,14 @@ def test_where_the_window_leads_the_confidence_is_the_windows() -> None:
     assert "Confidence High was high 0.90 of 1" in words(page_of(latest_of(DOUBTFUL_SPOT)))
 
 
+@pytest.mark.parametrize("status", ["stale", "failing"])
+def test_the_badge_says_of_when_its_price_is_where_builds_or_blocks_stopped(status: str) -> None:
+    latest = latest_of(DOUBTFUL_SPOT) | {"status": status}
+    of_when = filters.utc(latest["tip"]["time_unix"], "%b %d %H:%M")
+    assert badge_of(latest).text.endswith(f" as of {of_when} UTC")
+    assert " as of " not in badge_of(latest | {"status": "ok"}).text
+
+
 def test_the_badge_says_that_its_price_is_the_windows() -> None:
     assert badge_of(latest_of(DOUBTFUL_SPOT)).text == "$58,495 +0.1% over 144 blocks"
 

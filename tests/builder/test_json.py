@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 
 from builder.api.compat import mempool_history
 from builder.api.head import iso
-from builder.api.history import FullHour, last_full_hour, long_history, short_history
+from builder.api.history import FullHour, history_csv, last_full_hour, long_history, short_history
 from builder.api.latest import make_latest
 from builder.api.picture import make_day, points_csv
 from builder.api.status import make_status
@@ -470,3 +472,24 @@ def test_a_branch_with_less_work_that_was_followed_is_told_for_hours(quiet: Conn
     latest = latest_of(quiet, context(END_UNIX + 12_000))
     told = [notice for notice in latest["notices"] if notice["code"] == "less_work"]
     assert [notice["message"] for notice in told] == ["mempool is on another branch."]
+
+
+def test_the_csv_of_a_range_has_the_rows_of_its_json_and_the_chain_in_each(quiet):
+    history = short_history("24h", read(quiet), NOW)
+    frame = pd.read_csv(io.BytesIO(history_csv(history)), parse_dates=["time"])
+    assert len(frame) == history["rows"] > 100
+    moments = [moment.timestamp() for moment in frame["time"].dt.tz_localize("UTC")]
+    assert moments == history["time_unix"]
+    for name in ("height", "spot_usd", "exchange_usd", "confidence", "points", "leg"):
+        ours = [None if pd.isna(value) else value for value in frame[name]]
+        assert ours == history[name], name
+    assert list(frame["is_valid"]) == history["is_valid"]
+    assert set(frame["network"]) == {history["network"]}
+    assert set(frame["is_simulated"]) == {history["is_demo"]}
+
+
+def test_the_csv_of_a_range_without_rows_has_its_columns(quiet):
+    history = short_history("24h", read(quiet), context(END_UNIX + 10 * 86_400))
+    assert history["rows"] == 0
+    [line] = history_csv(history).decode().splitlines()
+    assert line.split(",")[:2] == ["time", "height"]

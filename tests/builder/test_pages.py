@@ -277,8 +277,14 @@ def test_without_an_exchange_there_is_no_comparison() -> None:
     made = changed("divergence", headline_percent=None, headline_usd=None, leg=None)
     made["api/latest.json"]["exchange"] = None
     text = words(rendered(made)["index.html"])
-    assert "No exchange price is known." in text
+    assert "Not known No source of exchange prices answers, or none is set." in text
     assert "Nothing to compare yet." in text
+
+
+def test_without_any_price_one_box_says_so() -> None:
+    html = rendered(empty())["index.html"]
+    assert html.count('class="figure') == 1
+    assert "No price" in words(html)
 
 
 def test_an_empty_database_gives_every_page() -> None:

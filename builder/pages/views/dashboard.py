@@ -32,8 +32,8 @@ class Dashboard(NamedTuple):
     due_unix: int
     notices: Sequence[DashboardNotice]
     price: boxes.PriceBox
-    exchange: boxes.ExchangeBox
-    difference: boxes.DifferenceBox
+    exchange: boxes.ExchangeBox | None
+    difference: boxes.DifferenceBox | None
     gauge: Gauge | None
     other: boxes.OtherPrice
     sureness: boxes.Sureness | None
@@ -48,14 +48,16 @@ def dashboard_view(site: Site) -> Dashboard:
     headline = headline_of(site.latest)
     network = f" ({site.test_network})" if site.test_network else ""
     title = (headline.words or NO_PRICE_TITLE) + network
+    # Without any price one box says so; three would say it three times.
+    has_any = headline.price_usd is not None or latest["exchange"] is not None
     return Dashboard(
         frame=frame_of(site, title=title, description=DESCRIPTION, section="/"),
         generated_unix=latest["generated_at_unix"],
         due_unix=latest["next_due_at_unix"],
         notices=dashboard_notices(site),
         price=boxes.price_box(headline),
-        exchange=boxes.exchange_box(site, headline),
-        difference=boxes.difference_box(latest, headline),
+        exchange=boxes.exchange_box(site, headline) if has_any else None,
+        difference=boxes.difference_box(latest, headline) if has_any else None,
         gauge=boxes.gauge_of(headline, site.limit),
         other=boxes.other_price(latest, headline),
         sureness=boxes.sureness_of(site, headline),

@@ -46,13 +46,15 @@ class Reading(NamedTuple):
 
 
 class Downloads(NamedTuple):
-    """Files with what a chart shows, and how to read one of them from afar."""
+    """Files with what a chart shows, and how to read one of them from afar; `is_part` says that the
+    Parquet file has more than that."""
 
     name: str
     csv: str | None
     json: str
     parquet: str | None
     reading: Reading
+    is_part: bool = False
 
 
 class Figure(NamedTuple):
@@ -81,7 +83,7 @@ def plural(count: int, word: str) -> str:
 
 
 def parquet_downloads(
-    site: Site, name: str, *, table: str, json: str, columns: str = "*"
+    site: Site, name: str, *, table: str, json: str, columns: str = "*", csv: str | None = None
 ) -> Downloads:
     """Return the files of a table in `/data/`: CSV, Parquet, and a JSON file with the same facts.
 
@@ -91,10 +93,11 @@ def parquet_downloads(
         table: path without `.csv` and `.parquet`.
         json: path.
         columns: of the table, as SQL.
+        csv: path of rows of just what is drawn, where the table has more.
     """
     parquet = f"{table}.parquet"
     reading = Reading(f"{site.origin}{parquet}", "read_parquet", columns)
-    return Downloads(name, f"{table}.csv", json, parquet, reading)
+    return Downloads(name, csv or f"{table}.csv", json, parquet, reading, is_part=csv is not None)
 
 
 def csv_downloads(site: Site, name: str, *, csv: str, json: str) -> Downloads:

@@ -79,8 +79,10 @@ def record_figure(site: Site) -> RecordFigure | None:
         end_unix=site.now_unix,
         limit=site.limit,
     )
-    json = "/api/history/7d.json"
-    downloads = parquet_downloads(site, "history", table="/data/prices", json=json)
+    path = f"/api/history/{SHOWN}"
+    downloads = parquet_downloads(
+        site, "history", table="/data/prices", json=f"{path}.json", csv=f"{path}.csv"
+    )
     return RecordFigure(
         figure=figure(chart, _summary(moments, site.limit), downloads),
         plotly=site.assets["plotly.min.js"],
