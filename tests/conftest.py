@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import select
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -11,11 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from oracle.simulated.chain import SimulatedChain
 from tests.helpers.clock import STANDING
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("ORACLE_SHARED_DIR", PROJECT.parent / "shared"))
 
+
+DRAW_BODY = SimulatedChain._draw_body
 
 if "faketime" in os.environ.get("LD_PRELOAD", ""):
     # `make test-hours`: timers are real there, and libfaketime then refuses the deadline that
@@ -47,6 +53,40 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
     process leaves the same files either way. It was most of the time of a build."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _file: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _blocks_drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The bodies of simulated blocks are drawn once for all tests and processes of a session: the
+    same chains are asked for everywhere, and drawing was a seventh of its time."""
+    here = tmp_path_factory.getbasetemp()
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    folder = (here.parent if worker else here) / "drawn"
+
+    def drawn(chain: SimulatedChain, height: int) -> tuple[bytes, bytes]:
+        name = hashlib.sha256(repr((type(chain), chain.settings, height)).encode()).hexdigest()
+        place = folder / name[:2] / name
+        with contextlib.suppress(FileNotFoundError):
+            found = place.read_bytes()
+            return found[:32], found[32:]
+        root, packed = DRAW_BODY(chain, height)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = place.with_suffix(f".{worker}.{threading.get_ident()}")
+        unfinished.write_bytes(root + packed)
+        unfinished.replace(place)
+        return root, packed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SimulatedChain, "_draw_body", drawn)
+        yield
+
+
+@pytest.fixture(scope="module")
+def drawn_anew(_blocks_drawn_once: None) -> Iterator[None]:
+    """For tests of the drawing itself: nothing is remembered."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SimulatedChain, "_draw_body", DRAW_BODY)
         yield
 
 

@@ -18,6 +18,7 @@ from oracle.errors import ReorgTooDeepError
 from oracle.record.store import Store
 from oracle.sources import Quote
 from oracle.tick import KEPT_BLOCKS, SPARE_BLOCKS, TickRules, run_tick
+from tests.helpers.steady import thinned
 from tests.helpers.ticking import (
     CALCULATOR,
     FIRST,
@@ -34,7 +35,7 @@ from tests.helpers.ticking import (
 pytestmark = pytest.mark.usefixtures("quick_prices")
 TIP = FIRST + 310
 WHOLE = TickRules(first_run_blocks=TIP - FIRST + 1)
-DEPTHS = [1, 5, 6, 150, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 100, 200))]
+DEPTHS = thinned([150, 1, 5, 6, 7, 100, 200], every=7)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,7 @@ def test_a_tick_after_every_block_records_what_one_catch_up_does(tmp_path, strai
     assert record_of(path) == record_of(straight)
 
 
+@pytest.mark.slow
 def test_a_process_that_never_stops_records_what_restarts_do(tmp_path, straight):
     source = HeldSource(small_chain(), TIP - 40)
     rules = TickRules(first_run_blocks=TIP - 40 - FIRST + 1)
@@ -142,7 +144,7 @@ def test_a_deeper_reorganisation_than_is_kept_changes_nothing(record):
     assert everything(record) == before
 
 
-@pytest.mark.parametrize("lag", [1, 20, 300])
+@pytest.mark.parametrize("lag", thinned([20, 1, 300]))
 def test_a_source_that_lags_changes_nothing(record, lag):
     before = everything(record)
     report = tick(record, HeldSource(small_chain(), TIP - lag))
@@ -161,6 +163,7 @@ def test_the_same_tick_twice_changes_nothing(record):
     assert everything(record) == before
 
 
+@pytest.mark.slow
 def test_after_the_clock_jumped_ahead_and_back_the_same_tick_twice_changes_nothing(record):
     source = HeldSource(small_chain(), TIP)
     tick(record, source, source, now_unix=source.time_unix + 10**8)
@@ -249,6 +252,7 @@ EACH_RUN_TAKES_A_SECOND = settings(
 )
 
 
+@pytest.mark.slow
 def test_the_undisturbed_record_has_days_samples_and_episodes(undisturbed):
     found = everything(undisturbed.straight)
     assert any(row["ended_at_unix"] for row in found["episodes"])

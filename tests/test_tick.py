@@ -449,6 +449,7 @@ def test_the_window_leg_is_absent_when_samples_are_few(tmp_path, source, quick_p
     assert row["leg"] == "spot"
 
 
+@pytest.mark.slow
 def test_a_day_that_began_before_a_long_downtime_has_its_exchange_mean(tmp_path, quick_prices):
     source = HeldSource(small_chain(), FIRST + 200)
     day = 86_400

@@ -29,6 +29,7 @@ from oracle.record.history import held
 from oracle.sources.failover import FailoverSource
 from oracle.tick import TickRules
 from oracle.wiring import Sources
+from tests.helpers.steady import thinned
 from tests.helpers.ticking import (
     FIRST,
     HeldSource,
@@ -141,7 +142,7 @@ def same(path: Path, other: Path) -> bool:
 # --- Equal --------------------------------------------------
 
 
-@pytest.mark.parametrize("chunk_blocks", [1000, 90])
+@pytest.mark.parametrize("chunk_blocks", thinned([90, 1000]))
 def test_a_past_below_a_record_is_what_ticks_would_have_written(backfill, seeds, chunk_blocks):
     path, filled = backfill("late", chunk_blocks=chunk_blocks)
     assert same(path, seeds / "whole.duckdb")
@@ -161,7 +162,7 @@ def test_what_is_there_is_not_read_again(backfill, source):
     assert (filled, source.asked) == (Filled(0, 0, 0), [])
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", thinned(range(2)))
 def test_parts_in_any_order_come_to_the_same(backfill, seeds, seed):
     random = Random(seed)
     bounds = sorted(random.sample(range(FIRST + 20, START), 3))
@@ -281,6 +282,7 @@ def test_what_a_killed_backfill_left_is_cleared_away(backfill, tmp_path):
     assert not left.parent.exists()
 
 
+@pytest.mark.slow
 def test_a_stretch_of_another_chain_is_not_merged(backfill, tmp_path):
     (tmp_path / "state").mkdir()
     path = tmp_path / "state/record.duckdb"

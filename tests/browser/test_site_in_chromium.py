@@ -18,6 +18,7 @@ from builder.pages.site import PLACEHOLDER
 from tests.browser.chromium import Open, Opened, Site, serve
 from tests.browser.conftest import come_alive
 from tests.helpers.made_history import END_UNIX
+from tests.helpers.steady import thinned
 
 pytestmark = pytest.mark.browser
 
@@ -58,7 +59,7 @@ def test_a_page_says_nothing_on_the_console(kept: Open, path: str) -> None:
     assert kept(path).complaints == []
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", thinned(PATHS))
 def test_a_page_asks_nobody_else(kept: Open, path: str) -> None:
     assert kept(path).outside() == []
 
@@ -81,7 +82,7 @@ def test_axe_finds_nothing_serious(kept: Open, path: str) -> None:
     assert serious(kept(path)) == []
 
 
-@pytest.mark.parametrize("path", ["/history/", DAY])
+@pytest.mark.parametrize("path", thinned(["/history/", DAY]))
 def test_axe_finds_nothing_serious_in_the_dark(kept: Open, path: str) -> None:
     opened = kept(path)
     opened.page.emulate_media(color_scheme="dark")
@@ -95,7 +96,7 @@ def test_a_page_has_one_main_heading(kept: Open, path: str) -> None:
     assert kept(path).page.locator("h1").count() == 1
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", thinned(PATHS))
 def test_every_link_to_a_file_of_the_site_leads_somewhere(kept: Open, path: str) -> None:
     opened = kept(path)
     links = opened.page.eval_on_selector_all(
@@ -178,7 +179,7 @@ def test_the_chart_shows_both_prices_the_band_and_the_difference(dashboard: Open
     assert ["Difference", None] in names
 
 
-@pytest.mark.parametrize("name", ["24h", "30d", "1y", "all"])
+@pytest.mark.parametrize("name", thinned(["30d", "24h", "1y", "all"]))
 def test_a_range_is_shown_and_stands_in_the_address(dashboard: Opened, name: str) -> None:
     dashboard.page.click(f'[data-range="{name}"]')
     dashboard.page.wait_for_selector(f'#history-plot[data-shown="{name}"]')
@@ -285,7 +286,7 @@ def test_the_live_chart_is_saved_as_a_png(dashboard: Opened) -> None:
     assert int.from_bytes(data[16:20]) == 2400
 
 
-@pytest.mark.parametrize("path", ["/history/", DAY, "/accuracy/", "/method/"])
+@pytest.mark.parametrize("path", thinned([DAY, "/history/", "/accuracy/", "/method/"]))
 def test_a_drawn_chart_is_saved_as_a_png(kept: Open, path: str) -> None:
     opened = kept(path)
     _, data = download(opened, "[data-png]")
@@ -476,7 +477,9 @@ def test_simulated_data_is_announced(kept: Open) -> None:
     assert "Simulated data" in kept("/").page.inner_text(".notices")
 
 
-@pytest.mark.parametrize("path", ["/", "/history/", "/accuracy/", "/method/", "/api/", "/status/"])
+@pytest.mark.parametrize(
+    "path", thinned(["/", "/history/", "/accuracy/", "/method/", "/api/", "/status/"])
+)
 def test_an_empty_database_is_a_calm_page(kept: Open, path: str) -> None:
     opened = kept("/404.html", "empty", phone=True)
     opened.page.goto(opened.site.url + path)
@@ -582,7 +585,7 @@ EIGHT_HOURS = END_UNIX + 8 * 3600
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/history/", DAY, "/accuracy/", "/method/", "/api/", "/status/"]
+    "path", thinned(["/", "/history/", DAY, "/accuracy/", "/method/", "/api/", "/status/"])
 )
 def test_eight_hours_later_every_page_says_so(open_page: Open, path: str) -> None:
     page = open_page(path, now_unix=EIGHT_HOURS).page
@@ -634,7 +637,7 @@ def test_a_touch_reads_a_moment_out_below_and_moves_no_axis(open_page: Open) -> 
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-@pytest.mark.parametrize("path", ["/", "/history/", DAY, "/status/"])
+@pytest.mark.parametrize("path", thinned(["/", "/history/", DAY, "/status/"], every=3))
 def test_what_a_finger_is_to_hit_is_24_pixels_high(open_page: Open, path: str) -> None:
     page = open_page(path, phone=True, has_touch=True, is_mobile=True).page
     small = page.evaluate(

@@ -34,6 +34,7 @@ BLOCKS = 320
 SETTINGS = SimulationSettings(seed=7, first_height=900_000)
 FIRST = SETTINGS.first_height
 LAST = FIRST + BLOCKS - 1
+pytestmark = pytest.mark.usefixtures("drawn_anew")
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,9 @@ class Clock:
         return self.time_unix
 
 
+pytestmark = pytest.mark.usefixtures("drawn_anew")
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock(MIDNIGHT + DAY_SECONDS + 40_000.5)

@@ -27,6 +27,7 @@ from oracle.verify.record import check_record
 from oracle.verify.selection import Chosen
 from tests.helpers.fakes import FakeChain, FakeElectrs
 from tests.helpers.home import Home
+from tests.helpers.steady import thinned
 from tests.helpers.ticking import FIRST, small_chain
 
 TIP = FIRST + 310  # a whole final day is among them
@@ -167,7 +168,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", thinned(CHANGES))
 def test_what_was_changed_in_the_record_is_found(
     home: Home, node: FakeElectrs, change: str
 ) -> None:
@@ -242,7 +243,7 @@ FILES: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("change", FILES)
+@pytest.mark.parametrize("change", thinned(FILES))
 def test_what_was_changed_in_the_release_is_found(home: Home, capsys: Capture, change: str) -> None:
     path, how, expected = FILES[change]
     rewrite(home.public / path, how)
@@ -384,7 +385,7 @@ LIES: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("lie", thinned(LIES))
 def test_a_site_whose_files_are_not_those_of_its_manifest_is_found(
     made: Home, home: Home, url: str, capsys: Capture, lie: str
 ) -> None:
