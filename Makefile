@@ -1,5 +1,5 @@
 # make site   set everything up and build the site (simulated until a node is configured)
-# make test   set everything up, tests included, and run the whole gate
+# make test   set everything up, tests included, and run lint, types and the suite
 # make docs   write the tables of docs/api.md anew, out of the types of the public files
 # make lock   bring the pinned Python packages up to date
 .PHONY: site preview test test-slow test-hours lint docs lock benchmark benchmark-short accuracy stages clean
@@ -21,8 +21,12 @@ lint:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# COVERAGE=yes also tells how much of the code the tests reach, as .ci/run wants to know; being watched
+# costs half as much time again.
+COVERAGE ?= no
+WATCHED := $(if $(filter yes,$(COVERAGE)),--cov --cov-report=term-missing:skip-covered --cov-fail-under=90)
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(WATCHED)
 
 docs:
 	@.ci/setup test

@@ -69,6 +69,7 @@ def test_the_straight_line_has_days_and_a_price_for_every_block_with_a_window(st
     )
 
 
+@pytest.mark.slow
 def test_a_tick_after_every_block_records_what_one_catch_up_does(tmp_path, straight):
     source = HeldSource(small_chain(), TIP)
     path = tmp_path / "a.duckdb"

@@ -34,7 +34,12 @@ def modules_of(folder: Path, *arguments: str, first: str = "") -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", first + SCRIPT, *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(PROJECT)},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONPATH": str(PROJECT),
+            "ORACLE_FIRST_RUN_BLOCKS": "150",
+        },
         capture_output=True,
         text=True,
         check=True,

@@ -162,7 +162,8 @@ def test_what_is_there_is_not_read_again(backfill, source):
     assert (filled, source.asked) == (Filled(0, 0, 0), [])
 
 
-@pytest.mark.parametrize("seed", thinned(range(2)))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
 def test_parts_in_any_order_come_to_the_same(backfill, seeds, seed):
     random = Random(seed)
     bounds = sorted(random.sample(range(FIRST + 20, START), 3))
@@ -174,6 +175,7 @@ def test_parts_in_any_order_come_to_the_same(backfill, seeds, seed):
     assert same(path, seeds / "whole.duckdb")
 
 
+@pytest.mark.slow
 def test_a_backfill_that_is_killed_goes_on_where_it_was(backfill, seeds, monkeypatch):
     from oracle.backfill import fill
 

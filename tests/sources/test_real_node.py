@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ from oracle.sources.blkfiles import BlkFilesSource
 from oracle.sources.core import CoreSource
 from oracle.sources.http import RetryPolicy
 from tests.helpers import plain_blocks, plain_price
-from tests.helpers.clock import NOW_UNIX
-from tests.helpers.ticking import rows_of
+from tests.helpers.clock import NOW_UNIX, environ_at
+from tests.helpers.ticking import OF_THE_EXCHANGE, rows_of
 
 pytestmark = [
     pytest.mark.real_node,
@@ -66,7 +67,8 @@ def start(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
         folder = tmp_path_factory.mktemp("node")
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
-        node = module.RealNode(program, folder, port=port, options=options)
+        start_unix = NOW_UNIX - 14 * 86_400
+        node = module.RealNode(program, folder, port=port, options=options, start_unix=start_unix)
         started.append(node)
         return node
 
@@ -309,3 +311,116 @@ def test_a_past_from_a_real_node_is_what_runs_would_have_written(
     assert rows("record", "blocks", first + 11) == rows("whole", "blocks", first + 11)
     assert rows("record", "prices", first + WINDOW) == rows("whole", "prices", first + WINDOW)
     assert len(rows("record", "prices", first)) > PRICED_BLOCKS
+
+
+# --- Nodes that have not all, not yet, or are read by a run that dies
+
+
+def environment_of(node: Any, folder: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a command beside a node, in a folder of its own."""
+    Path(node.folder, "bitcoin.conf").write_text(f"regtest=1\n[regtest]\nrpcport={node.port}\n")
+    clean = {name: value for name, value in os.environ.items() if name not in NAMES}
+    return clean | {
+        **environ_at(NOW_UNIX),
+        "BITCOIN_DATADIR": str(node.folder),
+        "ORACLE_SOURCES": "core",
+        "DUCKDB_PATH": str(folder / "oracle.duckdb"),
+        "ORACLE_SITE_DIR": str(folder / "site"),
+        **more,
+    }
+
+
+def build(environment: dict[str, str], seconds: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run `oracle build` in a process of its own, which is killed after so long."""
+    command = [str(Path(sys.executable).with_name("oracle")), "build"]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=seconds, check=False
+    )
+
+
+def test_a_node_that_kept_288_blocks_gives_a_record_of_all_of_them(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    node = start("-prune=1", "-fastprune")
+    node.fund()
+    node.grow(PRICED_BLOCKS, end_unix=NOW_UNIX - 60, transactions=30)
+    node.rpc("pruneblockchain", node.height - 288)
+    lowest = node.rpc("getblockchaininfo")["pruneheight"]
+    assert node.height - lowest < PRICED_BLOCKS
+    made = build(environment_of(node, tmp_path, ORACLE_FIRST_RUN_BLOCKS="1300"))
+    assert made.returncode == 0, made.stderr
+    heights = [row["height"] for row in rows_of(tmp_path / "oracle.duckdb", "blocks")]
+    assert heights == list(range(lowest, node.height + 1))
+    prices = rows_of(tmp_path / "oracle.duckdb", "prices")
+    assert [row["height"] for row in prices] == list(range(lowest + WINDOW, node.height + 1))
+    newest = plain_price_of(node, node.height - WINDOW, node.height - 1)
+    assert prices[-1]["window_usd"] == newest
+    assert "the record starts with fewer blocks than wanted" in made.stderr
+
+
+def test_a_node_in_the_middle_of_its_first_download_records_nothing_until_it_is_done(
+    start: Callable[..., Any], node: Any, tmp_path: Path
+) -> None:
+    young = start("-maxtipage=86400")  # as on main: behind by more than a day it is syncing
+    heights = range(1, 400)
+    for height in heights:
+        young.rpc(
+            "submitheader", node.rpc("getblockheader", node.rpc("getblockhash", height), False)
+        )
+    environment = environment_of(young, tmp_path, ORACLE_FIRST_RUN_BLOCKS="150")
+    given = iter(heights)
+    for blocks in (0, 1, 200, 398):
+        while young.rpc("getblockcount") < blocks:
+            block_hash = node.rpc("getblockhash", next(given))
+            young.rpc("submitblock", node.rpc("getblock", block_hash, 0))
+        early = build(environment)
+        assert early.returncode == 1, early.stderr
+        assert "Traceback" not in early.stderr
+        assert f"(block {blocks} of 399)" in early.stderr
+        assert not (tmp_path / "oracle.duckdb").exists() or not rows_of(
+            tmp_path / "oracle.duckdb", "blocks"
+        )
+    young.rpc("submitblock", node.rpc("getblock", node.rpc("getblockhash", next(given)), 0))
+    assert build(environment).returncode == 0
+    assert rows_of(tmp_path / "oracle.duckdb", "blocks")[-1]["height"] == 399
+
+
+def grow(node: Any, blocks: int, end_unix: int) -> None:
+    """Mine many priced blocks; coins that are spent over and over would become too small to
+    spend."""
+    parts = blocks // 50
+    for left in range(parts - 1, -1, -1):
+        node.recent.clear()
+        node.grow(50, end_unix=end_unix - left * 50 * 600, transactions=30)
+
+
+def test_a_catch_up_that_is_killed_time_and_again_records_what_one_run_does(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    node = start()
+    node.fund()
+    grow(node, 150, NOW_UNIX - 5 * 86_400)
+    first = node.height - 149
+    killed = environment_of(node, tmp_path / "killed", ORACLE_FIRST_RUN_BLOCKS="150")
+    early = build(killed)
+    assert early.returncode == 0, early.stderr
+    grow(node, 600, NOW_UNIX - 60)
+    kills = 0
+    for seconds in range(3, 90, 5):  # the longer ones get further than a chunk
+        try:
+            last = build(killed, seconds)
+        except subprocess.TimeoutExpired:
+            kills += 1
+            continue
+        assert last.returncode == 0, last.stderr
+        break
+    blocks = str(node.height - first + 1)
+    whole = environment_of(node, tmp_path / "whole", ORACLE_FIRST_RUN_BLOCKS=blocks)
+    assert build(whole).returncode == 0
+    for table in ("blocks", "outputs", "prices", "days"):
+        ours, theirs = (
+            rows_of(tmp_path / name / "oracle.duckdb", table, OF_THE_EXCHANGE)
+            for name in ("killed", "whole")
+        )
+        assert ours == theirs, table
+    assert kills >= 2

@@ -191,6 +191,7 @@ def test_some_outputs_have_no_script(chain: SimulatedChain) -> None:
     assert bytes(7) in ends  # a value's upper bytes, no script, the lock time
 
 
+@pytest.mark.slow
 def test_an_empty_block_comes_now_and_then() -> None:
     chain = SimulatedChain(SimulationSettings(transactions_per_block=6))
     sizes = [len(chain.transactions(height)) for height in range(FIRST, FIRST + 2000)]
