@@ -21,13 +21,12 @@ lint:
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Three processes on two cores: a fifth of the time is waiting (for a browser, for a time-out).
 # COVERAGE=yes also tells how much of the code the tests reach, as .ci/run wants to know; being watched
 # costs half as much time again.
 COVERAGE ?= no
 WATCHED := $(if $(filter yes,$(COVERAGE)),--cov --cov-report=term-missing:skip-covered --cov-fail-under=90)
 test: lint
-	$(BIN)/python -m pytest -n 3 --dist worksteal $(WATCHED)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(WATCHED)
 
 docs:
 	@.ci/setup test
@@ -42,7 +41,7 @@ lock:
 # (BITCOIND=/path/to/it), a booted machine, containers.
 test-slow:
 	@.ci/setup test
-	ORACLE_EXAMPLES=all $(BIN)/python -m pytest -n 3 --dist worksteal \
+	ORACLE_EXAMPLES=all $(BIN)/python -m pytest -n 2 --dist worksteal \
 		-m "slow or examples or cases or real_node or booted or containers or other_python"
 
 # The suite at odd moments, under Debian's faketime; HOURS_TESTS="tests/deploy ..." names a part.

@@ -110,6 +110,7 @@ def test_a_reorganisation_and_back_again_is_a_straight_line(straight, record):
     assert record_of(record) == record_of(straight)
 
 
+@pytest.mark.slow
 def test_a_fork_on_a_days_last_block_moves_the_day(record, tmp_path):
     last = current(record, "days")[-1]["last_height"]
     source = HeldSource(forked_chain(last + 1), TIP)
@@ -174,6 +175,7 @@ def test_after_the_clock_jumped_ahead_and_back_the_same_tick_twice_changes_nothi
     assert everything(record) == before
 
 
+@pytest.mark.slow
 def test_clock_jumps_do_not_touch_what_follows_from_the_chain(tmp_path, straight):
     source = HeldSource(small_chain(), TIP - 5)
     path = tmp_path / "a.duckdb"

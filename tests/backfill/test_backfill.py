@@ -155,6 +155,7 @@ def test_a_gap_is_filled_with_what_ticks_would_have_written(backfill, seeds):
     assert filled.lowest is None
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_read_again(backfill, source):
     backfill("late")
     source.asked.clear()
@@ -197,6 +198,7 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(backfill, seeds, monkeyp
     assert same(path, seeds / "whole.duckdb")
 
 
+@pytest.mark.slow
 def test_a_tick_after_a_backfill_goes_on_as_ever(backfill, seeds, tmp_path):
     path, _ = backfill("late")
     chain = small_chain()
@@ -207,6 +209,7 @@ def test_a_tick_after_a_backfill_goes_on_as_ever(backfill, seeds, tmp_path):
     assert same(path, other)
 
 
+@pytest.mark.slow
 def test_what_the_ticks_know_of_now_stays_as_it_was(backfill, seeds):
     path, _ = backfill("late")
     before, after = everything(seeds / "late.duckdb"), everything(path)

@@ -64,6 +64,7 @@ def test_a_page_asks_nobody_else(kept: Open, path: str) -> None:
     assert kept(path).outside() == []
 
 
+@pytest.mark.slow
 def test_a_phone_never_scrolls_sideways_on_the_dashboard(phone: Opened) -> None:
     assert phone.page.evaluate("document.documentElement.scrollWidth") == 390
 
@@ -128,6 +129,7 @@ def test_axe_finds_nothing_serious_once_plotly_is_there(dashboard: Opened) -> No
     assert serious(dashboard) == []
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_once_plotly_is_there_in_the_dark(dashboard: Opened) -> None:
     dashboard.page.click(".theme")
     dashboard.page.wait_for_selector(PAPER.format(DARK))
@@ -279,6 +281,7 @@ def test_episodes_and_both_limits_are_marked(dashboard: Opened) -> None:
 # Downloads
 
 
+@pytest.mark.slow
 def test_the_live_chart_is_saved_as_a_png(dashboard: Opened) -> None:
     name, data = download(dashboard, '[data-png="history"]')
     assert name == "history.png"
@@ -344,6 +347,7 @@ def test_the_lines_for_duckdb_find_their_columns(sites: Callable[[str], Site], p
     assert min(counts) > [(1,)]
 
 
+@pytest.mark.slow
 def test_copying_says_so(kept: Open) -> None:
     page = kept("/api/").page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -376,6 +380,7 @@ def background(page: Any) -> str:
     return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
 
+@pytest.mark.slow
 def test_dark_follows_the_system(kept: Open) -> None:
     page = kept("/404.html").page
     page.emulate_media(color_scheme="dark")
@@ -393,6 +398,7 @@ def test_the_switch_turns_the_theme_and_is_remembered(open_page: Open) -> None:
     assert background(page) == DARK
 
 
+@pytest.mark.slow
 def test_the_live_chart_changes_its_colours_with_the_theme(dashboard: Opened) -> None:
     dashboard.page.click(".theme")
     dashboard.page.wait_for_selector(PAPER.format(DARK))
@@ -459,6 +465,7 @@ def test_the_live_chart_says_which_differences_are_the_windows(kept: Open) -> No
     assert {said[0], said[-1]} == {"", " (of the window)"}
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_where_the_window_leads(kept: Open) -> None:
     assert serious(kept("/", "windowed")) == []
 
@@ -468,6 +475,7 @@ def test_low_confidence_is_announced(doubtful: Opened) -> None:
     assert doubtful.page.locator(".hero.doubt").is_visible()
 
 
+@pytest.mark.slow
 def test_a_missing_exchange_price_is_announced(doubtful: Opened) -> None:
     assert "No exchange price" in doubtful.page.inner_text(".notices")
     assert doubtful.page.inner_text("#exchange-price") == "Not known"
@@ -494,6 +502,7 @@ def test_axe_finds_nothing_serious_on_an_empty_dashboard(kept: Open) -> None:
     assert serious(opened) == []
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_among_the_warnings(kept: Open) -> None:
     assert serious(kept("/", "far")) == []
 
@@ -528,6 +537,7 @@ def changing(sites: Callable[[str], Site], tmp_path: Path) -> Iterator[Site]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_an_unchanged_site_costs_a_header(open_page: Open, changing: Site) -> None:
     opened = open_page("/", site=changing)
     with opened.page.expect_response("**/api/latest.json"):
@@ -653,6 +663,7 @@ def test_what_a_finger_is_to_hit_is_24_pixels_high(open_page: Open, path: str) -
         assert min(cell["width"], cell["height"]) >= 20
 
 
+@pytest.mark.slow
 def test_in_forced_colours_the_chart_and_what_is_chosen_can_be_seen(open_page: Open) -> None:
     opened = come_alive(open_page("/", forced_colors="active", color_scheme="light"))
     page = opened.page
@@ -669,6 +680,7 @@ def test_in_forced_colours_the_chart_and_what_is_chosen_can_be_seen(open_page: O
     ) not in {paper, "rgba(0, 0, 0, 0)"}
 
 
+@pytest.mark.slow
 def test_paper_gets_the_whole_chart_and_the_keys(open_page: Open) -> None:
     page = come_alive(open_page("/")).page
     page.emulate_media(media="print")

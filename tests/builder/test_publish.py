@@ -265,6 +265,7 @@ def test_the_same_record_and_time_give_the_same_bytes(
     assert contents(again.folder) == contents(built)
 
 
+@pytest.mark.slow
 def test_block_after_block_gives_the_same_bytes_as_all_at_once(
     record: Connection, tmp_path: Path
 ) -> None:

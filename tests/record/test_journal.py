@@ -72,6 +72,7 @@ def damaged(left: Left, tmp_path: Path, at: int) -> set[str] | None:
         return None
 
 
+@pytest.mark.slow
 def test_no_byte_of_an_entry_can_be_damaged_without_a_word(left: Left, tmp_path: Path) -> None:
     first = _end_of_head(left.journal)
     assert first is not None

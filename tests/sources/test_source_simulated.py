@@ -140,6 +140,7 @@ def test_a_later_run_extends_the_same_chain(clock: Clock, path: Path) -> None:
     assert later.chain.settings.start_unix == MIDNIGHT
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_like_one_that_never_was(clock: Clock, path: Path) -> None:
     at(clock, path).tip()
     straight = SimulatedSource(SMALL, now=clock, history_days=1)

@@ -186,6 +186,7 @@ def test_what_was_changed_in_the_record_is_found(
     assert all(miss.advice for miss in misses)
 
 
+@pytest.mark.slow
 def test_a_change_of_the_record_is_found_though_the_site_was_made_of_it(
     home: Home, capsys: Capture
 ) -> None:
@@ -258,6 +259,7 @@ def test_a_file_that_the_manifest_does_not_know_is_found(home: Home, capsys: Cap
     assert (exit_code, places(answer)) == (1, "planted.html")
 
 
+@pytest.mark.slow
 def test_a_site_that_says_something_else_in_a_file_and_its_manifest_is_found(
     home: Home, capsys: Capture
 ) -> None:
