@@ -262,19 +262,37 @@ exec runuser -u onchain-oracle -g "$(id -gn onchain-oracle)" $groups -- /opt/onc
 TEXT
 }
 
+# How often builds run is said once, in the settings: pages and /health tell by it when the next one is due. Prints a file
+# with its schedule of every ten minutes turned into that.
+at_the_interval() {
+    local minutes calendar cron_time
+    minutes=$(sed -n "s/^ *ANALYSIS_INTERVAL_MINUTES *= *[\"']\{0,1\}\([0-9]\{1,4\}\)[\"']\{0,1\} *\(#.*\)\{0,1\}$/\1/p" \
+        "$etc/oracle.env" 2>/dev/null | tail -n 1) || true # a dry run may have made no settings
+    minutes=$((10#${minutes:-10}))
+    if [ "$minutes" -lt 1 ]; then minutes=10; fi
+    if [ "$minutes" -lt 60 ]; then
+        calendar="*:0/$minutes" cron_time="*/$minutes * * * *"
+    elif [ "$minutes" -lt 1440 ]; then
+        calendar="0/$((minutes / 60)):00" cron_time="0 */$((minutes / 60)) * * *"
+    else
+        calendar="00:00" cron_time="0 0 * * *"
+    fi
+    sed "s|^OnCalendar=\*:0/10$|OnCalendar=$calendar|; s|^\*/10 \* \* \* \* |$cron_time |" "$1"
+}
+
 # The running timer may be the one to replace: stop the other way first, so that only one of the two is ever on.
 install_schedule() {
     put 0644 "$logrotate_file" <"$here/logrotate/$name"
     if [ "$cron" = yes ]; then
         remove_timer
-        put 0644 "$cron_file" <"$here/cron/$name"
+        put 0644 "$cron_file" < <(at_the_interval "$here/cron/$name")
         return
     fi
     run rm -f "$cron_file"
     local job
     for job in $jobs; do
         put 0644 "$units/oracle-$job.service" <"$here/systemd/oracle-$job.service"
-        put 0644 "$units/oracle-$job.timer" <"$here/systemd/oracle-$job.timer"
+        put 0644 "$units/oracle-$job.timer" < <(at_the_interval "$here/systemd/oracle-$job.timer")
     done
     put 0644 "$units/oracle-notify@.service" <"$here/systemd/oracle-notify@.service"
     if [ -z "$destdir" ] && ! [ -d /run/systemd/system ]; then

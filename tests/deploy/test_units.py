@@ -276,6 +276,40 @@ def test_wrong_options_are_one_sentence_and_exit_code_2(options: str) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "calendar", "cron"),
+    [
+        ("", "*:0/10", "*/10 * * * *"),
+        ("ANALYSIS_INTERVAL_MINUTES=5", "*:0/5", "*/5 * * * *"),
+        ('ANALYSIS_INTERVAL_MINUTES="20"', "*:0/20", "*/20 * * * *"),
+        ("ANALYSIS_INTERVAL_MINUTES = 30 # enough", "*:0/30", "*/30 * * * *"),
+        ("ANALYSIS_INTERVAL_MINUTES=5\nANALYSIS_INTERVAL_MINUTES=15", "*:0/15", "*/15 * * * *"),
+        ("#ANALYSIS_INTERVAL_MINUTES=5", "*:0/10", "*/10 * * * *"),
+        ("ANALYSIS_INTERVAL_MINUTES=60", "0/1:00", "0 */1 * * *"),
+        ("ANALYSIS_INTERVAL_MINUTES=180", "0/3:00", "0 */3 * * *"),
+        ("ANALYSIS_INTERVAL_MINUTES=0", "*:0/10", "*/10 * * * *"),
+        ("ANALYSIS_INTERVAL_MINUTES=08", "*:0/8", "*/8 * * * *"),
+        ("ANALYSIS_INTERVAL_MINUTES=1; rm -rf", "*:0/10", "*/10 * * * *"),
+    ],
+)
+def test_the_interval_of_the_settings_is_that_of_timer_and_cron(
+    tmp_path: Path, said: str, calendar: str, cron: str
+) -> None:
+    settings = tmp_path / "etc/onchain-oracle/oracle.env"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f"{said}\n")
+    install(tmp_path)
+    timer = (tmp_path / "etc/systemd/system/oracle-build.timer").read_text()
+    assert re.findall("^OnCalendar=(.*)$", timer, re.MULTILINE) == [calendar]
+    assert run(tool("systemd-analyze", "systemd"), "calendar", calendar).returncode == 0
+    install(tmp_path, "--cron")
+    jobs = (tmp_path / "etc/cron.d/onchain-oracle").read_text()
+    [build] = [line for line in jobs.splitlines() if "oracle build" in line]
+    assert build.startswith(f"{cron} onchain-oracle ")
+    backups = (DEPLOY / "systemd/oracle-backup.timer").read_text()
+    assert "OnCalendar=*:0/10" not in backups
+
+
 def test_cron_runs_the_same_program_as_often_as_the_timer() -> None:
     lines = (DEPLOY / "cron" / "onchain-oracle").read_text().splitlines()
     jobs = [line for line in lines if re.match(r"[*\d]", line)]
