@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -31,6 +32,7 @@ class _Facts(Collector):
             *_of_build(self._latest),
             *_of_prices(self._latest),
             *_of_run(self._status),
+            *_of_machine(self._status),
             *_of_peers(self._peers["peers"]),
         ]
         return [gauge for gauge in gauges if gauge.samples]
@@ -80,11 +82,36 @@ def _of_run(status: Status) -> list[GaugeMetricFamily]:
     reached: list[Sample] = [(source["source"], source["is_reachable"]) for source in sources]
     latency = [(source["source"], _seconds(source["latency_ms"])) for source in sources]
     success = status["last_success_at_unix"]
+    newest = status["runs"][0] if status["runs"] else None
+    seconds = newest["ended_at_unix"] - newest["started_at_unix"] if newest else None
+    codes = Counter(run["error"]["code"] for run in status["runs"] if run["error"])
+    failures: list[Sample] = sorted(codes.items())
     return [
         _labelled("source_reachable", "1 when the last probe reached it.", "source", reached),
         _labelled("source_latency_seconds", "Latency of the last probe.", "source", latency),
         _plain("record_gaps", "Ranges of missing blocks.", len(status["gaps"])),
         _plain("last_success_seconds", "End of the last good run.", success),
+        _plain("last_run_seconds", "How long the last run took, up to the record.", seconds),
+        _plain("failing_since_seconds", "Start of the trouble.", status["failing_since_unix"]),
+        _labelled("recent_failures", "Runs of status.json that failed.", "code", failures),
+    ]
+
+
+def _of_machine(status: Status) -> list[GaugeMetricFamily]:
+    record = status["record"]
+    machine = status["machine"]
+    rows: list[Sample] = [
+        ("blocks", record["blocks"]),
+        ("prices", record["prices"]),
+        ("days", record["days"]),
+        ("exchange_samples", record["exchange_samples"]),
+        ("episodes", record["episodes"]),
+    ]
+    return [
+        _labelled("rows", "Rows of the record.", "table", rows),
+        _plain("database_bytes", "Size of the database.", machine.get("database_bytes")),
+        _plain("disk_free_bytes", "Room beside the site.", machine.get("disk_free_bytes")),
+        _plain("disk_total_bytes", "Size of that disk.", machine.get("disk_total_bytes")),
     ]
 
 

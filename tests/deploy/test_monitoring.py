@@ -3,6 +3,7 @@ it is for, by nothing else, and by no number that a site does not publish."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -42,6 +43,8 @@ WELL = {
     'oracle_divergence_large{job="oracle"}': "0x60",
     'oracle_peer_differs{job="oracle",peer="a"}': "0x60",
     'oracle_demo{job="oracle"}': "0x60",
+    'oracle_disk_free_bytes{job="oracle"}': "5000000000x60",
+    'oracle_last_run_seconds{job="oracle"}': "30x60",
 }
 JOB = {"job": "oracle"}
 ABSENT = None
@@ -87,6 +90,8 @@ RAISED: list[tuple[str, dict[str, str | None], dict[str, str], str]] = [
         {**JOB, "peer": "a"},
         "a",
     ),
+    ("OracleDiskFull", {'oracle_disk_free_bytes{job="oracle"}': "1073741824x60"}, JOB, "1Gi"),
+    ("OracleRunsLong", {'oracle_last_run_seconds{job="oracle"}': "600x60"}, JOB, "10m 0s"),
     ("OracleSimulated", {'oracle_demo{job="oracle"}': "1x60"}, JOB, ""),
 ]
 
@@ -161,3 +166,53 @@ def test_every_alert_leads_to_a_part_of_the_runbook(alert: str) -> None:
     file, _, part = RULES[alert]["annotations"]["runbook"].partition("#")
     titles = re.findall(r"^## (.*)$", (PROJECT / file).read_text(), re.MULTILINE)
     assert part in {title.lower().replace(" ", "-") for title in titles}
+
+
+# --- The dashboard for Grafana ------------------------------
+
+BOARD = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text())
+ASKED = {target["expr"] for panel in BOARD["panels"] for target in panel["targets"]}
+GRID_COLUMNS = 24
+
+
+def published() -> set[str]:
+    made = snapshots()
+    text = metrics(made["api/latest.json"], made["api/status.json"], made["api/peers.json"])
+    return set(re.findall(r"^oracle_(\w+)", text.decode(), re.MULTILINE))
+
+
+def test_prometheus_understands_every_question_of_the_dashboard(tmp_path: Path) -> None:
+    rules = [
+        {"record": f"panel:{place}", "expr": expr.replace("$job", "oracle")}
+        for place, expr in enumerate(sorted(ASKED))
+    ]
+    file = tmp_path / "rules.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    assert f"{len(ASKED)} rules found" in promtool("check", "rules", file)
+
+
+def test_the_dashboard_asks_for_nothing_that_a_site_does_not_publish() -> None:
+    asked = {name for expr in ASKED for name in re.findall(r"oracle_(\w+)", expr)}
+    named = re.findall(r"oracle_(\w+)", str(BOARD["templating"]))
+    # Peers and failures have numbers only where there are any.
+    assert (asked | set(named)) - published() <= {"recent_failures"}
+
+
+def test_no_panel_of_the_dashboard_lies_over_another() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in BOARD["panels"]:
+        at = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        }
+        assert max(x for x, _ in cells) < GRID_COLUMNS
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_each_panel_has_a_title_a_unit_and_a_number_of_its_own() -> None:
+    panels = BOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert all(panel["title"] and panel["fieldConfig"]["defaults"]["unit"] for panel in panels)

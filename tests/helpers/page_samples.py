@@ -409,6 +409,7 @@ def _status() -> dict[str, Any]:
         "record": {**counts, "first_height": 912_241, "last_height": 918_000},
         "machine": {
             "disk_free_bytes": 412_300_000_000,
+            "disk_total_bytes": 500_000_000_000,
             "database_bytes": 31_000_000,
             "versions": {"python": "3.11", "duckdb": "1.4"},
         },
