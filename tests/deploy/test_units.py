@@ -3,11 +3,14 @@ file."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from jsonschema import Draft7Validator
 
 from tests.conftest import PROJECT
 from tests.deploy.running_nginx import DEPLOY
+from tests.helpers.clock import NOW_UNIX, environ_at
 
 INSTALL = DEPLOY / "install.sh"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
@@ -336,6 +340,41 @@ def test_logrotate_understands_its_file(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     run(rotate, "--force", "--state", tmp_path / "state", file)
     assert (tmp_path / "build.log.1").read_text() == "a line\n"
+
+
+def test_forty_days_of_logrotate_lose_no_line_and_keep_files_small(tmp_path: Path) -> None:
+    rotate = tool("logrotate", "logrotate")
+    file, log = tmp_path / "rotate", tmp_path / "build.log"
+    shipped = (DEPLOY / "logrotate" / "onchain-oracle").read_text()
+    file.write_text(
+        re.sub(
+            r"    (su|create) .*\n", "", shipped.replace("/var/log/onchain-oracle", str(tmp_path))
+        )
+    )
+    file.chmod(0o644)
+    tmp_path.chmod(0o755)
+    line = "x" * 999
+    for day in range(40):
+        lines = 25_000 if day == 20 else 200  # one night everything fails, and says so
+        with log.open("a") as written:
+            written.writelines(f"{day:3} {number:6} {line}\n" for number in range(lines))
+        subprocess.run(
+            [rotate, "--state", tmp_path / "state", file],
+            env=os.environ | environ_at(NOW_UNIX + day * 86_400),
+            check=True,
+        )
+        assert not log.exists() or log.stat().st_size < 20 << 20
+    kept = [log, *tmp_path.glob("build.log.*")]
+    assert len(kept) <= 1 + 8
+    texts = [
+        (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode()
+        for path in kept
+        if path.exists()
+    ]
+    seen = Counter(line[:10] for text in texts for line in text.splitlines())
+    assert set(seen.values()) == {1}
+    assert len(seen) == 39 * 200 + 25_000
+    assert sorted(path.suffix for path in kept if path.suffix == ".gz") == [".gz"] * (len(kept) - 2)
 
 
 def test_the_compose_file_is_sound_yaml_with_a_pinnable_image_each() -> None:
