@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from builder.api.head import iso
 from builder.api.types import Leg, Notice, NoticeCode, Shown, State, Tip
 from builder.gather import Context, Gathered
 from builder.rows import PeerRow, RunRow
-from oracle.chain import OLD_TIP_SECONDS
+from oracle.chain import OLD_TIP_SECONDS, utc_text
 from oracle.headers import MAX_AHEAD_SECONDS
 
 NOT_ABOUT_HEALTH = frozenset({"large_divergence", "peer_differs"})
@@ -60,21 +59,22 @@ def _failures(gathered: Gathered, tip: Tip | None, context: Context) -> Iterator
     if gathered.spot is None:
         yield _error("no_data", f"No data yet: no block has been priced so far.{reading}")
     elif reading and tip:
-        first = f"The first run is still reading: the newest block so far is from {tip['time']}."
+        of_when = utc_text(tip["time_unix"])
+        first = f"The first run is still reading: the newest block so far is of {of_when}."
         yield _error("stale", f"{first} The price of now comes when it is done.")
         return
     last = gathered.runs[0] if gathered.runs else None
     if last and last["outcome"] == "failed" and not _still_serves(last):
         reason = last["error"]["message"] if last["error"] else "no reason recorded"
-        since = iso(gathered.failing_since_unix or last["started_at_unix"])
+        since = utc_text(gathered.failing_since_unix or last["started_at_unix"])
         yield _error("failing", f"The last run failed: {reason} (failing since {since})")
     good = gathered.last_good_run
     silent_seconds = context.now_unix - good["ended_at_unix"] if good else 0
     if silent_seconds > STALE_RUNS * context.interval_seconds:
-        since = iso(context.now_unix - silent_seconds)
+        since = utc_text(context.now_unix - silent_seconds)
         yield _error("stale", f"No run has succeeded since {since}.")
     elif tip and tip["age_seconds"] > OLD_TIP_SECONDS:
-        yield _error("stale", f"The newest known block is from {tip['time']}.")
+        yield _error("stale", f"The newest known block is of {utc_text(tip['time_unix'])}.")
 
 
 def _still_serves(run: RunRow) -> bool:
@@ -115,7 +115,9 @@ def _of_exchange(shown: Shown) -> Iterator[Notice]:
         message = f"The exchange price, {usd}, is not believed: {exchange['reason']}."
         yield _warning("suspect_exchange", message)
     elif exchange["is_stale"]:
-        message = f"The exchange price is from {exchange['quoted_at']}: too old to compare."
+        message = (
+            f"The exchange price is of {utc_text(exchange['quoted_at_unix'])}: too old to compare."
+        )
         yield _warning("stale_exchange", message)
 
 

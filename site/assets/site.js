@@ -25,8 +25,10 @@ const oracle = {
     document.getElementById("stale-for").textContent = isStale ? words : "";
     document.title = `${isStale ? `(overdue by ${words}) ` : ""}${document.title.replace(/^\(overdue by [^)]*\) /, "")}`;
   },
+  local: (t, style) => `${new Intl.DateTimeFormat(undefined, style).format(new Date(t))} where you are`,
   tellTime() {
     for (const [name, words] of [
+      ["local", (t) => (new Date().getTimezoneOffset() ? ` (${oracle.local(t * 1000, { timeStyle: "short" })})` : "")],
       ["age", (t) => { const age = oracle.now() - t; return age < 60 ? "just now" : `${oracle.duration(age)} ago`; }],
       ["lasting", (t) => ` (for ${oracle.duration(oracle.now() - t)})`],
       ["until", (t) => {
@@ -69,6 +71,21 @@ const oracle = {
     changed();
   });
 })();
+
+// Times are UTC; where the reader's clock says otherwise, it says so over each of them.
+if (new Date().getTimezoneOffset()) {
+  for (const time of document.querySelectorAll("time[datetime*=T]")) {
+    time.title = oracle.local(time.dateTime, { dateStyle: "medium", timeStyle: "short" });
+  }
+}
+
+// The day before and the day after, by the arrow keys; not where these move something else.
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (event.target.closest("input, select, textarea, [tabindex='0'], .plot")) return;
+  const rel = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
+  if (rel) document.querySelector(`a[rel="${rel}"]`)?.click();
+});
 
 // Lines to copy name the address the page really came from.
 for (const code of document.querySelectorAll("[data-copy]")) {

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -747,3 +748,36 @@ def test_dragging_up_and_down_zooms_nothing(dashboard: Opened) -> None:
         plotted(dashboard, "layout.xaxis.range"),
         plotted(dashboard, "layout.yaxis.range"),
     ) == before
+
+
+# --- Keys and clocks of the reader --------------------------
+
+
+def test_arrow_keys_lead_to_the_day_before_and_the_day_after(open_page: Open) -> None:
+    page = open_page(DAY).page
+    before = page.get_attribute("a[rel=prev]", "href")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(f"**{before}")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(f"**{DAY}")
+
+
+def test_arrow_keys_scroll_what_has_the_focus(open_page: Open) -> None:
+    page = open_page(DAY).page
+    page.locator("details.reads summary").first.click()
+    page.locator("pre[tabindex='0']").first.focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.url.endswith(DAY)
+
+
+def test_the_next_update_is_told_by_the_readers_clock_too(open_page: Open) -> None:
+    page = open_page("/", timezone_id="Asia/Kolkata", locale="en-GB").page
+    due = datetime.fromtimestamp(int(page.get_attribute("[data-local]", "data-local")), UTC)
+    there = due + timedelta(hours=5, minutes=30)
+    assert page.inner_text("[data-local]").strip() == f"({there:%H:%M} where you are)"
+    assert "where you are" in page.get_attribute("time[datetime*=T]", "title")
+
+
+def test_where_the_clock_is_utc_nothing_is_said_twice(open_page: Open) -> None:
+    page = open_page("/", timezone_id="UTC").page
+    assert page.inner_text("[data-local]") == ""

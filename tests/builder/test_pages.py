@@ -281,6 +281,25 @@ def test_without_an_exchange_there_is_no_comparison() -> None:
     assert "Nothing to compare yet." in text
 
 
+@pytest.mark.parametrize(
+    ("status", "age_seconds", "is_old"),
+    [("ok", 60, False), ("stale", 7_300, True), ("failing", 600, False), ("failing", 3_700, True)],
+)
+def test_numbers_that_were_old_when_the_page_was_made_are_not_called_those_of_now(
+    status: str, age_seconds: int, is_old: bool
+) -> None:
+    made = changed("tip", age_seconds=age_seconds)
+    made["api/latest.json"]["status"] = status
+    html = rendered(made)["index.html"]
+    tip_unix = made["api/latest.json"]["tip"]["time_unix"]
+    of_when = filters.utc(
+        tip_unix if is_old else made["api/latest.json"]["generated_at_unix"],
+        "%b %d, %H:%M" if is_old else "%H:%M",
+    )
+    assert ('id="now" class="stale"' in html) is is_old
+    assert f", as of {of_when} UTC" in words(html)
+
+
 def test_without_any_price_one_box_says_so() -> None:
     html = rendered(empty())["index.html"]
     assert html.count('class="figure') == 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from builder.api.types import Latest
 from builder.pages.charts.gauge import Gauge
+from builder.pages.filters import utc
 from builder.pages.headline import headline_of
 from builder.pages.site import Site
 from builder.pages.views import boxes
@@ -14,6 +16,7 @@ from builder.pages.views.notices import DashboardNotice, dashboard_notices
 from builder.pages.views.peers import PeersFact, peers_fact
 from builder.pages.views.record import RecordFigure, record_figure
 
+FAILING_SECONDS = 3600  # behind such a pause a price is none of now, while runs fail
 NO_PRICE_TITLE = "On-chain Bitcoin price"
 DESCRIPTION = (
     "The Bitcoin price in dollars, read from the blocks themselves, beside the exchange price: "
@@ -30,6 +33,8 @@ class Dashboard(NamedTuple):
     frame: Frame
     generated_unix: int
     due_unix: int
+    is_old: bool
+    as_of: str
     notices: Sequence[DashboardNotice]
     price: boxes.PriceBox
     exchange: boxes.ExchangeBox | None
@@ -48,12 +53,15 @@ def dashboard_view(site: Site) -> Dashboard:
     headline = headline_of(site.latest)
     network = f" ({site.test_network})" if site.test_network else ""
     title = (headline.words or NO_PRICE_TITLE) + network
+    is_old = _is_old(latest)
     # Without any price one box says so; three would say it three times.
     has_any = headline.price_usd is not None or latest["exchange"] is not None
     return Dashboard(
         frame=frame_of(site, title=title, description=DESCRIPTION, section="/"),
         generated_unix=latest["generated_at_unix"],
         due_unix=latest["next_due_at_unix"],
+        is_old=is_old,
+        as_of=_as_of(latest, is_old=is_old),
         notices=dashboard_notices(site),
         price=boxes.price_box(headline),
         exchange=boxes.exchange_box(site, headline) if has_any else None,
@@ -65,3 +73,21 @@ def dashboard_view(site: Site) -> Dashboard:
         peers=peers_fact(site),
         record=record_figure(site),
     )
+
+
+def _is_old(latest: Latest) -> bool:
+    """Tell whether the numbers were none of now when this page was made."""
+    tip = latest["tip"]
+    if tip is None:
+        return False
+    is_failing = latest["status"] == "failing" and tip["age_seconds"] > FAILING_SECONDS
+    return is_failing or latest["status"] == "stale"
+
+
+def _as_of(latest: Latest, *, is_old: bool) -> str:
+    """Return of when the numbers are: of the newest block, where they are old already, else of this
+    build, whose page may lie open for hours."""
+    tip = latest["tip"]
+    if is_old and tip is not None:
+        return utc(tip["time_unix"], "%b %d, %H:%M")
+    return utc(latest["generated_at_unix"], "%H:%M")
