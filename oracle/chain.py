@@ -47,6 +47,16 @@ def utc_text(time_unix: int) -> str:
     return f"{datetime.fromtimestamp(time_unix, UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def span_text(seconds: float) -> str:
+    """Return a length of time for a sentence, in the unit in which it is felt."""
+    minutes = round(seconds / 60)
+    if minutes < 3 * 60:
+        return f"{minutes} minutes"
+    if minutes < 3 * 24 * 60:
+        return f"{minutes / 60:.0f} hours"
+    return f"{minutes / (24 * 60):,.0f} days"
+
+
 def midnight_unix(day: date) -> int:
     """Return the first second of a UTC date."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from oracle.backup.copies import copies_in
+from oracle.chain import span_text
 from oracle.config import Settings
 from oracle.core.wire import HEADER_BYTES, parse_header
 from oracle.errors import BlockNotFoundError, NoQuoteError, OracleError, SettingsError
@@ -173,8 +174,8 @@ def _block_that_is_there(source: BlockSource) -> tuple[ChainTip, bytes]:
 def _clock(source: BlockSource, block: bytes, now_unix: float) -> Finding:
     age_seconds = now_unix - parse_header(block[:HEADER_BYTES]).time_unix
     advice = "Is this machine's clock right (timedatectl), and does the source still get blocks?"
-    minutes = round(age_seconds / 60)
-    age = f"{minutes} minutes old" if minutes >= 0 else f"{-minutes} minutes ahead of this clock"
+    is_ahead = age_seconds < 0
+    age = f"{span_text(abs(age_seconds))} {'ahead of this clock' if is_ahead else 'old'}"
     message = f"the newest block of {source.name} is {age}"
     return _judged("clock", message, warn=advice if abs(age_seconds) > TIP_MARK_SECONDS else "")
 
@@ -206,7 +207,7 @@ def _quote(quotes: QuoteSource, now_unix: float, limits: Limits) -> Finding:
         advice = "Stale: see mempool's log, or ORACLE_QUOTE_MAX_AGE_SECONDS."
     if doubt := suspicion(quote.price_usd, (), limits):
         advice = f"Not believed: {doubt}."
-    message = f"${quote.price_usd:,.0f} from {quote.source}, {age_seconds / 60:.0f} minutes old"
+    message = f"${quote.price_usd:,.0f} from {quote.source}, {span_text(age_seconds)} old"
     return _judged("quote", message, warn=advice)
 
 

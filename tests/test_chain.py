@@ -20,6 +20,7 @@ from oracle.chain import (
     mediantime,
     midnight_unix,
     recent_range,
+    span_text,
     utc_date,
     verify_continuity,
 )
@@ -281,3 +282,21 @@ def test_a_block_that_names_another_parent_breaks_the_chain(shared: Path) -> Non
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_blocks_always_follow(shared: Path, count: int) -> None:
     verify_continuity(chain_facts(shared / "vectors", "recent_small", 840_000)[:count])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 minutes"),
+        (10_740, "179 minutes"),
+        (10_800, "3 hours"),
+        (258_000, "72 hours"),
+        (259_200, "3 days"),
+        (34_000_000, "394 days"),
+        (1e9, "11,574 days"),
+    ],
+)
+def test_a_length_of_time_is_told_in_the_unit_in_which_it_is_felt(
+    seconds: float, words: str
+) -> None:
+    assert span_text(seconds) == words

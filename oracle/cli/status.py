@@ -9,6 +9,7 @@ import click
 from builder.api.latest import make_latest
 from builder.api.status import make_status
 from builder.gather import gather
+from oracle.chain import span_text
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.context import context_of
 from oracle.record.reader import open_reader
@@ -28,9 +29,7 @@ def status(*, as_json: bool) -> None:
     reasons = "; ".join(reason["message"] for reason in found["reasons"]) or "all is well"
     lines = [
         f"{found['status']}: {reasons}",
-        f"  tip {tip['height']}, {tip['age_seconds'] / 60:.0f} minutes old"
-        if tip
-        else "  no block yet",
+        f"  tip {tip['height']}, {span_text(tip['age_seconds'])} old" if tip else "  no block yet",
         f"  last success {found['last_success_at']}, next build due {found['next_due_at']}",
         *([f"  last error {found['last_error_at']}: {error['message']}"] if error else []),
     ]
