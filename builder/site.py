@@ -45,6 +45,7 @@ from builder.releases import current_release
 from builder.rows import DayRow, FirstComparisonsRow
 from builder.rows import rows as rows_of
 from oracle.core.params import PARAMETERS
+from oracle.record.journal import journal_of
 from oracle.record.reader import Reader
 
 SMALL_RECORD_BLOCKS = 10_000
@@ -213,6 +214,14 @@ def describe_machine(site_dir: Path, database_path: Path) -> Machine:
     return {
         "disk_free_bytes": disk.free,
         "disk_total_bytes": disk.total,
-        "database_bytes": database_path.stat().st_size if database_path.exists() else None,
+        "database_bytes": _size_with_journal(database_path),
         "versions": {"python": platform.python_version(), **versions},
     }
+
+
+def _size_with_journal(database: Path) -> int | None:
+    """Return what a database takes on the disk; of a run's rows most are in its journal until the
+    run ends. None where there is none."""
+    if not database.exists():
+        return None
+    return sum(path.stat().st_size for path in (database, journal_of(database)) if path.exists())

@@ -21,7 +21,7 @@ import pytest
 from builder.draft import Draft
 from builder.publish import compress, publish
 from builder.releases import UNFINISHED, current_release, releases, rollback
-from builder.site import BuildReport, Output, build_site
+from builder.site import BuildReport, Output, build_site, describe_machine
 from oracle.errors import NoDataError
 from oracle.record.reader import Reader, open_reader
 from tests.helpers.circumstances import context
@@ -454,3 +454,12 @@ def test_a_build_killed_at_any_step_leaves_the_old_site_whole(
         report = build_site(reader, Output(site, keep_releases=keep), context(prepared.now_unix))
     assert contents(report.folder) == prepared.wanted
     assert not list((site / "releases").glob(f"{UNFINISHED}*"))
+
+
+def test_the_size_of_the_database_counts_what_its_journal_still_holds(tmp_path: Path) -> None:
+    database = tmp_path / "record.duckdb"
+    assert describe_machine(tmp_path, database)["database_bytes"] is None
+    database.write_bytes(bytes(12_000))
+    assert describe_machine(tmp_path, database)["database_bytes"] == 12_000
+    (tmp_path / "record.duckdb.wal").write_bytes(bytes(11_000_000))
+    assert describe_machine(tmp_path, database)["database_bytes"] == 11_012_000
