@@ -40,7 +40,7 @@ NOT_OF_THE_RECORD = frozenset(
         "api/status.json",
         "api/index.html",  # shows status.json as an example
         "status/index.html",
-        "metrics",
+        "metrics.txt",
         PUBLIC_KEY,
         "data/SHA256SUMS",
         MANIFEST,

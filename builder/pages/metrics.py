@@ -110,6 +110,7 @@ def _of_machine(status: Status) -> list[GaugeMetricFamily]:
     return [
         _labelled("rows", "Rows of the record.", "table", rows),
         _plain("database_bytes", "Size of the database.", machine.get("database_bytes")),
+        _plain("backup_seconds", "Time of the newest copy.", machine.get("copied_at_unix")),
         _plain("disk_free_bytes", "Room beside the site.", machine.get("disk_free_bytes")),
         _plain("disk_total_bytes", "Size of that disk.", machine.get("disk_total_bytes")),
     ]

@@ -45,6 +45,7 @@ WELL = {
     'oracle_demo{job="oracle"}': "0x60",
     'oracle_disk_free_bytes{job="oracle"}': "5000000000x60",
     'oracle_last_run_seconds{job="oracle"}': "30x60",
+    'oracle_backup_seconds{job="oracle"}': "0+600x60",
 }
 JOB = {"job": "oracle"}
 ABSENT = None
@@ -91,6 +92,12 @@ RAISED: list[tuple[str, dict[str, str | None], dict[str, str], str]] = [
         "a",
     ),
     ("OracleDiskFull", {'oracle_disk_free_bytes{job="oracle"}': "1073741824x60"}, JOB, "1Gi"),
+    (
+        "OracleBackupOld",
+        {'oracle_backup_seconds{job="oracle"}': "-300000x60"},
+        JOB,
+        "3d 19h 20m 0s",
+    ),
     ("OracleRunsLong", {'oracle_last_run_seconds{job="oracle"}': "600x60"}, JOB, "10m 0s"),
     ("OracleSimulated", {'oracle_demo{job="oracle"}': "1x60"}, JOB, ""),
 ]

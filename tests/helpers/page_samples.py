@@ -410,6 +410,7 @@ def _status() -> dict[str, Any]:
         "machine": {
             "disk_free_bytes": 412_300_000_000,
             "disk_total_bytes": 500_000_000_000,
+            "copied_at_unix": 1_759_900_000,
             "database_bytes": 31_000_000,
             "versions": {"python": "3.11", "duckdb": "1.4"},
         },

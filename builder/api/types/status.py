@@ -83,11 +83,14 @@ class Holdings(TypedDict):
 
 
 class Machine(TypedDict):
-    """Disk and versions, as far as known."""
+    """Disk, copies and versions, as far as known."""
 
     disk_free_bytes: NotRequired[int]
     disk_total_bytes: NotRequired[int]
     database_bytes: NotRequired[int | None]
+    copied_at_unix: NotRequired[
+        Annotated[Unix | None, about("when the newest copy of the database was made")]
+    ]
     versions: NotRequired[dict[str, str]]
 
 
