@@ -306,11 +306,12 @@ class ExhaustedError(InternalError):
 def unexpected(error: Exception, text: str) -> InternalError:
     """Return an exception that is none of ours as one; `text` is what it says, without secrets."""
     kind = type(error).__name__
-    lack = _lack_in(error)
+    lack = lack_in(error)
     return ExhaustedError(kind, lack) if lack else InternalError(kind, text)
 
 
-def _lack_in(error: Exception) -> Lack | None:
+def lack_in(error: Exception) -> Lack | None:
+    """Return what the machine ran out of, if that is what an exception says."""
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or number == errno.ENOMEM:
         return Lack.MEMORY

@@ -14,13 +14,13 @@ from pathlib import Path
 from oracle.config import SIMULATED, Settings
 from oracle.errors import (
     BusyError,
-    ExhaustedError,
     InternalError,
     OracleError,
     RequestError,
     SiteError,
     SourceTimeoutError,
     StoreError,
+    lack_in,
     unexpected,
 )
 from oracle.failure import error_object
@@ -262,10 +262,9 @@ class Run:
     def _site_error(self, error: Exception) -> OracleError:
         if isinstance(error, OracleError):
             return error
-        found = self.unexpected(error)
-        if isinstance(error, OSError) and not isinstance(found, ExhaustedError):
+        if isinstance(error, OSError) and lack_in(error) is None:
             return SiteError(self.settings.oracle_site_dir, str(error))
-        return found
+        return self.unexpected(error)
 
     def _end_with(self, error: OracleError, message: str) -> None:
         """Take an error as that of the run, the first there is, and tell it once."""

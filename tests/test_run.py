@@ -707,6 +707,12 @@ def test_a_site_that_cannot_be_built_is_recorded_and_told_once(
     assert current(machine.database, "blocks")[-1]["height"] == TIP
 
 
+def test_a_site_that_cannot_be_written_needs_no_traceback(machine, node):
+    run = machine.run(raising(NotADirectoryError(20, "Not a directory")))
+    assert run.exit_code == 3
+    assert "Traceback" not in machine.log
+
+
 def test_the_good_run_after_a_site_that_could_not_be_built_says_so(machine, node, hook):
     machine.run(raising(OSError("full")))
     machine.run()
