@@ -17,7 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from oracle.errors import RequestError
+from oracle.exchange.market import DAY_SECONDS
 from oracle.sources import Quote
+from oracle.sources.quotes import EARLIEST_UNIX, MAX_AHEAD_SECONDS, newest_place
 
 CLOSE_TIMES = ("closetime", "timeclose")
 TIMES = (
@@ -27,15 +29,12 @@ TIMES = (
 PRICES = ("price", "priceusd", "usd", "last", "lastprice", "rate", "value", "close", "closeusd")
 PAIRS = ("symbol", "pair", "market", "ticker", "currencypair")
 DOLLAR_PAIRS = re.compile(r"(BTC|XBT)[^A-Z]*(USD|USDT|USDC)")
-EARLIEST_UNIX = 1_230_768_000  # 2009
-MAX_AHEAD_SECONDS = 15 * 60
 MOST_ROWS = 20_000_000  # ten years of one a minute are 5 million
 LONGEST_LINE = 100_000
 TITLE_LINES = 5  # that may stand before the names of the columns
 # Seconds, or thousandths or millionths of them: a number says which by its size.
 UNITS = ((10**15, 10**6), (10**12, 10**3), (0, 1))
 SHOWN = 40
-DAY_SECONDS = 86_400
 
 
 class Columns(NamedTuple):
@@ -62,14 +61,11 @@ class FileQuotes(NamedTuple):
 
     def at(self, time_unix: int) -> Quote | None:
         """Return the newest quote at or before a time, within the maximum distance."""
-        place = int(np.searchsorted(self.times_unix, time_unix, side="right")) - 1
-        if place < 0:
-            return None
-        quoted_at_unix = int(self.times_unix[place])
-        if time_unix - quoted_at_unix > self.max_distance_seconds:
+        place = newest_place(self.times_unix, time_unix, self.max_distance_seconds)
+        if place is None:
             return None
         usd = float(self.prices_usd[place])
-        return Quote(usd, quoted_at_unix, self.name, {"USD": usd})
+        return Quote(usd, int(self.times_unix[place]), self.name, {"USD": usd})
 
     def close(self) -> None:
         """Nothing is open."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pyarrow as pa
 
-from oracle.record.connect import connect, translated
+from oracle.record.connect import connect, transaction, translated
 from oracle.record.sql import statements
 from oracle.rows import ExchangeOfDay, StoredDivergence, StoredPrices
 
@@ -97,15 +97,10 @@ def amend(
         for name, rows in tables.items():
             if rows:
                 db.register(f"new_{name}", pa.Table.from_pylist(rows))
-        db.execute("BEGIN")
-        try:
+        with transaction(db):
             for name, rows in tables.items():
                 if rows:
                     db.execute(statements()[f"amend_{name}"])
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
     return Amended(len(tables["exchange_samples"]), len(tables["moments"]), len(tables["days"]))
 
 

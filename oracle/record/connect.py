@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -99,6 +99,19 @@ def check_ours(path: Path) -> None:
             f"{path} can be written by others (mode {found.st_mode & 0o777:o}): it is not used; "
             f"if you trust what is in it, chmod 600 it"
         )
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Write all of it, or nothing."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # it may be beyond that; what went wrong first is what to tell
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
 
 
 @contextmanager

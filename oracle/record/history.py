@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from oracle.core.params import PARAMETERS
 from oracle.errors import ChainMovedError
-from oracle.record.connect import connect, translated
+from oracle.record.connect import connect, transaction, translated
 from oracle.record.sql import statements
 
 if TYPE_CHECKING:
@@ -65,14 +65,8 @@ def add_history(path: Path, tables: dict[str, pa.Table]) -> dict[str, int]:
     with translated(path), connect(path) as db:
         for table, rows in tables.items():
             db.register(f"new_{table}", rows)
-        db.execute("BEGIN")
-        try:
-            added = _add(db)
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
-        return added
+        with transaction(db):
+            return _add(db)
 
 
 def _add(db: duckdb.DuckDBPyConnection) -> dict[str, int]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
@@ -23,7 +22,7 @@ from oracle.core.eligible import BlockFacts, RecentTxids
 from oracle.core.params import PARAMETERS
 from oracle.errors import RequestError, StoreError
 from oracle.record.batch import Batch
-from oracle.record.connect import check_ours, connect, translated
+from oracle.record.connect import check_ours, connect, transaction, translated
 from oracle.record.sql import check_not_newer, migrations, statements
 from oracle.rows import RecentMoment, StoredEpisode, StoredPrices, StoredRun, StoredSample
 
@@ -203,7 +202,7 @@ class Store:
 
     def write(self, batch: Batch) -> None:
         """Write a tick in one transaction: all of it, or nothing."""
-        with translated(self.path), self._transaction():
+        with translated(self.path), transaction(self._db):
             if batch.rewind_to is not None:
                 for table, height in FOLLOW_THE_CHAIN.items():
                     names = {"table": table, "height": height}
@@ -238,7 +237,7 @@ class Store:
             for table, rows in saved.items():
                 self._db.register(f"backup_{table}", rows)
             try:
-                with self._transaction():
+                with transaction(self._db):
                     above = self._rows("merge_above")[0]["above"]
                     return {
                         table: self._merge(table, condition, above)
@@ -290,7 +289,7 @@ class Store:
         check_not_newer(self.path, done)
         for number, script in migrations():
             if number not in done:
-                with self._transaction():
+                with transaction(self._db):
                     self._db.execute(script)
                     self._execute("add_migration", number=number)
 
@@ -304,19 +303,6 @@ class Store:
         if network and not known:
             with translated(self.path):
                 self._execute("set_network", network=network)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            with suppress(
-                duckdb.Error
-            ):  # it may be beyond that; what went wrong first is what to tell
-                self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
 
 def _tables_of(backup: Path) -> dict[str, pa.Table]:

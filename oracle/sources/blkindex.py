@@ -252,7 +252,7 @@ class _Batch:
         """Place what was found, and keep it."""
         with self._index._writing():
             places = self._placed()
-            self._move_to_copies()
+            self._move_to_copies(self._found.keys() - places.keys())
             self._db.executemany(ADD_BLOCK, places.values())
             self._join_parts(places)
             self._db.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?)", self._files)
@@ -272,9 +272,10 @@ class _Batch:
                 placed[block_hash] = self._place_of(block_hash, number, *new[block_hash], placed)
         return placed
 
-    def _move_to_copies(self) -> None:
+    def _move_to_copies(self, known: Iterable[bytes]) -> None:
         """Lead blocks that were known to the copies of them that were written later."""
-        for name, (file, record) in self._found.items():
+        for name in known:
+            file, record = self._found[name]
             where = (file, record.offset, record.size)
             self._db.execute(MOVE_BLOCK, (*where, name, file, record.offset))
 

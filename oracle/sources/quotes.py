@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import isfinite
 
@@ -133,6 +133,7 @@ class QuoteHistory:
 
     def __init__(self, quotes: Iterable[Quote], max_distance_seconds: int) -> None:
         self._quotes = sorted(quotes, key=_time_of)
+        self._times_unix = [_time_of(quote) for quote in self._quotes]
         self._max_distance_seconds = max_distance_seconds
 
     def latest(self) -> Quote | None:
@@ -141,15 +142,21 @@ class QuoteHistory:
 
     def at(self, time_unix: int) -> Quote | None:
         """Return the newest quote at or before a time, within the maximum distance."""
-        place = bisect_right(self._quotes, time_unix, key=_time_of)
-        if not place:
-            return None
-        newest = self._quotes[place - 1]
-        is_near = time_unix - newest.quoted_at_unix <= self._max_distance_seconds
-        return newest if is_near else None
+        place = newest_place(self._times_unix, time_unix, self._max_distance_seconds)
+        return None if place is None else self._quotes[place]
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def newest_place(
+    times_unix: Sequence[int], time_unix: int, max_distance_seconds: int
+) -> int | None:
+    """Return where the newest of some sorted times at or before a time stands; None when there is
+    none within the distance."""
+    place = bisect_right(times_unix, time_unix) - 1
+    is_near = place >= 0 and time_unix - times_unix[place] <= max_distance_seconds
+    return place if is_near else None
 
 
 def _time_of(quote: Quote) -> int:

@@ -103,6 +103,17 @@ RAISED: list[tuple[str, dict[str, str | None], dict[str, str], str]] = [
 ]
 
 
+def sample() -> bytes:
+    """Return the metrics of a site."""
+    made = snapshots()
+    return metrics(made["api/latest.json"], made["api/status.json"], made["api/peers.json"])
+
+
+def published() -> set[str]:
+    """Return the names of a site's metrics, without what they all begin with."""
+    return set(re.findall(r"^oracle_(\w+)", sample().decode(), re.MULTILINE))
+
+
 def promtool(*words: str | Path, text: bytes = b"") -> str:
     """Run Prometheus' tool; return what it says."""
     path = shutil.which("promtool") or shutil.which("promtool", path=TOOLS)
@@ -143,9 +154,7 @@ def test_prometheus_takes_the_files() -> None:
 
 
 def test_prometheus_finds_nothing_wrong_with_the_metrics() -> None:
-    made = snapshots()
-    text = metrics(made["api/latest.json"], made["api/status.json"], made["api/peers.json"])
-    assert promtool("check", "metrics", text=text) == ""
+    assert promtool("check", "metrics", text=sample()) == ""
 
 
 def test_each_alert_is_raised_by_what_it_is_for_and_by_nothing_else(tmp_path: Path) -> None:
@@ -161,11 +170,8 @@ def test_each_alert_is_raised_by_what_it_is_for_and_by_nothing_else(tmp_path: Pa
 
 
 def test_alerts_ask_for_nothing_that_a_site_does_not_publish() -> None:
-    made = snapshots()
-    text = metrics(made["api/latest.json"], made["api/status.json"], made["api/peers.json"])
-    published = set(re.findall(r"^oracle_(\w+)", text.decode(), re.MULTILINE))
     asked = {name for rule in RULES.values() for name in re.findall(r"oracle_(\w+)", rule["expr"])}
-    assert asked - published == set()
+    assert asked - published() == set()
 
 
 @pytest.mark.parametrize("alert", RULES)
@@ -180,12 +186,6 @@ def test_every_alert_leads_to_a_part_of_the_runbook(alert: str) -> None:
 BOARD = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text())
 ASKED = {target["expr"] for panel in BOARD["panels"] for target in panel["targets"]}
 GRID_COLUMNS = 24
-
-
-def published() -> set[str]:
-    made = snapshots()
-    text = metrics(made["api/latest.json"], made["api/status.json"], made["api/peers.json"])
-    return set(re.findall(r"^oracle_(\w+)", text.decode(), re.MULTILINE))
 
 
 def test_prometheus_understands_every_question_of_the_dashboard(tmp_path: Path) -> None:
