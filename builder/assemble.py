@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from builder import pages
-from builder.api.contract import add_contract
+from builder.api.contract_files import add_contract
 from builder.api.notices import STALE_RUNS
-from builder.api.types import Latest, ManifestHead, Status
 from builder.draft import Draft, Objects, fingerprint
 from builder.pages.assets import Asset, assets
 from builder.pages.environment import sources
@@ -17,6 +16,9 @@ from builder.pages.site import Site
 from builder.publish import HEALTH, Sign, publish
 from builder.releases import PUBLIC_KEY
 from oracle.estimate.limits import Limits
+
+if TYPE_CHECKING:
+    from builder.api.types import Latest, ManifestHead, Status
 
 SUMS = "data/SHA256SUMS"
 OWN_ASSET = "its name"  # what a file that pages load is made from: the name has its hash

@@ -4,13 +4,15 @@ each build."""
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types.columns import Table
 from builder.draft import Draft
 from builder.gather import Context
 from builder.rows import MonthRow, rows
 from oracle.record.reader import Reader
+
+if TYPE_CHECKING:
+    from builder.api.types.columns import Table
 
 
 class Extent(NamedTuple):

@@ -7,22 +7,24 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from builder.api.types import (
-    Day,
-    Days,
-    Episodes,
-    History,
-    Latest,
-    Peers,
-    PriceEntry,
-    Range,
-    Scorecard,
-    Status,
-    Window,
-)
 from builder.releases import Entry, whole_files
+
+if TYPE_CHECKING:
+    from builder.api.types import (
+        Day,
+        Days,
+        Episodes,
+        History,
+        Latest,
+        Peers,
+        PriceEntry,
+        Range,
+        Scorecard,
+        Status,
+        Window,
+    )
 
 
 class Draft:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import Machine
 from builder.draft import fingerprint
 from builder.rows import (
     CountsRow,
@@ -28,6 +27,9 @@ from builder.rows import (
 from oracle.calculator import PriceCalculator
 from oracle.estimate.limits import Limits
 from oracle.record.reader import Reader
+
+if TYPE_CHECKING:
+    from builder.api.types import Machine
 
 FORMAT = "5"
 """Of all files that are carried over from build to build: raise it when a key or column changes."""

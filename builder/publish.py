@@ -170,12 +170,16 @@ def _carry(folder: Path, draft: Draft, path: str) -> None:
 
 def _link(source: Path, target: Path) -> None:
     """Make a file the same as another; in a release that is made over it may be so already."""
-    is_there = target.is_file() and not target.is_symlink()
-    if not (is_there and target.samefile(source)):
+    wanted = source.lstat()
+    try:
+        is_there = os.path.samestat(target.lstat(), wanted)
+    except (FileNotFoundError, NotADirectoryError):
+        is_there = False
+    if not is_there:
         make_folder(target.parent)
         remove(target)
         target.hardlink_to(source)
-    if target.stat().st_mode & 0o777 != FILE_MODE:
+    if wanted.st_mode & 0o777 != FILE_MODE:
         target.chmod(FILE_MODE)
 
 
@@ -198,6 +202,8 @@ def _place(folder: Path, path: str) -> Path:
 
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it; new ones can be entered by the web server."""
+    if folder.is_dir():
+        return
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)

@@ -6,12 +6,14 @@ where answers without types become typed ones.
 
 from __future__ import annotations
 
-from typing import NotRequired, TypeVar, cast
+from typing import TYPE_CHECKING, NotRequired, TypeVar, cast
 
 from typing_extensions import TypedDict
 
-from builder.api.types import EpisodeKind, ErrorObject, Errors, Leg, PeerState
 from oracle.record.reader import Reader
+
+if TYPE_CHECKING:
+    from builder.api.types import EpisodeKind, ErrorObject, Errors, Leg, PeerState
 
 
 class FactRow(TypedDict):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.api.compat import make_compatible
 from builder.api.days import make_days
@@ -36,7 +37,6 @@ from builder.api.peers import make_peers
 from builder.api.picture import has_first_block, make_day, make_window, points_csv
 from builder.api.scorecard import make_scorecard
 from builder.api.status import make_status
-from builder.api.types import Day, Machine
 from builder.assemble import BuildReport, Output, look_fingerprint, render_and_publish
 from builder.data import Extent, export_all, export_outputs
 from builder.draft import Draft, Objects, dump
@@ -47,6 +47,9 @@ from builder.rows import rows as rows_of
 from oracle.core.params import PARAMETERS
 from oracle.record.journal import journal_of
 from oracle.record.reader import Reader
+
+if TYPE_CHECKING:
+    from builder.api.types import Day, Machine
 
 SMALL_RECORD_BLOCKS = 10_000
 """Up to here the Parquet files are written whole at each build, then each full hour."""

@@ -1,7 +1,8 @@
 """Import a library without what it takes along and we do not use.
 
-structlog loads rich for coloured tracebacks, and it loads asyncio for its asynchronous half; each
-took longer to load than most of the code of a build. It is made to work without.
+structlog loads rich for coloured tracebacks, and it loads asyncio for its asynchronous half;
+prometheus-client loads a web server. Each took longer to load than most of the code of a build.
+They are made to work without.
 """
 
 from __future__ import annotations
@@ -19,6 +20,26 @@ def without(*names: str) -> Iterator[None]:
     hidden = [name for name in names if name not in sys.modules]
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]  # what importlib takes for "is not there"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+class _Hollow(ModuleType):
+    """Has every class that it is asked for, with nothing in it: something to derive from."""
+
+    def __getattr__(self, name: str) -> type:
+        return type(name, (), {})
+
+
+@contextmanager
+def hollow(*names: str) -> Iterator[None]:
+    """Let imports within have empty classes from modules; one that is loaded already stays."""
+    hidden = [name for name in names if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = _Hollow(name)
     try:
         yield
     finally:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -75,6 +74,8 @@ def log_settings(settings: Settings) -> None:
 
 
 def _open_file(path: Path, settings: Settings) -> None:
+    from logging.handlers import TimedRotatingFileHandler  # most runs have no file of their own
+
     try:
         file = TimedRotatingFileHandler(
             path, "midnight", utc=True, backupCount=settings.log_retention_days

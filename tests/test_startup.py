@@ -108,6 +108,17 @@ def test_a_library_that_is_hidden_is_not_loaded_and_there_again_afterwards() -> 
     assert done.stdout.split() == ["False", "rich"]
 
 
+def test_a_module_that_was_hollow_is_whole_for_whoever_loads_it_later() -> None:
+    script = (
+        "import builder.pages.metrics, http.server, socketserver as s;"
+        "print(issubclass(http.server.BaseHTTPRequestHandler, s.StreamRequestHandler))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\n"
+
+
 def test_a_build_loads_neither_models_nor_charts_library_nor_the_sources_it_has_not() -> None:
     script = "import sys, json, oracle.cli.build; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
@@ -147,6 +158,11 @@ def again(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 def test_a_build_without_a_new_block_loads_nothing_that_it_does_not_use(again: set[str]) -> None:
     unused = {"pydantic", "plotly", "httpx", "rich", "asyncio", "pyarrow.compute"}
     assert unused.isdisjoint(again)
+    assert again.isdisjoint({"http.server", "urllib.request", "logging.handlers", "statistics"})
+
+
+def test_a_build_that_carries_the_contract_over_loads_none_of_its_classes(again: set[str]) -> None:
+    assert again.isdisjoint({"builder.api.types", "builder.api.endpoints", "builder.api.contract"})
 
 
 def test_a_build_without_a_new_block_loads_no_page_that_it_carries_over(again: set[str]) -> None:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from statistics import fmean
+from math import fsum
+from typing import TYPE_CHECKING
 
 from builder.api.head import iso
 from builder.api.history import LONG_RANGES
 from builder.api.mempool import mempool_history, mempool_price
-from builder.api.types import History, PriceEntry, PricesComparison, Range
 from builder.draft import Objects
 from builder.gather import DAY_SECONDS
+
+if TYPE_CHECKING:
+    from builder.api.types import History, PriceEntry, PricesComparison, Range
 
 NO_ENTRY: PriceEntry = {
     "timestamp": None,
@@ -109,10 +112,10 @@ def comparison_of(entries: Sequence[PriceEntry], span_days: int) -> PricesCompar
     amounts = [entry["diff_amount"] for entry in valid if entry["diff_amount"] is not None]
     percents = [entry["diff_percent"] for entry in valid if entry["diff_percent"] is not None]
     return {
-        "avg_diff": round(fmean(amounts), 2) if amounts else None,
+        "avg_diff": round(fsum(amounts) / len(amounts), 2) if amounts else None,
         "max_diff": max(amounts, default=None),
         "min_diff": min(amounts, default=None),
-        "avg_diff_percent": round(fmean(percents), 4) if percents else None,
+        "avg_diff_percent": round(fsum(percents) / len(percents), 4) if percents else None,
         "total_entries": len(entries),
         "valid_entries": len(amounts),
         "timeframe_days": span_days,

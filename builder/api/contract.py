@@ -1,20 +1,17 @@
 """The contract as files: a JSON Schema for each published JSON, and openapi.json.
 
 Both are made of the classes of `builder.api.types` and the addresses of `builder.api.endpoints`.
-They change only when these do, so most builds carry them over and never import pydantic.
+They change only when these do: `builder.api.contract_files` says when they are made.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from builder.api.endpoints import ENDPOINTS, JSON, REFUSALS, SHAPES, Endpoint, Parameter
 from builder.api.types import ErrorObject
-from builder.draft import Draft, fingerprint
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 """A JSON Schema, or a part of openapi.json."""
 
-HERE = Path(__file__).resolve().parent
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 ABOUT = (
     "Finished files, made anew by each build and served as they are: GET and HEAD only. Prices are "
@@ -38,30 +34,6 @@ OPEN = (ErrorObject,)
 NOT_MODIFIED = {"description": "Not modified (If-None-Match, If-Modified-Since)"}
 ERROR = {JSON: {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
 PAGE_ERROR = {"description": "A page that says so", "content": {"text/html": {"schema": {}}}}
-
-
-def add_contract(draft: Draft, public_url: str | None) -> None:
-    """Put openapi.json and the schemas into a draft, made only when the contract has changed.
-
-    Args:
-        draft: gets the files.
-        public_url: where readers reach the site; None: addresses are relative.
-    """
-    key = fingerprint((public_url, _source()))
-    draft.once("api/openapi.json", key, lambda: _written(openapi(public_url)))
-    for name in SHAPES:
-        draft.once(f"api/schema/{name}.json", key, lambda name=name: _written(schemas()[name]))  # type: ignore[misc]
-
-
-@cache
-def _source() -> tuple[bytes, ...]:
-    """Return the text of everything that the contract is made of."""
-    paths = sorted([*HERE.glob("types/*.py"), HERE / "endpoints.py", HERE / "contract.py"])
-    return tuple(path.read_bytes() for path in paths)
-
-
-def _written(value: Schema) -> bytes:
-    return (json.dumps(value, indent=1) + "\n").encode()
 
 
 @cache

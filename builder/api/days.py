@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from builder.api.head import head, midnight_unix
-from builder.api.types import Candle, DayPrice, Days, Priced
 from builder.gather import DAY_SECONDS, Context, Gathered
 from builder.rows import CandleRow, DayRow, SpanRow, rows
 from oracle.record.reader import Reader
+
+if TYPE_CHECKING:
+    from builder.api.types import Candle, DayPrice, Days, Priced
 
 NO_SPOT: Candle = {
     "spot_open_usd": None,

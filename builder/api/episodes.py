@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from builder.api.head import head, iso, iso_or_none
-from builder.api.types import Episode, Episodes
 from builder.gather import Context, Gathered
 from builder.rows import EpisodeRow
+
+if TYPE_CHECKING:
+    from builder.api.types import Episode, Episodes
 
 EPISODE_RULE = (
     "A divergence starts with the first tick over the threshold and ends when it stays below "

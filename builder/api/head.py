@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from builder.api.types import Block, Head
 from builder.gather import Context, Gathered
 from builder.rows import BlockRow
+
+if TYPE_CHECKING:
+    from builder.api.types import Block, Head
 
 
 def iso(time_unix: int) -> str:

@@ -6,14 +6,16 @@ import csv
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from builder.api.head import head, newest_version
-from builder.api.types import Columns, History, LongRange, ShortRange
 from builder.draft import fingerprint
 from builder.gather import DAY_SECONDS, Context, Gathered
 from builder.rows import MomentRow, rows
 from oracle.record.reader import Reader
+
+if TYPE_CHECKING:
+    from builder.api.types import Columns, History, LongRange, ShortRange
 
 HOUR_SECONDS = 3600
 RECENT_TICKS = 300
@@ -127,10 +129,7 @@ def _columns(moments: Sequence[MomentRow]) -> Columns:
 def history_csv(history: History) -> bytes:
     """Return the rows of a history as CSV, with times as spreadsheets read them; each line says
     which chain it is of."""
-    names = [
-        "time",
-        *(name for name in Columns.__annotations__ if name not in {"rows", "time_unix"}),
-    ]
+    names = ["time", *(name for name in _columns(()) if name not in {"rows", "time_unix"})]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*names, "network", "is_simulated"])

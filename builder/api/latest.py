@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from builder.api.head import block, head, iso, iso_or_none, newest_version
 from builder.api.notices import notices_of, status_of
-from builder.api.types import (
-    Divergence,
-    Exchange,
-    Latest,
-    NewestDay,
-    NewestWindow,
-    Price,
-    Shown,
-    Spot,
-    Tip,
-)
 from builder.gather import Context, Gathered
 from builder.rows import DayRow, DivergenceRow, ExchangeRow, SpotRow, TipRow, WindowRow
+
+if TYPE_CHECKING:
+    from builder.api.types import (
+        Divergence,
+        Exchange,
+        Latest,
+        NewestDay,
+        NewestWindow,
+        Price,
+        Shown,
+        Spot,
+        Tip,
+    )
 
 NO_COMPARISON: DivergenceRow = {
     "spot_percent": None,

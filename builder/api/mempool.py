@@ -8,13 +8,16 @@ which leaves the newest row of the grid at or before it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from builder.api.head import midnight_unix
-from builder.api.types import Days, Exchange, Latest, MempoolHistory, MempoolPrice
 from builder.draft import Draft, dump
 from builder.gather import DAY_SECONDS, Context, Gathered
 from builder.rows import PriceAtRow, rows
 from oracle.record.reader import Reader
+
+if TYPE_CHECKING:
+    from builder.api.types import Days, Exchange, Latest, MempoolHistory, MempoolPrice
 
 CURRENCIES = ("EUR", "GBP", "CAD", "CHF", "AUD", "JPY")
 """What mempool has beside USD."""

@@ -4,12 +4,15 @@ Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from builder.api.types import Leg, Notice, NoticeCode, Shown, State, Tip
 from builder.gather import Context, Gathered
 from builder.rows import PeerRow, RunRow
 from oracle.chain import OLD_TIP_SECONDS, utc_text
 from oracle.headers import MAX_AHEAD_SECONDS
+
+if TYPE_CHECKING:
+    from builder.api.types import Leg, Notice, NoticeCode, Shown, State, Tip
 
 NOT_ABOUT_HEALTH = frozenset({"large_divergence", "peer_differs"})
 """Notices that are about the market, and about others."""

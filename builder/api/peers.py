@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from builder.api.head import head, iso, iso_or_none
-from builder.api.types import Peer, Peers
 from builder.gather import Context, Gathered
 from builder.rows import PeerRow
+
+if TYPE_CHECKING:
+    from builder.api.types import Peer, Peers
 
 
 def make_peers(gathered: Gathered, context: Context) -> Peers:

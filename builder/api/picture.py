@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from builder.api.days import candles_of, day_price, priced
 from builder.api.head import block, head
-from builder.api.types import Day, Explained, Picture, PricePoints, Spike, Stencil, Window
 from builder.gather import Gathered
 from builder.rows import BlockRow, DayRow, LeftOutRow, SpanRow, SpotLineRow, WindowRow, rows
 from oracle.calculator import PriceCalculator
@@ -13,6 +14,9 @@ from oracle.core.histogram import EDGES, clean_histogram, count_amounts
 from oracle.core.params import PARAMETERS, SPIKES
 from oracle.core.price import WindowPrice
 from oracle.record.reader import Reader
+
+if TYPE_CHECKING:
+    from builder.api.types import Day, Explained, Picture, PricePoints, Spike, Stencil, Window
 
 MAX_POINTS = 2000
 """Of a day's tens of thousands: what a screen can show."""

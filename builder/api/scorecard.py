@@ -9,13 +9,16 @@ blocks, day against the exchange mean of its day. Valid prices only. The figures
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from builder.api.head import head
 from builder.api.history import FullHour
-from builder.api.types import Distribution, LegScore, Score, Scorecard
 from builder.gather import Gathered
 from builder.rows import ScoreRow, rows
 from oracle.record.reader import Reader
+
+if TYPE_CHECKING:
+    from builder.api.types import Distribution, LegScore, Score, Scorecard
 
 EDGES_PERCENT = [quarter / 4 for quarter in range(-12, 13)]
 BASELINE = (

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from builder.api.head import head, iso, iso_or_none
 from builder.api.notices import NOT_ABOUT_HEALTH
-from builder.api.types import Gap, Holdings, Latest, Run, SourceState, Status
 from builder.gather import Context, Gathered
 from builder.rows import CountsRow, GapRow, ProbeRow, RunRow
+
+if TYPE_CHECKING:
+    from builder.api.types import Gap, Holdings, Latest, Run, SourceState, Status
 
 
 def make_status(gathered: Gathered, latest: Latest, context: Context) -> Status:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import Latest
 from builder.pages.environment import render
 from builder.pages.filters import utc
 from builder.pages.headline import Headline, headline_of
 from builder.pages.site import test_network_of
+
+if TYPE_CHECKING:
+    from builder.api.types import Latest
 
 LETTER_PIXELS = 7
 MARGIN_PIXELS = 12

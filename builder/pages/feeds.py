@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID, uuid5
 
-from builder.api.types import DayPrice, Episode
 from builder.pages.environment import render
 from builder.pages.site import Site
+
+if TYPE_CHECKING:
+    from builder.api.types import DayPrice, Episode
 
 MAX_ENTRIES = 50
 MINUTE_SECONDS = 60

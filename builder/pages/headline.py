@@ -6,11 +6,13 @@ stands beside the difference of another one.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import Latest, Leg, Price
 from builder.pages.filters import percent as as_percent
 from builder.pages.filters import usd as as_usd
+
+if TYPE_CHECKING:
+    from builder.api.types import Latest, Leg, Price
 
 AGREEMENT_PERCENT = 0.005
 """A recorded difference that is further than this from the one between the two prices shown was

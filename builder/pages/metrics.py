@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from oracle.lean import hollow
 
-from builder.api.types import Latest, Peer, Peers, Price, Status
+with hollow("http.server", "urllib.request", "wsgiref.simple_server"):  # we serve nothing
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from builder.api.types import Latest, Peer, Peers, Price, Status
+
 
 STATES = ("ok", "degraded", "stale", "failing")
 Number = float | int | bool | None

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from builder.api.types import DayPrice, Latest
 from builder.draft import Objects
 from oracle.estimate.limits import Limits
+
+if TYPE_CHECKING:
+    from builder.api.types import DayPrice, Latest
 
 PLACEHOLDER = "https://this-site.example"
 """Stands for the site's address in lines to copy while nobody has said what it is; site.js puts

@@ -9,15 +9,16 @@ docs/algorithm.md has the formulas.
 from __future__ import annotations
 
 from functools import cache
-from statistics import NormalDist
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import ThreadpoolController
 
 from oracle.errors import RequestError
 from oracle.estimate.interval import COVERED, Floats, count_by_block, quantile
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 LOOK_BACK_BLOCKS = 36  # six hours: older blocks say little about now
 MIN_POINTS = 20  # in the look-back: below this there is nothing to follow
@@ -51,9 +52,15 @@ CHANCE_FACTOR = 1.2
 CHANCE_PARTS = 9
 
 _CELLS = np.arange(-REACH_CELLS, REACH_CELLS + 1)
-_CHANCE = np.array(
-    [NormalDist().inv_cdf((part + 0.5) / CHANCE_PARTS) for part in range(CHANCE_PARTS)]
-)
+
+
+@cache
+def _chance() -> Floats:
+    """Return the middles of equal parts of a standard normal distribution."""
+    from statistics import NormalDist  # a run without a new block does without it
+
+    parts = range(CHANCE_PARTS)
+    return np.array([NormalDist().inv_cdf((part + 0.5) / CHANCE_PARTS) for part in parts])
 
 
 def _student(width: float) -> Floats:
@@ -166,6 +173,8 @@ def _distinct(block: Floats, offset: Floats) -> tuple[Floats, Floats]:
 
 @cache
 def _blas() -> ThreadpoolController:
+    from threadpoolctl import ThreadpoolController  # as above
+
     return ThreadpoolController()
 
 
@@ -191,7 +200,7 @@ def _follow(log_weights: Floats) -> tuple[list[float], float]:
     moves = np.concatenate(
         [side * steps + extra for side in (-1, 1) for extra in (-EXTRA_LOG, EXTRA_LOG)]
     )
-    chance = CHANCE_FACTOR * _deviation(foreseen, weights, now) * _CHANCE
+    chance = CHANCE_FACTOR * _deviation(foreseen, weights, now) * _chance()
     ends = np.sort((now + chance)[:, None] + np.append(moves, 0.0), axis=None)
     low, high = (quantile(ends, share) for share in COVERED)
     chosen = belief[np.abs(_CELLS * STEP - now) < CHOSEN_LOG].sum()

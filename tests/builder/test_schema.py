@@ -202,6 +202,18 @@ def test_the_description_is_carried_over_until_it_changes(
     assert read(again, "api/openapi.json")["servers"] == [{"url": "/"}]
 
 
+@pytest.mark.parametrize("name", ["openapi.json", "schema/latest.json"])
+def test_a_part_of_the_description_that_is_lost_is_made_anew(tmp_path: Path, name: str) -> None:
+    with make_history(days=0) as connection:
+        first = build_site(Reader(connection), Output(tmp_path), context()).folder
+        published = sorted(path.name for path in first.glob("api/schema/*.json"))
+        whole = (first / "api" / name).read_bytes()
+        (first / "api" / name).unlink()
+        again = build_site(Reader(connection), Output(tmp_path), context()).folder
+    assert (again / "api" / name).read_bytes() == whole
+    assert sorted(path.name for path in again.glob("api/schema/*.json")) == published
+
+
 def test_every_json_path_of_the_description_is_a_published_file(site: Site) -> None:
     release = site("ordinary")
     described = [path for path in openapi("")["paths"] if path.startswith(("/api/", "/data/"))]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from itertools import groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import DayPrice
 from builder.pages.filters import percent, usd
+
+if TYPE_CHECKING:
+    from builder.api.types import DayPrice
 
 STEP = 13
 """Drawing units from one square to the next."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from builder.api.types import Picture, Spike
 from builder.pages.charts.chart import Chart, Name, Pane
 from builder.pages.charts.scale import Scale
+
+if TYPE_CHECKING:
+    from builder.api.types import Picture, Spike
 
 TOP_PIXELS = 46
 BARS_PIXELS = 300

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import DayPrice, History
 from builder.pages.charts.scale import DAY_SECONDS, WIDTH, Scale, midnight
+
+if TYPE_CHECKING:
+    from builder.api.types import DayPrice, History
 
 MAX_COLUMNS = 360
 """A drawn line has at most this many places along the time axis: about what a screen shows."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from builder.api.types import Day
 from builder.pages.charts.chart import USD, Chart, Pane
 from builder.pages.charts.scale import (
     DAY_SECONDS,
@@ -16,6 +16,9 @@ from builder.pages.charts.scale import (
     time_ticks,
 )
 from builder.pages.charts.shapes import Place, across, band, dots, line
+
+if TYPE_CHECKING:
+    from builder.api.types import Day
 
 TOP_PIXELS = 14
 POINTS_PIXELS = 360

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from builder.api.types import DayPrice, Episode
 from builder.pages.charts.chart import PERCENT, USD, Chart, Pane
 from builder.pages.charts.moments import Moment, day_moments, drawn_moments
 from builder.pages.charts.scale import DAY_SECONDS, WIDTH, Scale, fitted, ticks, time_ticks
 from builder.pages.charts.shapes import Place, Stretch, across, band, line
+
+if TYPE_CHECKING:
+    from builder.api.types import DayPrice, Episode
 
 Drawn = Sequence[tuple[float, Moment | None]]
 

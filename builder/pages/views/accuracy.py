@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from builder.api.types import History, LegScore, Score, Scorecard
 from builder.pages.charts.errors import error_chart, spread_chart
 from builder.pages.charts.moments import history_moments
 from builder.pages.filters import distance, duration, sentence, whole
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.parts import Figure, figure, parquet_downloads
+
+if TYPE_CHECKING:
+    from builder.api.types import History, LegScore, Score, Scorecard
 
 TITLE = "Accuracy · On-chain Bitcoin price"
 DESCRIPTION = (

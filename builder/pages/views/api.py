@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import ErrorAnswer
 from builder.pages.filters import pretty
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
+
+if TYPE_CHECKING:
+    from builder.api.types import ErrorAnswer
 
 TITLE = "Data and API · On-chain Bitcoin price"
 DESCRIPTION = (

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import Exchange, Latest, Price
 from builder.pages.charts.gauge import Gauge, gauge
 from builder.pages.headline import Headline
 from builder.pages.site import Site
 from builder.pages.views.notices import LEG_WORDS
 from builder.pages.views.parts import HIGH_CONFIDENCE, sureness
+
+if TYPE_CHECKING:
+    from builder.api.types import Exchange, Latest, Price
 
 NOTHING_RECORDED = "Nothing has been recorded yet."
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import Latest
 from builder.pages.charts.gauge import Gauge
 from builder.pages.filters import utc
 from builder.pages.headline import headline_of
@@ -15,6 +14,9 @@ from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.notices import DashboardNotice, dashboard_notices
 from builder.pages.views.peers import PeersFact, peers_fact
 from builder.pages.views.record import RecordFigure, record_figure
+
+if TYPE_CHECKING:
+    from builder.api.types import Latest
 
 FAILING_SECONDS = 3600  # behind such a pause a price is none of now, while runs fail
 NO_PRICE_TITLE = "On-chain Bitcoin price"

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import Block, Day
 from builder.pages.charts.points import points_chart
 from builder.pages.filters import usd, whole
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.histogram import HistogramView, histogram_view
 from builder.pages.views.parts import Figure, Notice, csv_downloads, figure, sureness
+
+if TYPE_CHECKING:
+    from builder.api.types import Block, Day
 
 HOUR_SECONDS = 3600
 QUARTERS = (1, 2, 3)

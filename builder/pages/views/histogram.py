@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import Day, Histogram, Window
 from builder.pages.charts.histogram import histogram_chart
 from builder.pages.site import Site
 from builder.pages.views.parts import Figure, figure, json_downloads
+
+if TYPE_CHECKING:
+    from builder.api.types import Day, Histogram, Window
 
 EXAMPLE_USD = 100
 """The dollar amount by which the place of the stencil is explained."""

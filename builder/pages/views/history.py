@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import DayPrice
 from builder.pages.charts.calendar import Year, calendar, shades
 from builder.pages.charts.prices import days_chart
 from builder.pages.filters import usd, whole
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.parts import Figure, figure, parquet_downloads, plural
+
+if TYPE_CHECKING:
+    from builder.api.types import DayPrice
 
 TITLE = "History · On-chain Bitcoin price"
 DESCRIPTION = (

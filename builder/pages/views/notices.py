@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import Latest
-from builder.api.types import Notice as PublishedNotice
 from builder.pages.filters import limit
 from builder.pages.site import Site
+
+if TYPE_CHECKING:
+    from builder.api.types import Latest
+    from builder.api.types import Notice as PublishedNotice
 
 LEG_WORDS = {
     "spot": "spot price against the exchange price of the same moment",

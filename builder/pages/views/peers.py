@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import Peer, PeerState
 from builder.pages.site import Site
 from builder.pages.views.parts import Tag, plural
+
+if TYPE_CHECKING:
+    from builder.api.types import Peer, PeerState
 
 STATE_TAGS: dict[PeerState | None, Tag] = {
     "agrees": Tag("ok", "agrees"),

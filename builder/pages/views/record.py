@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import History, Leg
 from builder.pages.charts.moments import Moment, history_moments
 from builder.pages.charts.prices import history_chart
 from builder.pages.charts.scale import DAY_SECONDS
 from builder.pages.filters import distance, limit, usd
 from builder.pages.site import Site
 from builder.pages.views.parts import Figure, figure, parquet_downloads
+
+if TYPE_CHECKING:
+    from builder.api.types import History, Leg
 
 TABLE_STEP_SECONDS = 6 * 3600
 """The table has the newest row of each quarter of a day: a week of them fits on two screens."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.types import Episode, Gap, Machine, Run, SourceState, Status
 from builder.pages.filters import pretty, sentence
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.parts import Notice, Tag, plural
 from builder.pages.views.peers import PeerLine, peer_lines
+
+if TYPE_CHECKING:
+    from builder.api.types import Episode, Gap, Machine, Run, SourceState, Status
 
 TITLE = "Status · On-chain Bitcoin price"
 DESCRIPTION = (
