@@ -197,7 +197,7 @@ class CoreSource(HttpSource):
     def _version(self) -> str | None:
         with suppress(SourceError):  # it is not on every whitelist
             info = self._call("getnetworkinfo", (), NETWORK_INFO, MAX_TEXT_BYTES)
-            return info.subversion.strip("/")
+            return info.subversion.strip("/") if info.subversion else None
         return None
 
     def _chain_info(self) -> ChainInfo:

@@ -10,7 +10,15 @@ import re
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 T = TypeVar("T")
 
@@ -23,9 +31,16 @@ BlockHash = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64
 HeaderHex = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{160}$")]
 BlockHex = Annotated[str, StringConstraints(strict=True, min_length=160, max_length=8_000_000)]
 NetworkName = Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z0-9_-]{1,20}$")]
-Version = Annotated[
-    str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9 .:;,/()_+@-]{1,100}$")
-]
+VERSION = r"[A-Za-z0-9 .:;,/()_+@?~-]{1,100}"
+Version = Annotated[str, StringConstraints(strict=True, pattern=f"^{VERSION}$")]
+
+
+def _shown(value: object) -> object:
+    return value if isinstance(value, str) and re.fullmatch(VERSION, value) else None
+
+
+# What a server calls itself is only shown: a strange name does not make it another server.
+OwnName = Annotated[str | None, BeforeValidator(_shown)]
 
 
 class _Reply(BaseModel):
@@ -74,13 +89,13 @@ class HeaderInfo(_Reply):
 class NetworkInfo(_Reply):
     """What of getnetworkinfo counts."""
 
-    subversion: Version
+    subversion: OwnName
 
 
 class BackendInfo(_Reply):
     """What of mempool's backend-info counts."""
 
-    version: Version
+    version: OwnName
     backend: Annotated[str, StringConstraints(strict=True, pattern=r"^[a-z]{1,20}$")] = "none"
 
 

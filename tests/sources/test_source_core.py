@@ -178,6 +178,16 @@ def test_rest_switched_off_later_is_no_obstacle(chain, open_source):
         assert source.headers(100, 101) == [block[:80] for block in BLOCKS[:2]]
 
 
+@pytest.mark.parametrize(
+    ("subversion", "version"),
+    [("/Satoshi:29.0.0(really?)/", "Satoshi:29.0.0(really?)"), ("/\x1b[31m/", None)],
+)
+def test_a_node_is_one_whatever_it_calls_itself(node, open_source, subversion, version):
+    node.subversion = subversion
+    health = open_source(node).probe()
+    assert (health.is_reachable, health.version) == (True, version)
+
+
 def test_a_probe_tells_version_network_and_height(node, open_source):
     health = open_source(node).probe()
     found = (

@@ -270,6 +270,19 @@ def test_a_backend_whose_node_is_gone_from_the_start_says_so(backend, open_sourc
         open_source(backend).tip()
 
 
+# "?" is what a backend says that was built without its resources.
+OWN_NAMES = {"?": "?", "3.4.0\n<b>": None, "x" * 200: None}
+
+
+@pytest.mark.parametrize("own_name", OWN_NAMES)
+def test_a_backend_is_one_whatever_it_calls_itself(backend, open_source, own_name):
+    backend.version = own_name
+    assert open_source(backend).probe().version == OWN_NAMES[own_name]
+    backend.is_upstream_down = True
+    with pytest.raises(SourceUnavailableError, match="check its Bitcoin node"):
+        open_source(backend).tip()
+
+
 def test_a_backend_whose_node_is_gone_can_be_reached_all_the_same(backend, open_source):
     backend.is_upstream_down = True
     health = open_source(backend).probe()

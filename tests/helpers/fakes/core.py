@@ -38,6 +38,7 @@ class FakeCore(FakeServer):
         self.rest = rest
         self.is_old = is_old  # before 28: answers "2.0" requests as 1.0
         self.warming_up: str | None = None
+        self.subversion = "/Satoshi:31.0.0/"
         self.is_catching_up = False
         self.signet_challenge: str | None = None
         self.says_initial_download = False  # as a node does whose newest block is old
@@ -104,7 +105,7 @@ class FakeCore(FakeServer):
             "getblockchaininfo": self._chain_info,
             "getblockcount": lambda: self.chain.tip_height,
             "getbestblockhash": lambda: self.chain.tip_hash,
-            "getnetworkinfo": lambda: {"version": 310000, "subversion": "/Satoshi:31.0.0/"},
+            "getnetworkinfo": lambda: {"version": 310000, "subversion": self.subversion},
             "getblockhash": self._block_hash,
             "getblockheader": self._block_header,
             "getblock": self._block,

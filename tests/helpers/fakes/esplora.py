@@ -118,6 +118,7 @@ class FakeMempoolBackend(_EsploraRoutes):
     def __init__(self, chain: FakeChain, *, backend: str = "none") -> None:
         super().__init__(chain)
         self.backend = backend
+        self.version = "3.4.0"
         self.known_tip: int | None = None  # its own counter where that differs; 0: not yet known
         self.prices: dict[str, float] = {"time": 0, "USD": -1, "EUR": -1}
         self.history: list[dict[str, float]] = []  # {"time":, "USD":} rows in any order
@@ -147,7 +148,7 @@ class FakeMempoolBackend(_EsploraRoutes):
                 return Reply.json(
                     {
                         "hostname": "fake",
-                        "version": "3.4.0",
+                        "version": self.version,
                         "gitCommit": "0",
                         "backend": self.backend,
                     }
