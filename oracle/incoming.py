@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from oracle.branches import rules_from
 from oracle.chain import verify_continuity
-from oracle.core.eligible import BlockFacts, RecentTxids
+from oracle.core.eligible import BlockFacts
 from oracle.core.wire import Header
 from oracle.errors import BlockNotFoundError, ChainMovedError, VerificationError
 from oracle.fetch import read_block, read_blocks
 from oracle.plan import KEPT_BLOCKS, Plan
 from oracle.record.store import Store
+from oracle.record.txids import RememberedTxids
 from oracle.sources import BlockSource
 
 
@@ -93,9 +94,9 @@ class Incoming:
         except BlockNotFoundError:
             return False
 
-    def _recent_txids(self) -> RecentTxids:
+    def _recent_txids(self) -> RememberedTxids:
         if not self.chain:
-            return RecentTxids()
+            return RememberedTxids()
         recent = self._store.recent_txids(self.chain[0].height, self.chain[-1].height)
         for facts in self.chain:
             if facts.height not in recent:  # a reorg went back behind what is kept: read it again

@@ -8,6 +8,7 @@ window's start.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,19 +51,9 @@ class RecentTxids:
         self._txids_at[height] = txids
         self._height_of.update(dict.fromkeys(txids, height))
 
-    def __contains__(self, height: int) -> bool:
-        return height in self._txids_at
-
-    def at(self, height: int) -> list[bytes]:
-        """Return the txids of a remembered block."""
-        return self._txids_at[height]
-
-    def newest(self, parents: list[bytes]) -> int:
-        """Return the newest height that made one of these txids, or PARENT_UNKNOWN."""
-        heights = self._height_of
-        if heights.keys().isdisjoint(parents):  # nearly always, and several times faster to tell
-            return PARENT_UNKNOWN
-        return max(heights.get(parent, PARENT_UNKNOWN) for parent in parents)
+    def made_at(self, txids: Set[bytes]) -> dict[bytes, int]:
+        """Return by txid the newest height that made it, of those that a remembered block made."""
+        return {txid: self._height_of[txid] for txid in txids & self._height_of.keys()}
 
     def forget_below(self, height: int) -> None:
         """Forget the blocks below a height."""
@@ -74,9 +65,11 @@ class RecentTxids:
 def digest_block(block: Block, height: int, recent: RecentTxids) -> BlockFacts:
     """Return the facts of a block and add its txids to `recent`, which holds the blocks before
     it."""
-    parents = np.array(
-        [recent.newest(parents) for parents in block.payment_parents], dtype=np.int32
-    )
+    made_at = recent.made_at({txid for spent in block.payment_parents for txid in spent})
+    parents = np.full(len(block.payment_parents), PARENT_UNKNOWN, dtype=np.int32)
+    for place, spent in enumerate(block.payment_parents):
+        if not made_at.keys().isdisjoint(spent):
+            parents[place] = max(made_at.get(txid, PARENT_UNKNOWN) for txid in spent)
     kept = is_within_limits(block.payment_sats)
     value_sats = block.payment_sats[kept].astype(np.int64)
     recent.add(height, block.txids)

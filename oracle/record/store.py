@@ -18,21 +18,22 @@ import duckdb
 import numpy as np
 
 from oracle.core.block import Rule
-from oracle.core.eligible import BlockFacts, RecentTxids
+from oracle.core.eligible import BlockFacts
 from oracle.core.params import PARAMETERS
 from oracle.errors import RequestError, StoreError
 from oracle.record.batch import Batch
 from oracle.record.connect import check_ours, connect, transaction, translated
 from oracle.record.sql import check_not_newer, migrations, statements
+from oracle.record.txids import RememberedTxids
 from oracle.rows import RecentMoment, StoredEpisode, StoredPrices, StoredRun, StoredSample
 
 if TYPE_CHECKING:  # it takes as long to load as all else that a run needs
     import pyarrow as pa
 
 Row = dict[str, Any]  # an answer before it has a class
-TXID_BYTES = 32
 ENDLESS_UNIX = 2**53
 MAX_HEIGHT = 2**31 - 1
+TXIDS_AT_ONCE = 16  # blocks; DuckDB and we hold them at the same time
 FEW_ROWS = 8  # up to so many are written one by one: tables of columns take long to load
 OUTPUT_COLUMNS = ("value_sats", "is_round", "parent_height")
 FINAL_DEPTH = PARAMETERS.final_depth_blocks
@@ -147,14 +148,13 @@ class Store:
             found.append(BlockFacts(**block, **columns, left_out=left_out))
         return found
 
-    def recent_txids(self, first_height: int, last_height: int) -> RecentTxids:
+    def recent_txids(self, first_height: int, last_height: int) -> RememberedTxids:
         """Return which block of a range made which txid, as far as the store remembers."""
-        recent = RecentTxids()
-        for row in self._rows("recent_txids", first=first_height, last=last_height):
-            data = row["txids"]
-            recent.add(
-                row["height"], [data[i : i + TXID_BYTES] for i in range(0, len(data), TXID_BYTES)]
-            )
+        recent = RememberedTxids()
+        for low in range(first_height, last_height + 1, TXIDS_AT_ONCE):
+            high = min(low + TXIDS_AT_ONCE - 1, last_height)
+            for row in self._rows("recent_txids", first=low, last=high):
+                recent.add_stored(row["height"], row["txids"])
         return recent
 
     def samples(self, since_unix: int, until_unix: int = ENDLESS_UNIX) -> list[StoredSample]:

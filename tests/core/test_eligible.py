@@ -240,8 +240,7 @@ def test_blocks_at_the_height_given_are_not_forgotten() -> None:
     recent, parent = RecentTxids(), spend()
     facts_of(parent, recent=recent, height=HEIGHT)
     recent.forget_below(HEIGHT)
-    assert HEIGHT in recent
-    assert recent.at(HEIGHT)[1:] == [parent.txid]
+    assert recent.made_at({parent.txid, bytes(32)}) == {parent.txid: HEIGHT}
 
 
 def test_the_first_rule_broken_is_the_one_that_counts() -> None:

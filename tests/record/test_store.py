@@ -111,7 +111,7 @@ def test_a_block_without_eligible_outputs_comes_back_empty(store):
 def test_txids_come_back_and_are_forgotten(store):
     batch = batch_of(1, 5)
     store.write(batch)
-    assert store.recent_txids(1, 5).newest([bytes((4,)) * 32]) == 4
+    assert store.recent_txids(1, 5).made_at({bytes((4,)) * 32}) == {bytes((4,)) * 32: 4}
     store.write(Batch(0, forget_txids_below=5))
     assert 4 not in store.recent_txids(1, 5)
     assert 5 in store.recent_txids(1, 5)
