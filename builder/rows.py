@@ -146,7 +146,25 @@ class ScoreRow(TypedDict):
     errors: Errors
     inside_interval_share: float | None
     baseline: Errors
+    baseline_hour: Errors
     bins: dict[int, int] | None
+
+
+class ScorePartRow(TypedDict):
+    """Prices of a year (`spot_year`, `day_year`), or with so many price points (`points`)."""
+
+    kind: str
+    part: int
+    errors: Errors
+
+
+class ReliabilityRow(TypedDict):
+    """Spot prices whose confidence lies between two edges."""
+
+    bin: int
+    n: int
+    said_share: float
+    right_share: float
 
 
 class PriceAtRow(TypedDict):
@@ -292,13 +310,15 @@ class MonthRow(TypedDict):
 
 
 T = TypeVar("T")
+Parameter = int | str | list[float] | None
+"""What a statement may be asked with."""
 
 
-def rows(reader: Reader, _kind: type[T], name: str, **parameters: int | str | None) -> list[T]:
+def rows(reader: Reader, _kind: type[T], name: str, **parameters: Parameter) -> list[T]:
     """Return all rows of an answer; `_kind` is the class of what the statement gives."""
     return cast("list[T]", reader.rows(name, **parameters))
 
 
-def row(reader: Reader, _kind: type[T], name: str, **parameters: int | str | None) -> T | None:
+def row(reader: Reader, _kind: type[T], name: str, **parameters: Parameter) -> T | None:
     """Return the first row of an answer, if any."""
     return cast("T | None", reader.row(name, **parameters))

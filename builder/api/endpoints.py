@@ -184,10 +184,13 @@ ENDPOINTS = (
         "JSON",
         "How far the on-chain prices were from the exchange",
         "scorecard",
-        more="By leg (spot, window, day) and period (1d, 7d, 30d, 365d, all): n, median, p95, "
-        "RMSE, worst, bias, share of exchange prices inside the interval, and the same for the "
-        "baseline, which is the exchange price of 24 hours earlier. Valid prices only; one "
-        "comparison a block, the first at that tip. `data/prices.parquet` has all it is made from.",
+        more="By leg (spot, window, day; close and mean of a day's spot prices) and period (1d, "
+        "7d, 30d, 365d, all): n, median, p95, RMSE, worst, bias, share of exchange prices inside "
+        "the interval, and the same for the baselines, which are the exchange prices of 24 hours "
+        "and of one hour earlier; by year and by number of price points; and what confidence said "
+        "beside what happened. Valid prices only, but for the latter; one comparison a block, the "
+        "first at that tip. The files `prices`, `days` and `exchange` in `data/` have all it is "
+        "made from.",
     ),
     Endpoint(
         "/api/episodes.json",

@@ -145,10 +145,27 @@
 
   // The chart in words and as a table, in the forms of builder/pages/filters.py
 
-  const usd = (value) => (value === null ? "–" : `$${Math.round(value).toLocaleString("en-US")}`);
-  const percent = (value) => (value === null ? "–" : `${value.toFixed(2) === "0.00" || value.toFixed(2) === "-0.00" ? "0.00"
-    : `${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`}%`);
-  const confidence = (value) => (value >= 0.995 ? ">0.99" : value.toFixed(2));
+  // Digits of an amount without its sign; like Python, what lies exactly between two goes to the even one.
+  function digits(value, places) {
+    const amount = Math.abs(value);
+    const text = amount.toFixed(places);
+    const isBetween = (amount * 2 ** (places + 1)) % 2 === 1;
+    return isBetween && /[13579]$/.test(text) ? (amount - 0.5 / 10 ** places).toFixed(places) : text;
+  }
+
+  function usd(value) {
+    if (value === null) return "–";
+    const places = Math.abs(value) >= 100 || Number.isInteger(value) ? 0 : 2;
+    return `$${Number(digits(value, places)).toLocaleString("en-US", { minimumFractionDigits: places })}`;
+  }
+
+  function percent(value) {
+    if (value === null) return "–";
+    const text = digits(value, 2);
+    return text === "0.00" ? "0.00%" : `${value > 0 ? "+" : "−"}${text}%`;
+  }
+
+  const confidence = (value) => (value >= 0.995 ? ">0.99" : digits(value, 2));
   const utc = (t) => `${new Date(t * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 
   function summary(history) {
@@ -158,7 +175,7 @@
     const apart = history.divergence_percent.filter((p) => p !== null).map(Math.abs);
     if (!apart.length) return `The on-chain price lay ${between}. There was no exchange price.`;
     const limit = Number(plot.dataset.threshold);
-    return `The on-chain price lay ${between}. It was at most ${Math.max(...apart).toFixed(2)}% from the exchange price, `
+    return `The on-chain price lay ${between}. It was at most ${digits(Math.max(...apart), 2)}% from the exchange price, `
       + `beyond ${limit}% in ${apart.filter((p) => p > limit).length} of ${apart.length} moments.`;
   }
 

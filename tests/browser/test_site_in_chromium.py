@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
+from builder.pages import filters
 from builder.pages.site import PLACEHOLDER
 from tests.browser.chromium import Open, Opened, Site, serve
 from tests.browser.conftest import come_alive
@@ -587,6 +588,44 @@ def test_a_zoom_the_focus_and_the_announcements_outlive_a_release(
     assert plotted(opened, "layout.xaxis.range") == before
     assert page.evaluate("document.activeElement.matches('.intro a')")
     assert page.evaluate("document.querySelector('#now .notices') === window.told")
+
+
+# Amounts that lie exactly between two that are shown, and just beside
+AMOUNTS = (56_292.5, 56_293.5, 99.125, 99.375, 64.5, 12.0, 100.5, 56_292.49, 1_000_000.5)
+PERCENTS = (0.125, 0.375, -0.625, -0.875, 0.005, -0.004, 1.005, 12.345, 3.0)
+CONFIDENCES = (0.125, 0.375, 0.625, 0.875, 0.985, 0.9949, 0.995, 0.5, 0.0)
+
+
+def test_numbers_are_rounded_alive_as_they_are_drawn(open_page: Open, changing: Site) -> None:
+    path = changing.folder / "api/history/7d.json"
+    history = json.loads(path.read_text())
+    spread = {
+        "spot_usd": AMOUNTS,
+        "exchange_usd": AMOUNTS[1:],
+        "divergence_percent": PERCENTS,
+        "confidence": CONFIDENCES,
+    }
+    for column, values in spread.items():
+        history[column] = [values[i % len(values)] for i in range(history["rows"])]
+    path.write_text(json.dumps(history))
+    page = come_alive(open_page("/", site=changing)).page
+    rows = page.locator("#history-plot ~ details:last-of-type tbody tr")
+    cells = [
+        row.split("\t")
+        for row in rows.evaluate_all(
+            "rows => rows.map(r => [...r.cells].map(c => c.textContent).join('\\t'))"
+        )
+    ]
+    heights = [int(row[1].replace(",", "")) for row in cells]
+    assert len(cells) > 20
+    for row, i in zip(cells, map(history["height"].index, heights), strict=True):
+        shown = (row[2], row[4], row[5].split(" of")[0], row[6].split(" low")[0])
+        assert shown == (
+            filters.usd(history["spot_usd"][i]),
+            filters.usd(history["exchange_usd"][i]),
+            filters.percent(history["divergence_percent"][i]),
+            filters.confidence(history["confidence"][i]),
+        )
 
 
 # A site whose builds have stopped

@@ -356,6 +356,36 @@ def test_the_scorecard_shows_the_numbers_of_the_file(usual: dict[str, str]) -> N
     assert f'<data value="{row["p95_percent"]}">0.48%</data>' in usual["accuracy/index.html"]
 
 
+def said_of(*bins: tuple[float, float, int, float, float]) -> str:
+    """What the accuracy page says of bins: from, to, how many, said, right."""
+    made = copy.deepcopy(snapshots())
+    names = ("confidence_from", "confidence_to", "n", "said_share", "right_share")
+    made["api/scorecard.json"]["reliability"] = [dict(zip(names, one, strict=True)) for one in bins]
+    return words(rendered(made)["accuracy/index.html"])
+
+
+def test_the_accuracy_page_says_whether_confidence_can_be_taken_at_its_word() -> None:
+    good = (0.95, 1.0, 900, 0.99, 0.998)
+    assert "within 0.12 of each other" in said_of((0.2, 0.4, 30, 0.30, 0.41), good)
+    shy = said_of((0.2, 0.4, 30, 0.30, 0.62), good)
+    assert "From 0.20 to 0.40 it is too shy: it said 30%, and 62% of 30 prices were right." in shy
+    assert "too sure of itself" in said_of((0.8, 0.95, 31, 0.9, 0.7))
+    assert "There are not yet 30 prices" in said_of((0.2, 0.4, 29, 0.30, 0.95))
+    assert "What confidence is worth" not in said_of()
+
+
+def test_the_accuracy_page_says_whether_a_price_beats_the_naive_ones() -> None:
+    made = copy.deepcopy(snapshots())
+    legs = made["api/scorecard.json"]["legs"]
+    legs["spot"] = copy.deepcopy(legs["spot"])
+    legs["spot"]["periods"]["30d"]["baseline_hour"]["median_percent"] = 0.35
+    legs["window"] = copy.deepcopy(legs["window"])
+    legs["window"]["periods"]["30d"]["baseline_hour"]["median_percent"] = None
+    text = words(rendered(made)["accuracy/index.html"])
+    assert "nearer than the exchange price of an hour before (0.35%)" in text
+    assert "no nearer than the exchange price of a day before (0.11%)" in text
+
+
 def test_the_api_page_shows_live_examples(usual: dict[str, str]) -> None:
     assert "&#34;height&#34;: 918000" in usual["api/index.html"]
 

@@ -111,6 +111,7 @@ def empty() -> dict[str, Any]:
             periods=dict.fromkeys(leg["periods"], _errors(0)),
             distribution={"edges_percent": [], "counts": []},
         )
+    made["api/scorecard.json"].update(years={"spot": [], "day": []}, points=[], reliability=[])
     for name, *_ in _RANGES:
         history = made[f"api/history/{name}.json"]
         history.update(
@@ -278,16 +279,20 @@ def _peer(state: str) -> dict[str, Any]:
     }
 
 
-def _errors(n: int) -> dict[str, Any]:
+def _differences(n: int) -> dict[str, Any]:
     names = ("median_percent", "p95_percent", "rmse_percent", "worst_percent", "bias_percent")
     values = (
         dict(zip(names, (0.11, 0.48, 0.21, -1.2, 0.01), strict=True)) if n else dict.fromkeys(names)
     )
+    return {"n": n, **values}
+
+
+def _errors(n: int) -> dict[str, Any]:
     return {
-        "n": n,
-        **values,
+        **_differences(n),
         "inside_interval_share": 0.95 if n else None,
-        "baseline": {"n": n, **values},
+        "baseline": _differences(n),
+        "baseline_hour": _differences(n),
     }
 
 
@@ -302,7 +307,22 @@ def _scorecard() -> dict[str, Any]:
     leg["distribution"] = {"edges_percent": edges, "counts": counts}
     return {
         "baseline": "the exchange price of a day earlier",
-        "legs": dict.fromkeys(("spot", "window", "day"), leg),
+        "legs": dict.fromkeys(("spot", "window", "day", "close", "mean"), leg),
+        "years": {"spot": [{"year": 2025, **_differences(5760)}], "day": []},
+        "points": [
+            {"points_from": low, "points_to": high, **_differences(900)}
+            for low, high in ((0, 24), (3200, 6399), (12_800, None))
+        ],
+        "reliability": [
+            {
+                "confidence_from": low,
+                "confidence_to": high,
+                "n": n,
+                "said_share": (low + high) / 2,
+                "right_share": right,
+            }
+            for low, high, n, right in ((0.05, 0.2, 31, 0.194), (0.95, 1.0, 5400, 0.9998))
+        ],
     }
 
 

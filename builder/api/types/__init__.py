@@ -49,8 +49,12 @@ from builder.api.types.scorecard import (
     Legs,
     LegScore,
     Periods,
+    PointsScore,
+    Reliability,
     Score,
     Scorecard,
+    Years,
+    YearScore,
 )
 from builder.api.types.status import (
     Episode,
@@ -110,6 +114,7 @@ __all__ = [
     "Peers",
     "Periods",
     "Picture",
+    "PointsScore",
     "Price",
     "PriceEntry",
     "PricePoints",
@@ -118,6 +123,7 @@ __all__ = [
     "PricesHistorical",
     "PricesLatest",
     "Range",
+    "Reliability",
     "Run",
     "Score",
     "Scorecard",
@@ -134,4 +140,6 @@ __all__ = [
     "Tip",
     "TipName",
     "Window",
+    "YearScore",
+    "Years",
 ]

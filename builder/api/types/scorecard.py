@@ -40,6 +40,9 @@ class Score(Errors):
     baseline: Annotated[
         Errors, about("the same for the naive baseline: the exchange price of a day earlier")
     ]
+    baseline_hour: Annotated[
+        Errors, about("the same for the exchange price of an hour earlier; none for whole days")
+    ]
 
 
 Periods = TypedDict(
@@ -66,11 +69,43 @@ class LegScore(TypedDict):
 
 
 class Legs(TypedDict):
-    """The three comparisons."""
+    """The comparisons."""
 
     spot: LegScore
     window: LegScore
     day: LegScore
+    close: LegScore
+    mean: LegScore
+
+
+class YearScore(Errors):
+    """The prices of a calendar year."""
+
+    year: int
+
+
+class PointsScore(Errors):
+    """The spot prices with so many price points."""
+
+    points_from: Count
+    points_to: Annotated[Count | None, about("null: or more")]
+
+
+class Years(TypedDict):
+    """By calendar year, oldest first."""
+
+    spot: list[YearScore]
+    day: list[YearScore]
+
+
+class Reliability(TypedDict):
+    """Spot prices of like confidence, valid or not."""
+
+    confidence_from: Share
+    confidence_to: Share
+    n: Annotated[Count, about("comparisons")]
+    said_share: Annotated[Share, about("mean confidence: what was said (0 to 1)")]
+    right_share: Annotated[Share, about("within 5 % of the exchange price: what happened (0 to 1)")]
 
 
 class Scorecard(Head):
@@ -78,3 +113,6 @@ class Scorecard(Head):
 
     baseline: Annotated[str, about("what the naive baseline is")]
     legs: Legs
+    years: Years
+    points: Annotated[list[PointsScore], about("fewest first")]
+    reliability: Annotated[list[Reliability], about("least confident first; empty ones left out")]

@@ -22,6 +22,10 @@ LEAST_REACH_PERCENT = 0.5
 HEADROOM = 1.05
 ERROR_TICKS = 4
 SPREAD_TICKS = 7
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARE = "{:.2f}"
+EDGE_SHARE = 0.04
+"""Room for the dot of what is always right."""
 
 
 def error_chart(moments: Sequence[Moment], limit: float) -> Chart:
@@ -57,3 +61,15 @@ def spread_chart(edges_percent: Sequence[float], counts: Sequence[int], limit: f
     shapes = [("bars", "".join(bars)), ("limit", limits)]
     marks = [(value, PERCENT.format(value)) for value in ticks(x, SPREAD_TICKS)]
     return Chart(SPREAD_CHART_PIXELS, x, [Pane(TOP_PIXELS, y, [0], "", shapes)], marks)
+
+
+def reliability_chart(places: Sequence[tuple[float, float]]) -> Chart:
+    """What was said (along) and what happened (up), both 0 to 1; on the diagonal they agree."""
+    x = Scale(0.0, 1.0 + EDGE_SHARE)
+    y = Scale(0.0, 1.0 + EDGE_SHARE, SPREAD_PIXELS, flip=True)
+    shapes = [
+        ("limit", f"M{x(0.0):g} {y(0.0):g}L{x(1.0):g} {y(1.0):g}"),
+        ("said", dots(x, y, places)),
+    ]
+    pane = Pane(TOP_PIXELS, y, SHARES, SHARE, shapes)
+    return Chart(SPREAD_CHART_PIXELS, x, [pane], [(value, SHARE.format(value)) for value in SHARES])

@@ -11,6 +11,7 @@ from builder.pages.filters import distance, duration, sentence, whole
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.parts import Figure, figure, parquet_downloads
+from builder.pages.views.scores import Parts, parts_of
 
 if TYPE_CHECKING:
     from builder.api.types import History, LegScore, Score, Scorecard
@@ -21,13 +22,25 @@ DESCRIPTION = (
     "percentile, bias, interval coverage and a naive baseline."
 )
 
-LegName = Literal["spot", "window", "day"]
+LegName = Literal["spot", "window", "day", "close", "mean"]
 PeriodName = Literal["1d", "7d", "30d", "365d", "all"]
 LEGS: tuple[tuple[LegName, str], ...] = (
     ("spot", "Spot, at the tip"),
     ("window", "Window of 144 blocks"),
     ("day", "Whole days"),
+    ("close", "Close of the day"),
+    ("mean", "Mean of the day"),
 )
+HEADLINES = 3
+"""So many legs are told in large figures."""
+
+COLUMNS: dict[LegName, str] = {
+    "spot": "time, spot_percent",
+    "window": "time, window_percent",
+    "day": "date, divergence_percent",
+    "close": "date, spot_close_usd",
+    "mean": "date, spot_mean_usd, exchange_mean_usd",
+}
 PERIODS: tuple[tuple[PeriodName, str], ...] = (
     ("1d", "1 day"),
     ("7d", "7 days"),
@@ -47,6 +60,7 @@ class LegFact(NamedTuple):
     median_percent: float | None
     p95_percent: float | None
     when: str | None
+    verdict: str | None
 
 
 class OverTime(NamedTuple):
@@ -80,6 +94,7 @@ class Comparisons(NamedTuple):
     facts: Sequence[LegFact]
     over_time: OverTime
     legs: Sequence[LegView]
+    parts: Parts
 
 
 class AccuracyView(NamedTuple):
@@ -111,9 +126,10 @@ def _has_any(card: Scorecard) -> bool:
 
 def _comparisons(site: Site, card: Scorecard) -> Comparisons:
     return Comparisons(
-        facts=[_fact(name, card["legs"][key]) for key, name in LEGS],
+        facts=[_fact(name, card["legs"][key]) for key, name in LEGS[:HEADLINES]],
         over_time=_over_time(site, card),
         legs=[_leg(site, key, name, card["legs"][key]) for key, name in LEGS],
+        parts=parts_of(site, card),
     )
 
 
@@ -122,8 +138,23 @@ def _fact(name: str, leg: LegScore) -> LegFact:
     score = leg["periods"]["30d"] if is_recent else leg["periods"]["all"]
     when = "last 30 days" if is_recent else "whole record"
     return LegFact(
-        name, score["median_percent"], score["p95_percent"], when if score["n"] else None
+        name,
+        score["median_percent"],
+        score["p95_percent"],
+        when if score["n"] else None,
+        _verdict(score),
     )
+
+
+def _verdict(score: Score) -> str | None:
+    """Say whether the price beats the exchange's own of an hour ago, or of a day ago."""
+    ours = score["median_percent"]
+    for baseline, when in ((score["baseline_hour"], "an hour"), (score["baseline"], "a day")):
+        naive = baseline["median_percent"]
+        if ours is not None and naive is not None:
+            better = "nearer" if ours < naive else "no nearer"
+            return f"{better} than the exchange price of {when} before ({distance(naive)})"
+    return None
 
 
 def _over_time(site: Site, card: Scorecard) -> OverTime:
@@ -158,13 +189,13 @@ def _spread(site: Site, key: LegName, leg: LegScore) -> Figure:
     spread = leg["distribution"]
     chart = spread_chart(spread["edges_percent"], spread["counts"], site.limit)
     words = f"How often which difference occurred. {_summary(leg['periods']['all'])}"
-    is_day = key == "day"
+    is_day = key not in ("spot", "window")
     downloads = parquet_downloads(
         site,
         f"differences-{key}",
         table="/data/days" if is_day else "/data/prices",
         json="/api/scorecard.json",
-        columns="date, divergence_percent" if is_day else f"time, {key}_percent",
+        columns=COLUMNS[key],
     )
     return figure(chart, words, downloads)
 

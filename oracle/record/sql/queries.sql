@@ -347,7 +347,13 @@ ORDER BY height
 -- By leg and period: errors, the share inside the interval, and the errors of the baseline, which is the exchange price
 -- of a day (at most 26 hours) before. `bins` counts differences by quarters of a percent from -3.
 -- name: site_scorecard
-WITH legs AS (
+WITH day_spots AS (
+    SELECT date, last_height, exchange_mean_usd, spot_close_usd, spot_mean_usd
+    FROM now_days JOIN day_candles(0, 2147483647) USING (date)
+), day_closes AS (  -- the exchange's last price of a day, where there is one of its last two hours
+    SELECT (epoch_ms(quoted_at_unix * 1000))::DATE AS date, arg_max(price_usd, quoted_at_unix) AS close_usd
+    FROM exchange_samples WHERE NOT is_stale AND suspicion IS NULL AND quoted_at_unix % 86400 >= 79200 GROUP BY 1
+), legs AS (
     SELECT 'spot' AS leg, height AS place, max(time_unix) OVER (ORDER BY height) AS time_unix,
         if(spot_is_valid, spot_percent, NULL) AS percent, exchange_usd, spot_low_usd AS low_usd,
         spot_high_usd AS high_usd
@@ -360,21 +366,53 @@ WITH legs AS (
     SELECT 'day', last_height, epoch(date)::BIGINT + 43200, (price_usd / exchange_mean_usd - 1) * 100,
         exchange_mean_usd, low_usd, high_usd
     FROM now_days WHERE is_valid
+    UNION ALL
+    SELECT 'close', last_height, epoch(date)::BIGINT + 86400, (spot_close_usd / close_usd - 1) * 100, close_usd, NULL, NULL
+    FROM day_spots LEFT JOIN day_closes USING (date)
+    UNION ALL
+    SELECT 'mean', last_height, epoch(date)::BIGINT + 86400, (spot_mean_usd / exchange_mean_usd - 1) * 100,
+        exchange_mean_usd, NULL, NULL
+    FROM day_spots
 ), earlier AS (
     SELECT DISTINCT ON (leg, time_unix) leg, time_unix, exchange_usd FROM legs ORDER BY leg, time_unix, place DESC
 ), pairs AS (
-    SELECT l.leg, l.time_unix, l.percent, coalesce(l.exchange_usd BETWEEN l.low_usd AND l.high_usd, false) AS is_inside,
+    SELECT l.leg, l.time_unix, l.percent, if(l.leg IN ('close', 'mean'), NULL,
+            coalesce(l.exchange_usd BETWEEN l.low_usd AND l.high_usd, false)) AS is_inside,
         if(l.time_unix - e.time_unix <= 26 * 3600, (e.exchange_usd / l.exchange_usd - 1) * 100, NULL) AS baseline,
+        if(l.time_unix - h.time_unix <= 2 * 3600, (h.exchange_usd / l.exchange_usd - 1) * 100, NULL) AS baseline_hour,
         least(floor((greatest(l.percent, -3) + 3) * 4), 23)::INTEGER AS bin
     FROM legs AS l ASOF LEFT JOIN earlier AS e ON l.leg = e.leg AND l.time_unix - 86400 >= e.time_unix
+    ASOF LEFT JOIN earlier AS h ON l.leg = h.leg AND l.time_unix - 3600 >= h.time_unix
     WHERE l.percent IS NOT NULL
 )
 SELECT legs_of.leg, period, errors(percent) AS errors, round(avg(is_inside::INTEGER), 4) AS inside_interval_share,
-    errors(baseline) AS baseline, histogram(bin) FILTER (bin IS NOT NULL) AS bins
-FROM (VALUES ('spot'), ('window'), ('day')) AS legs_of (leg)
+    errors(baseline) AS baseline, errors(baseline_hour) AS baseline_hour, histogram(bin) FILTER (bin IS NOT NULL) AS bins
+FROM (VALUES ('spot'), ('window'), ('day'), ('close'), ('mean')) AS legs_of (leg)
 CROSS JOIN (VALUES ('1d', 1), ('7d', 7), ('30d', 30), ('365d', 365), ('all', 1000000)) AS periods (period, days)
 LEFT JOIN pairs ON pairs.leg = legs_of.leg AND pairs.time_unix >= $hour - days::BIGINT * 86400
 GROUP BY legs_of.leg, period, days ORDER BY days
+
+-- The spot prices by year and by how many price points they had, and the day prices by year.
+-- name: site_score_parts
+SELECT kind, part, errors(percent) AS errors FROM (
+    SELECT unnest([
+        {'kind': 'spot_year', 'part': year(epoch_ms(time_unix * 1000))},
+        {'kind': 'points', 'part': if(spot_points < 25, 0, least($most, 25 * 2 ** floor(log2(spot_points / 25))))::BIGINT}
+    ], recursive := true), spot_percent AS percent
+    FROM compared WHERE height <= $last AND spot_is_valid
+    UNION ALL
+    SELECT 'day_year', year(date), (price_usd / exchange_mean_usd - 1) * 100 FROM now_days WHERE is_valid
+) WHERE percent IS NOT NULL GROUP BY kind, part ORDER BY kind, part
+
+-- What the confidence of spot prices said, valid or not, and how many of them were within 5% of the exchange.
+-- name: site_reliability
+SELECT bin, count(*) AS n, round(avg(confidence), 4) AS said_share, round(avg(is_right::INTEGER), 4) AS right_share
+FROM (
+    SELECT spot_confidence AS confidence, abs(spot_usd / exchange_usd - 1) <= 0.05 AS is_right,
+        len(list_filter($edges::DOUBLE[], lambda edge: edge <= spot_confidence))::INTEGER - 1 AS bin
+    FROM compared WHERE height <= $last AND spot_usd IS NOT NULL AND exchange_usd IS NOT NULL
+        AND (spot_percent IS NOT NULL OR NOT spot_is_valid)  -- else the quote was of another time
+) GROUP BY bin ORDER BY bin
 
 -- name: site_first_price
 SELECT time_unix AS at_unix, time_unix, spot_usd, NULL::DOUBLE AS quote_usd, NULL::JSON AS currencies
