@@ -13,6 +13,7 @@ from oracle.core import window as core
 from oracle.core.histogram import EDGES, clean_histogram, count_amounts
 from oracle.core.params import PARAMETERS, SPIKES
 from oracle.core.price import WindowPrice
+from oracle.errors import StoreError
 from oracle.record.reader import Reader
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def has_first_block(reader: Reader, row: SpanRow) -> bool:
 def _explained(reader: Reader, row: SpanRow, calculator: PriceCalculator) -> Explained:
     first_height = row["first_height"]
     last_height = row["last_height"]
+    first, last = (_block(reader, height) for height in (first_height, last_height))
     line = rows(reader, SpotLineRow, "spot_line", first=first_height, last=last_height)
     left_out = rows(reader, LeftOutRow, "left_out", first=first_height, last=last_height)
     window = reader.window(first_height, last_height)
@@ -57,8 +59,8 @@ def _explained(reader: Reader, row: SpanRow, calculator: PriceCalculator) -> Exp
     if row["algorithm_version"] != calculator.algorithm_version:
         made["price_points"]["thinning"] += f"; found by {calculator.algorithm_version}"
     return {
-        "first_block": block(rows(reader, BlockRow, "block", height=first_height)[0]),
-        "last_block": block(rows(reader, BlockRow, "block", height=last_height)[0]),
+        "first_block": block(first),
+        "last_block": block(last),
         "left_out": {count["rule"]: count["transactions"] for count in left_out},
         "spot": {
             "time_unix": [moment["time_unix"] for moment in line],
@@ -68,6 +70,16 @@ def _explained(reader: Reader, row: SpanRow, calculator: PriceCalculator) -> Exp
         },
         **made,
     }
+
+
+def _block(reader: Reader, height: int) -> BlockRow:
+    found = rows(reader, BlockRow, "block", height=height)
+    if not found:
+        raise StoreError(
+            f"the database has a price that stands on block {height}, and not the block: look with "
+            f"oracle verify, and read what is missing again with oracle backfill"
+        )
+    return found[0]
 
 
 def picture(window: core.Window, price: WindowPrice) -> Picture:

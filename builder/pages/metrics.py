@@ -14,7 +14,7 @@ with hollow("http.server", "urllib.request", "wsgiref.simple_server"):  # we ser
     from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from builder.api.types import Latest, Peer, Peers, Price, Status
+    from builder.api.types import BackfillState, Latest, Peer, Peers, Price, Status
 
 
 STATES = ("ok", "degraded", "stale", "failing")
@@ -38,6 +38,7 @@ class _Facts(Collector):
             *_of_prices(self._latest),
             *_of_run(self._status),
             *_of_machine(self._status),
+            *_of_backfill(self._status["machine"].get("backfill")),
             *_of_peers(self._peers["peers"]),
         ]
         return [gauge for gauge in gauges if gauge.samples]
@@ -118,6 +119,16 @@ def _of_machine(status: Status) -> list[GaugeMetricFamily]:
         _plain("backup_seconds", "Time of the newest copy.", machine.get("copied_at_unix")),
         _plain("disk_free_bytes", "Room beside the site.", machine.get("disk_free_bytes")),
         _plain("disk_total_bytes", "Size of that disk.", machine.get("disk_total_bytes")),
+    ]
+
+
+def _of_backfill(state: BackfillState | None) -> list[GaugeMetricFamily]:
+    if state is None:
+        return []
+    return [
+        _plain("backfill_blocks", "Blocks that the backfill added.", state["blocks_done"]),
+        _plain("backfill_wanted_blocks", "Blocks that it is to add.", state["blocks_wanted"]),
+        _plain("backfill_updated_at_seconds", "When it got there.", state["updated_at_unix"]),
     ]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from oracle.backfill.scratch import Piece
+from oracle.backfill.standing import Standing, forget_standing, keep_standing
 from oracle.backfill.stretches import CHUNK_BLOCKS, Chunk, chunks_of, missing, size_for
 from oracle.backfill.workers import Progress, Task, pieces
 from oracle.chain import first_height
@@ -77,6 +78,7 @@ class Backfill:
         self._progress = progress
         self._chunk_blocks = chunk_blocks
         self._filled = Filled(0, 0, 0)
+        self._wanted = 0  # blocks to add
 
     def run(self, wanted: Wanted) -> Filled:
         """Add what the record lacks of some days.
@@ -99,11 +101,21 @@ class Backfill:
             network = require_network(source.network(), self._settings.oracle_network, source.name)
             chunks = self._chunks(source, network, wanted)
             self._progress.total = sum(chunk.to_read for chunk in chunks)
+            self._wanted = sum(chunk.last + 1 - chunk.first for chunk in chunks)
+            self._keep_standing()
             quotes = open_history(sources)
             task = Task(self._settings, network, int(self._clock()), quotes, self._scratch)
             while chunks:
                 chunks = self._read(chunks, task, source)
+        forget_standing(self._settings.duckdb_path)
         return self._filled
+
+    def _keep_standing(self) -> None:
+        """Note how far it is; one that is stopped leaves the note."""
+        done = min(self._filled.blocks, self._wanted)
+        day = self._progress.day.get("day")
+        standing = Standing(done, self._wanted, day, int(self._clock()))
+        keep_standing(self._settings.duckdb_path, standing)
 
     @property
     def _scratch(self) -> Path:
@@ -166,7 +178,8 @@ class Backfill:
             prices=before.prices + added["prices"],
             days=before.days + added["days"],
         )
-        self._progress.day = _day_of(piece)
+        self._progress.day = _day_of(piece) or self._progress.day
+        self._keep_standing()
 
 
 def _heights(source: BlockSource, wanted: Wanted, settled: int) -> tuple[int, int]:

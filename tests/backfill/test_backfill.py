@@ -12,6 +12,7 @@ import pytest
 
 from oracle.backfill.fill import Backfill, Filled, Wanted
 from oracle.backfill.scratch import Piece
+from oracle.backfill.standing import standing_of, standing_path
 from oracle.backfill.stretches import WARM_UP_BLOCKS, Chunk, chunks_of, missing, size_for
 from oracle.backfill.workers import new_progress
 from oracle.chain import utc_date
@@ -199,6 +200,61 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(backfill, seeds, monkeyp
 
 
 @pytest.mark.slow
+def test_how_far_it_is_can_be_read_until_nothing_is_missing(backfill, seeds, monkeypatch):
+    seen = []
+    merge = Backfill._merge
+
+    def watched(work, piece):
+        seen.append(standing_of(work._settings.duckdb_path))
+        merge(work, piece)
+
+    monkeypatch.setattr(Backfill, "_merge", watched)
+    path, filled = backfill("late", chunk_blocks=90)
+    assert standing_of(path) is None
+    assert [one.blocks_wanted for one in seen] == [filled.blocks] * len(seen)
+    done = [one.blocks_done for one in seen]
+    assert done == sorted(done)
+    assert 0 in done
+    days = [one.day for one in seen if one.day]
+    assert days == sorted(days, reverse=True) != []
+
+
+def test_one_that_is_stopped_leaves_how_far_it_came(backfill, tmp_path, monkeypatch):
+    merge = Backfill._merge
+
+    def once(work, piece):
+        if standing_of(work._settings.duckdb_path).blocks_done:
+            raise KeyboardInterrupt
+        merge(work, piece)
+
+    monkeypatch.setattr(Backfill, "_merge", once)
+    with pytest.raises(KeyboardInterrupt):
+        backfill("late", chunk_blocks=90)
+    left = standing_of(tmp_path / "state/record.duckdb")
+    assert 0 < left.blocks_done < left.blocks_wanted
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[" * 5000,
+        b"[]",
+        b'{"blocks_done": 3}',
+        b'{"blocks_done": 3, "blocks_wanted": 2, "day": null, "updated_at_unix": 0}',
+        b'{"blocks_done": 1, "blocks_wanted": 2, "day": "<b>", "updated_at_unix": 0}',
+        b'{"blocks_done": 1, "blocks_wanted": 2, "day": 7, "updated_at_unix": 0}',
+        b'{"blocks_done": 1, "blocks_wanted": 1e999, "day": null, "updated_at_unix": 0}',
+        b'{"blocks_done": 1, "blocks_wanted": 2, "day": null, "updated_at_unix": -1}',
+        b"\xff",
+    ],
+)
+def test_a_note_that_is_none_says_nothing(tmp_path, content):
+    database = tmp_path / "record.duckdb"
+    standing_path(database).write_bytes(content)
+    assert standing_of(database) is None
+
+
 def test_a_tick_after_a_backfill_goes_on_as_ever(backfill, seeds, tmp_path):
     path, _ = backfill("late")
     chain = small_chain()

@@ -22,7 +22,7 @@ from builder.draft import Draft
 from builder.publish import compress, publish
 from builder.releases import UNFINISHED, current_release, releases, rollback
 from builder.site import BuildReport, Output, build_site, describe_machine
-from oracle.errors import NoDataError
+from oracle.errors import NoDataError, StoreError
 from oracle.record.reader import Reader, open_reader
 from tests.helpers.circumstances import context
 from tests.helpers.made_history import END_UNIX, add_block, add_failed_run, make_history
@@ -305,6 +305,17 @@ def test_a_day_that_was_replaced_is_made_anew(record: Connection, tmp_path: Path
         json.loads((report.folder / "api/days/2025-10-07.json").read_bytes())["price_usd"]
         == 12345.5
     )
+
+
+def test_a_day_whose_blocks_were_lost_is_told_with_what_to_do(
+    record: Connection, tmp_path: Path
+) -> None:
+    lost = record.execute("SELECT last_height FROM days ORDER BY date LIMIT 1").fetchone()
+    assert lost
+    record.execute("DELETE FROM blocks WHERE height = ?", lost)
+    told = rf"stands on block {lost[0]}, and not the block: .*oracle backfill"
+    with pytest.raises(StoreError, match=told):
+        build(record, tmp_path)
 
 
 def test_an_empty_record_makes_a_site_that_says_so(tmp_path: Path) -> None:

@@ -268,6 +268,38 @@ def test_the_machine_is_told_in_words() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("day", "minutes_ago", "words"),
+    [
+        (None, 0, "0 of 52,560 blocks (0%)"),
+        ("2025-03-04", 10, "13,140 of 52,560 blocks (25%), at 2025-03-04"),
+        (
+            "2025-03-04",
+            90,
+            "13,140 of 52,560 blocks (25%), at 2025-03-04; "
+            "stopped, last moved 2025-10-09 10:30 UTC",
+        ),
+    ],
+)
+def test_a_backfill_is_told_with_how_far_it_is(
+    day: str | None, minutes_ago: int, words: str
+) -> None:
+    backfill = {
+        "blocks_done": 13_140 if day else 0,
+        "blocks_wanted": 52_560,
+        "day": day,
+        "updated_at_unix": snapshots()["api/status.json"]["generated_at_unix"] - 60 * minutes_ago,
+    }
+    told = dict(status_view(changed("api/status.json", machine={"backfill": backfill})).machine)
+    assert told == {"Backfill": words}
+
+
+def test_the_newest_copy_is_told_by_its_time() -> None:
+    machine = {"copied_at_unix": 1_760_000_000}
+    told = status_view(changed("api/status.json", machine=machine)).machine
+    assert told == [("Newest copy", "2025-10-09 08:53 UTC")]
+
+
 @pytest.mark.parametrize(("gaps", "words"), [(0, "no gaps"), (1, "1 gap"), (2, "2 gaps")])
 def test_gaps_are_counted_in_words(gaps: int, words: str) -> None:
     found = [{"first_height": 10 * number, "last_height": 10 * number} for number in range(gaps)]

@@ -431,6 +431,12 @@ def _status() -> dict[str, Any]:
             "disk_free_bytes": 412_300_000_000,
             "disk_total_bytes": 500_000_000_000,
             "copied_at_unix": 1_759_900_000,
+            "backfill": {
+                "blocks_done": 13_140,
+                "blocks_wanted": 52_560,
+                "day": "2025-03-04",
+                **times("updated_at", 1_759_999_000),
+            },
             "database_bytes": 31_000_000,
             "versions": {"python": "3.11", "duckdb": "1.4"},
         },

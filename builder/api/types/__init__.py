@@ -57,6 +57,7 @@ from builder.api.types.scorecard import (
     YearScore,
 )
 from builder.api.types.status import (
+    BackfillState,
     Episode,
     EpisodeKind,
     Episodes,
@@ -73,6 +74,7 @@ from builder.api.types.status import (
 )
 
 __all__ = [
+    "BackfillState",
     "Block",
     "Candle",
     "Columns",

@@ -8,6 +8,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from builder.api.types.base import (
     Count,
+    Date,
     ErrorObject,
     Hash,
     Head,
@@ -82,6 +83,16 @@ class Holdings(TypedDict):
     episodes: int
 
 
+class BackfillState(TypedDict):
+    """How far a backfill is, or was when it was stopped."""
+
+    blocks_done: Count
+    blocks_wanted: Count
+    day: Annotated[Date | None, about("the UTC day that it is at; it goes back in time")]
+    updated_at: Time
+    updated_at_unix: Unix
+
+
 class Machine(TypedDict):
     """Disk, copies and versions, as far as known."""
 
@@ -90,6 +101,9 @@ class Machine(TypedDict):
     database_bytes: NotRequired[int | None]
     copied_at_unix: NotRequired[
         Annotated[Unix | None, about("when the newest copy of the database was made")]
+    ]
+    backfill: NotRequired[
+        Annotated[BackfillState | None, about("null when none goes on or was stopped")]
     ]
     versions: NotRequired[dict[str, str]]
 

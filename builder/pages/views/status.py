@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from builder.pages.filters import pretty, sentence
+from builder.pages.filters import pretty, sentence, share, utc, whole
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.parts import Notice, Tag, plural
 from builder.pages.views.peers import PeerLine, peer_lines
 
 if TYPE_CHECKING:
-    from builder.api.types import Episode, Gap, Machine, Run, SourceState, Status
+    from builder.api.types import BackfillState, Episode, Gap, Machine, Run, SourceState, Status
 
 TITLE = "Status · On-chain Bitcoin price"
 DESCRIPTION = (
@@ -29,6 +29,10 @@ EPISODE_WORDS = {
     "low_confidence": "low confidence",
     "peer_differs": "another publisher differs",
 }
+TOLD_APART = ("copied_at_unix", "backfill")
+BACKFILL_MOVES_SECONDS = 3600
+"""Chunks take minutes, on a slow machine too."""
+
 BYTES_SUFFIX = "_bytes"
 GIGABYTES_FROM_BYTES = 1e8
 GIGABYTE_BYTES = 1e9
@@ -111,7 +115,7 @@ def status_view(site: Site) -> StatusView:
             for episode in site.objects.episodes["episodes"]
         ],
         peers=peer_lines(site),
-        machine=_machine(status["machine"]),
+        machine=_machine(status["machine"], status["generated_at_unix"]),
     )
 
 
@@ -158,9 +162,25 @@ def _run(run: Run) -> RunRow:
     return RunRow(run, outcome, run["ended_at_unix"] - run["started_at_unix"])
 
 
-def _machine(machine: Machine) -> list[tuple[str, str]]:
-    known = ((name, value) for name, value in machine.items() if value is not None)
-    return [(_machine_name(name), _machine_words(name, value)) for name, value in known]
+def _machine(machine: Machine, now_unix: int) -> list[tuple[str, str]]:
+    facts = {name: value for name, value in machine.items() if name not in TOLD_APART}
+    known = ((name, value) for name, value in facts.items() if value is not None)
+    told = [(_machine_name(name), _machine_words(name, value)) for name, value in known]
+    if copied_at_unix := machine.get("copied_at_unix"):
+        told.append(("Newest copy", utc(copied_at_unix)))
+    if backfill := machine.get("backfill"):
+        told.append(("Backfill", _backfill(backfill, now_unix)))
+    return told
+
+
+def _backfill(state: BackfillState, now_unix: int) -> str:
+    """Say how far a backfill is; one that has not moved for long was stopped."""
+    done = state["blocks_done"]
+    wanted = state["blocks_wanted"]
+    where = f", at {state['day']}" if state["day"] else ""
+    is_over = now_unix - state["updated_at_unix"] > BACKFILL_MOVES_SECONDS
+    when = f"; stopped, last moved {utc(state['updated_at_unix'])}" if is_over else ""
+    return f"{whole(done)} of {whole(wanted)} blocks ({share(done / (wanted or 1))}){where}{when}"
 
 
 def _machine_name(name: str) -> str:
