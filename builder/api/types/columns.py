@@ -34,6 +34,8 @@ PRICES = (
     Column("spot_is_valid", "bool", "false: do not rely on the price"),
     Column("spot_reason", "string", "why not valid"),
     Column("spot_points", "int32", "price points used"),
+    Column("spot_first_height", "int32", "first block of the spot price"),
+    Column("spot_last_height", "int32", "last block of the spot price"),
     Column("window_usd", "float64", "price of the 144 blocks below the tip", USD),
     Column("window_low_usd", "float64", "low end of the 95% interval of the window price", USD),
     Column("window_high_usd", "float64", "high end of the 95% interval of the window price", USD),
@@ -44,6 +46,9 @@ PRICES = (
     Column("window_reason", "string", "why not valid"),
     Column("window_outputs", "int32", "eligible outputs"),
     Column("window_points", "int32", "price points"),
+    Column("window_first_height", "int32", "first block of the window"),
+    Column("window_last_height", "int32", "last block of the window"),
+    Column("compared_at", "timestamp", "the tick at which they were set beside the exchange"),
     Column("exchange_usd", "float64", "exchange price at the first tick with this tip", USD),
     Column(
         "exchange_mean_usd",

@@ -239,7 +239,7 @@ FROM new_days AS n WHERE days.date = n.date AND days.replaced_at_unix IS NULL
 -- Blocks beside the first comparison made at that tip, and how far percentages are from zero.
 -- name: site_views
 CREATE OR REPLACE TEMP VIEW compared AS
-    SELECT p.*, d.exchange_usd, d.exchange_mean_usd, d.spot_percent, d.window_percent, d.headline_percent, d.leg
+    SELECT p.*, d.time_unix AS compared_at_unix, d.exchange_usd, d.exchange_mean_usd, d.spot_percent, d.window_percent, d.headline_percent, d.leg
     FROM now_prices AS p LEFT JOIN (SELECT DISTINCT ON (height) * FROM now_divergences ORDER BY height, time_unix) AS d
     USING (height);
 CREATE OR REPLACE TEMP VIEW chain_kind AS
@@ -518,7 +518,7 @@ GROUP BY ALL ORDER BY month
 -- limit that is null limits nothing.
 
 -- name: site_table_of_prices
-SELECT *, time_unix * 1000 AS time FROM compared CROSS JOIN chain_kind WHERE $last IS NULL OR height <= $last ORDER BY height
+SELECT *, time_unix * 1000 AS time, compared_at_unix * 1000 AS compared_at FROM compared CROSS JOIN chain_kind WHERE $last IS NULL OR height <= $last ORDER BY height
 
 -- name: site_table_of_days
 SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM now_days LEFT JOIN day_candles(0, 2147483647) USING (date) CROSS JOIN chain_kind
