@@ -3,16 +3,22 @@ each build."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from builder.draft import Draft
-from builder.gather import Context
-from builder.rows import MonthRow, rows
+from builder.api.head import head
+from builder.draft import Draft, dump
+from builder.gather import Context, Gathered
+from builder.rows import MonthRow, PriceMonthRow, rows
 from oracle.record.reader import Reader
 
 if TYPE_CHECKING:
+    from builder.api.types import PriceMonth, PriceMonths
     from builder.api.types.columns import Table
+
+MONTHS = "data/prices/"
+MONTHS_LIST = "api/price-months.json"
 
 
 class Extent(NamedTuple):
@@ -37,13 +43,64 @@ def export_all(
         days_key: what the files of days are made from.
     """
     once = partial(_export, draft, reader)
-    once("data/prices.parquet", prices.key, "prices", last=prices.last_height)
+    once("data/prices.parquet", prices.key, "prices", last=prices.last_height, month=None)
     once("data/exchange.parquet", quotes.key, "exchange", end=quotes.end_unix)
-    once("data/prices.csv", csv.key, "prices", last=csv.last_height)
+    once("data/prices.csv", csv.key, "prices", last=csv.last_height, month=None)
     once("data/hours.parquet", csv.key, "hours", last=csv.last_height)
     once("data/hours.csv", csv.key, "hours", last=csv.last_height)
     once("data/days.parquet", days_key, "days")
     once("data/days.csv", days_key, "days")
+
+
+def export_price_months(
+    draft: Draft, reader: Reader, gathered: Gathered, context: Context, prices: Extent
+) -> None:
+    """Add a Parquet file of prices a calendar month, and the list of them.
+
+    The file of a month that is over stays the same to the byte, whatever is added behind it, so
+    that a reader of byte ranges may keep what it has. While no price is new nothing is asked.
+    """
+    there = [path for path in draft.known if path.startswith(MONTHS)]  # a damaged one is not
+    if draft.carry(MONTHS_LIST, _with(prices.key, len(there))):
+        for path in there:
+            draft.carry(path, draft.known[path]["made_from"])
+        return
+    months = rows(reader, PriceMonthRow, "price_months", last=prices.last_height)
+    if not months:
+        return
+    for month in months:
+        bounds = {"last": prices.last_height, "month": month["month"]}
+        path = f"{MONTHS}{month['month']}.parquet"
+        _export(draft, reader, path, context.key(month), "prices", **bounds)
+    key = _with(prices.key, len(months))
+    draft.once(MONTHS_LIST, key, lambda: dump(_price_months(draft, gathered, months)))
+
+
+def _with(key: str, files: int) -> str:
+    """Return what the list is made from: the prices, with so many files beside it."""
+    return f"{key} {files}"
+
+
+def _price_months(draft: Draft, gathered: Gathered, months: Sequence[PriceMonthRow]) -> PriceMonths:
+    newest = months[-1]
+    return {
+        **head(gathered, newest["last_unix"], newest["algorithm_version"]),
+        "months": [_price_month(draft, month) for month in months],
+    }
+
+
+def _price_month(draft: Draft, month: PriceMonthRow) -> PriceMonth:
+    path = f"{MONTHS}{month['month']}.parquet"
+    entry = draft.entries[path]
+    return {
+        "month": month["month"],
+        "path": f"/{path}",
+        "rows": month["rows"],
+        "first_height": month["first_height"],
+        "last_height": month["last_height"],
+        "size_bytes": entry["size_bytes"],
+        "sha256": entry["sha256"],
+    }
 
 
 def export_outputs(draft: Draft, reader: Reader, context: Context) -> None:
@@ -55,12 +112,12 @@ def export_outputs(draft: Draft, reader: Reader, context: Context) -> None:
 
 
 def _export(
-    draft: Draft, reader: Reader, path: str, key: str, name: Table, **bounds: int | None
+    draft: Draft, reader: Reader, path: str, key: str, name: Table, **bounds: int | str | None
 ) -> None:
     draft.once(path, key, lambda: _written(reader, path, name, bounds))
 
 
-def _written(reader: Reader, path: str, name: Table, bounds: dict[str, int | None]) -> bytes:
+def _written(reader: Reader, path: str, name: Table, bounds: dict[str, int | str | None]) -> bytes:
     from builder.table_files import read_table, to_csv, to_parquet
 
     write = to_csv if path.endswith(".csv") else to_parquet

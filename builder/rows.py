@@ -299,6 +299,18 @@ class SpotLineRow(TypedDict):
     is_valid: bool
 
 
+class PriceMonthRow(TypedDict):
+    """The prices of a calendar month; `fingerprint` changes with any of them."""
+
+    month: str
+    rows: int
+    first_height: int
+    last_height: int
+    last_unix: int
+    algorithm_version: str
+    fingerprint: str
+
+
 class MonthRow(TypedDict):
     """A calendar month of blocks; `first` and `end` are its bounds in Unix seconds."""
 

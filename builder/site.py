@@ -38,7 +38,7 @@ from builder.api.picture import has_first_block, make_day, make_window, points_c
 from builder.api.scorecard import make_scorecard
 from builder.api.status import make_status
 from builder.assemble import BuildReport, Output, look_fingerprint, render_and_publish
-from builder.data import Extent, export_all, export_outputs
+from builder.data import Extent, export_all, export_outputs, export_price_months
 from builder.draft import Draft, Objects, dump
 from builder.gather import Context, Gathered, gather
 from builder.releases import current_release
@@ -96,6 +96,7 @@ def build_site(
     hourly = Extent(hour.key, hour.last_height, hour.time_unix)
     prices, quotes = (hourly, hourly) if _is_long(build.gathered) else _newest(build)
     export_all(draft, reader, prices=prices, quotes=quotes, csv=hourly, days_key=build.days_key)
+    export_price_months(draft, reader, build.gathered, context, prices)
     if output.with_outputs:
         export_outputs(draft, reader, context)
     to_render = []

@@ -21,6 +21,7 @@ from builder.api.types import (
     MempoolHistory,
     MempoolPrice,
     Peers,
+    PriceMonths,
     PricesComparison,
     PricesHistorical,
     PricesLatest,
@@ -41,6 +42,7 @@ SHAPES: dict[str, Any] = {
     "episodes": Episodes,
     "peers": Peers,
     "status": Status,
+    "price-months": PriceMonths,
     "manifest": Manifest,
     "error": ErrorAnswer,
     "compat-latest": PricesLatest,
@@ -193,6 +195,13 @@ ENDPOINTS = (
         "made from.",
     ),
     Endpoint(
+        "/api/price-months.json",
+        "getPriceMonths",
+        "JSON",
+        "The Parquet files of prices by calendar month, with sizes and hashes",
+        "price-months",
+    ),
+    Endpoint(
         "/api/episodes.json",
         "getEpisodes",
         "JSON",
@@ -328,6 +337,16 @@ ENDPOINTS = (
         "Files",
         "Every exchange sample",
         media=PARQUET,
+    ),
+    Endpoint(
+        "/data/prices/{month}.parquet",
+        "getPricesOfMonth",
+        "Files",
+        "The prices of a calendar month",
+        media=PARQUET,
+        more="The rows of `prices.parquet` whose header time is in it. A month that is over keeps "
+        "its file, whatever is added behind it.",
+        parameters=(MONTH,),
     ),
     Endpoint(
         "/data/outputs/{month}.parquet",

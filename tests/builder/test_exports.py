@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fastparquet import ParquetFile
 
 from builder.api.history import last_full_hour
-from builder.data import Extent, export_all, export_outputs
+from builder.data import MONTHS_LIST, Extent, export_all, export_outputs, export_price_months
 from builder.draft import Draft
 from builder.gather import gather
+from builder.site import Output, build_site
 from builder.table_files import schema_of, to_csv
 from oracle.record.reader import Reader
 from tests.helpers.circumstances import context
@@ -43,6 +48,7 @@ def exported(
     hourly = Extent(hour.key, hour.last_height, hour.time_unix)
     newest = Extent("newest")
     export_all(draft, reader, prices=newest, quotes=newest, csv=hourly, days_key="days")
+    export_price_months(draft, reader, record, now, newest)
     export_outputs(draft, reader, now)
     return draft
 
@@ -158,6 +164,91 @@ def test_outputs_are_published_by_month(
         f"SELECT count(*), sum(value_sats) FROM '{folder}/outputs/*.parquet'"
     ).fetchall()
     assert count == connection.execute("SELECT count(*), sum(value_sats) FROM outputs").fetchall()
+
+
+def price_months(draft: Draft) -> dict[str, dict[str, Any]]:
+    return {one["month"]: one for one in json.loads(draft.read(MONTHS_LIST))["months"]}
+
+
+def test_the_months_together_are_the_whole(draft: Draft) -> None:
+    months = price_months(draft)
+    assert sorted(months) == list(months) == ["2025-08", "2025-09", "2025-10"]
+    parts = [table(draft, one["path"][1:]) for one in months.values()]
+    whole = table(draft, "data/prices.parquet")
+    assert pa.concat_tables(parts).equals(whole.replace_schema_metadata(parts[0].schema.metadata))
+    assert [part.num_rows for part in parts] == [one["rows"] for one in months.values()]
+    for part, (month, one) in zip(parts, months.items(), strict=True):
+        heights = part["height"].to_pylist()
+        assert (heights[0], heights[-1]) == (one["first_height"], one["last_height"])
+        assert {f"{time:%Y-%m}" for time in part["time"].to_pylist()} == {month}
+
+
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    "pandas": pd.read_parquet,
+    "polars": lambda path: pl.read_parquet(path).to_pandas(),
+    "fastparquet": lambda path: ParquetFile(io.BytesIO(path.read_bytes())).to_pandas(),
+    "duckdb": lambda path: duckdb.sql(f"FROM '{path}'").df(),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("path", ["prices", "prices/2025-09", "days", "hours", "exchange"])
+def test_every_common_reader_finds_the_same(folder: Path, path: str, name: str) -> None:
+    file = folder / f"{path}.parquet"
+    expected = pq.read_table(file)
+    found = READERS[name](file)
+    assert list(found.columns) == expected.column_names
+    assert len(found) == expected.num_rows > 0
+    for column in expected.schema:
+        values = expected[column.name]
+        read = found[column.name]
+        assert read.isna().sum() == values.null_count, column.name
+        if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+            assert read.dropna().tolist() == values.drop_null().to_pylist(), column.name
+        if pa.types.is_timestamp(column.type):
+            seconds = [moment.timestamp() for moment in values.drop_null().to_pylist()]
+            assert [moment.timestamp() for moment in read.dropna()] == seconds, column.name
+        if pa.types.is_string(column.type):
+            assert read.dropna().astype(str).tolist() == values.drop_null().to_pylist()
+
+
+def test_the_list_of_months_has_sizes_and_hashes(draft: Draft) -> None:
+    for one in price_months(draft).values():
+        data = draft.read(one["path"][1:])
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (one["size_bytes"], one["sha256"])
+
+
+def test_a_month_that_is_over_keeps_its_file(tmp_path: Path) -> None:
+    with make_history(days=40, outputs_per_block=0) as connection:
+        site = Output(tmp_path)
+        before = build_site(Reader(connection), site, context()).folder
+        after = build_site(Reader(connection), site, context(add_block(connection))).folder
+        connection.execute(
+            "UPDATE divergences SET exchange_usd = exchange_usd + 1 "
+            "WHERE time_unix = (SELECT min(time_unix) FROM divergences)"
+        )
+        amended = build_site(Reader(connection), site, context(add_block(connection))).folder
+    files = [
+        {path.name: path.stat().st_ino for path in (folder / "data/prices").iterdir()}
+        for folder in (before, after, amended)
+    ]
+    names = ["2025-08.parquet", "2025-09.parquet", "2025-10.parquet"]
+    assert [sorted(found) for found in files] == [names] * 3
+    assert [files[0][name] == files[1][name] for name in names] == [True, True, False]
+    assert [files[1][name] == files[2][name] for name in names] == [False, True, False]
+
+
+def test_without_a_new_price_no_month_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make_history(days=3, outputs_per_block=0) as connection:
+        first = build_site(Reader(connection), Output(tmp_path), context()).folder
+        monkeypatch.setattr("builder.data.rows", lambda *_, **__: 1 / 0)
+        again = build_site(Reader(connection), Output(tmp_path), context()).folder
+        assert (again / MONTHS_LIST).read_bytes() == (first / MONTHS_LIST).read_bytes()
+        next((again / "data/prices").iterdir()).unlink()
+        with pytest.raises(ZeroDivisionError):  # one that was lost is made anew
+            build_site(Reader(connection), Output(tmp_path), context())
 
 
 def test_csv_has_the_same_rows_with_times_and_truths_that_spreadsheets_read(folder: Path) -> None:

@@ -28,6 +28,7 @@ ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
     "ticks": (rows.MomentRow, {"first": 0, "now": END_UNIX}),
     "thinned": (rows.MomentRow, {"first": 0, "step": 3600, "last": 10**6}),
     "scorecard": (rows.ScoreRow, {"hour": END_UNIX, "last": 10**6}),
+    "price_months": (rows.PriceMonthRow, {"last": None}),
     "score_parts": (rows.ScorePartRow, {"last": 10**6, "most": 12_800}),
     "reliability": (rows.ReliabilityRow, {"last": 10**6, "edges": [0.0, 0.5]}),
     "episodes": (rows.EpisodeRow, {"now": END_UNIX}),

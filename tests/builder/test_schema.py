@@ -32,7 +32,7 @@ ERROR = {
     "details": {"attempts": 3},
 }
 SCHEMA_OF = {
-    r"api/(latest|days|scorecard|episodes|peers|status|window|manifest)\.json": r"\1",
+    r"api/(latest|days|scorecard|episodes|peers|price-months|status|window|manifest)\.json": r"\1",
     r"api/history/\w+\.json": "history",
     r"api/days/[\d-]+\.json": "day",
     r"api/compat/prices-latest\.json": "compat-latest",

@@ -28,7 +28,15 @@ from builder.api.types.days import (
     Stencil,
     Window,
 )
-from builder.api.types.history import Columns, History, LongRange, Range, ShortRange
+from builder.api.types.history import (
+    Columns,
+    History,
+    LongRange,
+    PriceMonth,
+    PriceMonths,
+    Range,
+    ShortRange,
+)
 from builder.api.types.latest import (
     Divergence,
     Exchange,
@@ -119,6 +127,8 @@ __all__ = [
     "PointsScore",
     "Price",
     "PriceEntry",
+    "PriceMonth",
+    "PriceMonths",
     "PricePoints",
     "Priced",
     "PricesComparison",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from typing_extensions import TypeAliasType, TypedDict
 
-from builder.api.types.base import Count, Head, Leg, Unix, about
+from builder.api.types.base import Count, Hash, Head, Height, Leg, Says, Unix, about
 
 ShortRange = Literal["24h", "7d"]
 LongRange = Literal["30d", "1y", "all"]
@@ -31,6 +31,25 @@ class Columns(TypedDict):
     ]
     is_valid: Annotated[list[bool], about("of the same price")]
     points: Annotated[list[int], about("price points of the same price")]
+
+
+class PriceMonth(TypedDict):
+    """The Parquet file of a calendar month: the same columns as `prices.parquet`."""
+
+    month: Annotated[str, Says(pattern=r"^\d{4}-\d\d$")]
+    path: str
+    rows: Count
+    first_height: Height
+    last_height: Height
+    size_bytes: Count
+    sha256: Hash
+
+
+class PriceMonths(Head):
+    """The prices by calendar month, oldest first; the file of a month that is over stays the same
+    to the byte, until its past is added to."""
+
+    months: list[PriceMonth]
 
 
 class History(Head, Columns):

@@ -23,6 +23,7 @@ MAX_EXAMPLES = 2
 TABLES = (
     ("/data/prices.parquet", "One row a block: spot, window, exchange, difference, confidence"),
     ("/data/prices.csv", "The same as CSV"),
+    ("/api/price-months.json", "The same by calendar month: Parquet files that stay as they are"),
     ("/data/days.parquet", "One row a final UTC day"),
     ("/data/days.csv", "The same as CSV"),
     ("/data/hours.parquet", "The spot price of each hour: open, high, low, close, mean"),

@@ -514,11 +514,21 @@ SELECT strftime(month, '%Y-%m') AS month, epoch(month)::BIGINT AS first,
 FROM (SELECT *, date_trunc('month', make_timestamp(time_unix * 1000000)) AS month FROM now_blocks)
 GROUP BY ALL ORDER BY month
 
+-- The calendar months of the prices by their header times; `rows` of equal bytes have an equal fingerprint.
+-- name: site_price_months
+SELECT strftime(make_timestamp(time_unix * 1000000), '%Y-%m') AS month, count(*) AS rows, min(height) AS first_height,
+    max(height) AS last_height, max(time_unix) AS last_unix, arg_max(algorithm_version, height) AS algorithm_version,
+    bit_xor(hash(compared))::VARCHAR AS fingerprint
+FROM compared WHERE $last IS NULL OR height <= $last GROUP BY month ORDER BY month
+
 -- The tables that are published as Parquet and CSV: builder/api/types/columns.py has their columns; times in ms. A
 -- limit that is null limits nothing.
 
 -- name: site_table_of_prices
-SELECT *, time_unix * 1000 AS time, compared_at_unix * 1000 AS compared_at FROM compared CROSS JOIN chain_kind WHERE $last IS NULL OR height <= $last ORDER BY height
+SELECT *, time_unix * 1000 AS time, compared_at_unix * 1000 AS compared_at FROM compared CROSS JOIN chain_kind
+WHERE ($last IS NULL OR height <= $last)
+    AND ($month IS NULL OR strftime(make_timestamp(time_unix * 1000000), '%Y-%m') = $month)
+ORDER BY height
 
 -- name: site_table_of_days
 SELECT *, (price_usd / exchange_mean_usd - 1) * 100 AS divergence_percent FROM now_days LEFT JOIN day_candles(0, 2147483647) USING (date) CROSS JOIN chain_kind
