@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from oracle.record.reader import Reader
 
 if TYPE_CHECKING:
-    from builder.api.types import EpisodeKind, ErrorObject, Errors, Leg, PeerState
+    from builder.api.types import EpisodeKind, ErrorObject, Leg, PeerState
 
 
 class FactRow(TypedDict):
@@ -136,35 +136,6 @@ class MomentRow(TypedDict):
     is_valid: bool
     points: int
     algorithm_version: str
-
-
-class ScoreRow(TypedDict):
-    """One leg over one period; `bins` counts differences by quarters of a percent from -3."""
-
-    leg: str
-    period: str
-    errors: Errors
-    inside_interval_share: float | None
-    baseline: Errors
-    baseline_hour: Errors
-    bins: dict[int, int] | None
-
-
-class ScorePartRow(TypedDict):
-    """Prices of a year (`spot_year`, `day_year`), or with so many price points (`points`)."""
-
-    kind: str
-    part: int
-    errors: Errors
-
-
-class ReliabilityRow(TypedDict):
-    """Spot prices whose confidence lies between two edges."""
-
-    bin: int
-    n: int
-    said_share: float
-    right_share: float
 
 
 class PriceAtRow(TypedDict):

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from builder.api.head import head
 from builder.api.history import FullHour
 from builder.gather import Gathered
-from builder.rows import ReliabilityRow, ScorePartRow, ScoreRow, rows
+from builder.rows import rows
+from builder.score_rows import ReliabilityRow, ScorePartRow, ScoreRow
 from oracle.record.reader import Reader
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from builder import rows
+from builder import rows, score_rows
 from builder.api import types
 from oracle.record.reader import Reader
 from oracle.record.sql import statements
@@ -27,10 +27,10 @@ ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
     "candles": (rows.CandleRow, {"first": 0, "last": 10**6}),
     "ticks": (rows.MomentRow, {"first": 0, "now": END_UNIX}),
     "thinned": (rows.MomentRow, {"first": 0, "step": 3600, "last": 10**6}),
-    "scorecard": (rows.ScoreRow, {"hour": END_UNIX, "last": 10**6}),
+    "scorecard": (score_rows.ScoreRow, {"hour": END_UNIX, "last": 10**6}),
     "price_months": (rows.PriceMonthRow, {"last": None}),
-    "score_parts": (rows.ScorePartRow, {"last": 10**6, "most": 12_800}),
-    "reliability": (rows.ReliabilityRow, {"last": 10**6, "edges": [0.0, 0.5]}),
+    "score_parts": (score_rows.ScorePartRow, {"last": 10**6, "most": 12_800}),
+    "reliability": (score_rows.ReliabilityRow, {"last": 10**6, "edges": [0.0, 0.5]}),
     "episodes": (rows.EpisodeRow, {"now": END_UNIX}),
     "runs": (rows.RunRow, {"now": END_UNIX}),
     "last_good_run": (rows.RunRow, {"now": END_UNIX}),
