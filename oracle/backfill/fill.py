@@ -101,7 +101,6 @@ class Backfill:
             network = require_network(source.network(), self._settings.oracle_network, source.name)
             chunks = self._chunks(source, network, wanted)
             self._progress.total = sum(chunk.to_read for chunk in chunks)
-            self._wanted = sum(chunk.last + 1 - chunk.first for chunk in chunks)
             self._keep_standing()
             quotes = open_history(sources)
             task = Task(self._settings, network, int(self._clock()), quotes, self._scratch)
@@ -166,6 +165,7 @@ class Backfill:
                 pass  # its tables are up to date, and of this network
             there = held(self._settings.duckdb_path)
         stretches = list(missing(first, last, there.blocks))
+        self._wanted = sum(stretch.last + 1 - stretch.first for stretch in stretches)
         size = min(self._chunk_blocks, size_for(stretches, self._jobs))
         return list(chunks_of(stretches, there.blocks, there.priced, settled, size))
 

@@ -199,7 +199,6 @@ def test_a_backfill_that_is_killed_goes_on_where_it_was(backfill, seeds, monkeyp
     assert same(path, seeds / "whole.duckdb")
 
 
-@pytest.mark.slow
 def test_how_far_it_is_can_be_read_until_nothing_is_missing(backfill, seeds, monkeypatch):
     seen = []
     merge = Backfill._merge
@@ -255,6 +254,7 @@ def test_a_note_that_is_none_says_nothing(tmp_path, content):
     assert standing_of(database) is None
 
 
+@pytest.mark.slow
 def test_a_tick_after_a_backfill_goes_on_as_ever(backfill, seeds, tmp_path):
     path, _ = backfill("late")
     chain = small_chain()
