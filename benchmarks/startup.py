@@ -16,8 +16,10 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from oracle.simulated.market import SimulationSettings
 from oracle.simulated.source import SimulatedSource
@@ -41,20 +43,33 @@ PRICE_LIBRARIES = "import numpy, click"
 BUILD_LIBRARIES = "import duckdb, numpy, pyarrow"
 
 
-def cpu_seconds(code: str, *arguments: str, cwd: Path) -> float:
-    """Return user and system time of one child that runs some Python."""
+class Ran(NamedTuple):
+    """What a child cost in user and system time, and what it printed."""
+
+    cpu_seconds: float
+    out: bytes
+
+
+def child(code: str, *arguments: str, cwd: Path) -> Ran:
+    """Run some Python in a child."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=cwd,
         env=environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=True,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
+    seconds = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
+    return Ran(seconds, done.stdout)
+
+
+def ratio(floors: Sequence[float], seconds: Sequence[float]) -> float:
+    """Return the median ratio of neighbouring runs."""
+    return median(after / before for before, after in zip(floors, seconds, strict=True))
 
 
 def compare(
@@ -63,11 +78,10 @@ def compare(
     """Print a command's CPU time, its libraries', and the ratio."""
     floor, command = [], []
     for _ in range(runs):
-        floor.append(cpu_seconds(libraries, cwd=cwd))
-        command.append(cpu_seconds(command_code, *arguments, cwd=cwd))
-    ratio = median(after / before for before, after in zip(floor, command, strict=True))
+        floor.append(child(libraries, cwd=cwd).cpu_seconds)
+        command.append(child(command_code, *arguments, cwd=cwd).cpu_seconds)
     print(
-        f"{name}: {median(command):.3f} s of CPU, {ratio:.2f} times {libraries!r}"
+        f"{name}: {median(command):.3f} s of CPU, {ratio(floor, command):.2f} times {libraries!r}"
         f" ({median(floor):.3f} s; at most {BUDGET:g} times)"
     )
 
@@ -92,7 +106,7 @@ def print_imports(command_code: str, arguments: tuple[str, ...], cwd: Path) -> N
 def print_calls(command_code: str, arguments: tuple[str, ...], cwd: Path) -> None:
     """Print the functions of a command that take longest by themselves."""
     code = f"import cProfile; cProfile.run({command_code!r}, 'calls.prof')"
-    cpu_seconds(code, *arguments, cwd=cwd)
+    child(code, *arguments, cwd=cwd)
     show = "import pstats; pstats.Stats('calls.prof').sort_stats('tottime').print_stats({})"
     done = subprocess.run(
         [sys.executable, "-c", show.format(SHOWN_CALLS)],
@@ -122,7 +136,7 @@ def main() -> None:
         # The first build reads the simulated chain; a block may arrive or an hour begin in later
         # ones, so that the least of several runs is one without.
         for _ in range(2):
-            cpu_seconds(BUILD, "build", cwd=folder)
+            child(BUILD, "build", cwd=folder)
         compare("oracle build, no new block", BUILD_LIBRARIES, BUILD, ("build",), runs, folder)
         print_imports(BUILD, ("build",), folder)
         print_calls(BUILD, ("build",), folder)

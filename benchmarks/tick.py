@@ -11,11 +11,7 @@ user and system time of the child; the ratio is the median of those of neighbour
 from __future__ import annotations
 
 import argparse
-import os
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -23,12 +19,13 @@ from statistics import median
 
 import duckdb
 
-from benchmarks.startup import BUILD_LIBRARIES, cpu_seconds
+from benchmarks.startup import BUILD_LIBRARIES, child, ratio
 from oracle.calculator import UTXOracleCalculator
 from oracle.record.store import Store
 from oracle.simulated.market import NAME, SimulationSettings
 from oracle.simulated.source import SimulatedSource
 from oracle.tick import TickRules, run_tick
+from tests.helpers.no_pandas import NO_PANDAS
 
 TRANSACTIONS = 3_000
 BLOCKS = 300
@@ -36,16 +33,11 @@ THINNED = 12  # of so many outputs two stay: some 480 a block, as real ones have
 NOW_UNIX = 1_762_000_000
 WANTED_TIMES = 3.0
 WANTED_MB = 250
-# pyarrow takes pandas along where it is installed, as the tests need it and a user does not.
-CHILD = """
-import resource, sys
+CHILD = (
+    NO_PANDAS
+    + """
+import resource
 from pathlib import Path
-class NoPandas:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] == "pandas":
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, NoPandas)
 from oracle.calculator import UTXOracleCalculator
 from oracle.core.wire import parse_header
 from oracle.record.store import Store
@@ -70,6 +62,7 @@ with Store(Path(folder, "copy.duckdb")) as store:
     run_tick(store, source, None, UTXOracleCalculator(), TickRules(), now_unix=int(now_unix))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
+)
 
 
 def make_record(folder: Path) -> int:
@@ -92,17 +85,8 @@ def make_record(folder: Path) -> int:
 def tick(folder: Path, height: int) -> tuple[float, float]:
     """Return CPU seconds and peak megabytes of a child that takes a block into a copy."""
     shutil.copy(folder / "record.duckdb", folder / "copy.duckdb")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, folder, str(height), str(NOW_UNIX + 7200)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
-    return seconds, int(done.stdout) / 1024
+    ran = child(CHILD, str(folder), str(height), str(NOW_UNIX + 7200), cwd=folder)
+    return ran.cpu_seconds, int(ran.out) / 1024
 
 
 def main() -> None:
@@ -114,15 +98,14 @@ def main() -> None:
         height = make_record(folder)
         floors, seconds, megabytes = [], [], []
         for _ in range(runs):
-            floors.append(cpu_seconds(BUILD_LIBRARIES, cwd=folder))
+            floors.append(child(BUILD_LIBRARIES, cwd=folder).cpu_seconds)
             cpu, peak = tick(folder, height)
             seconds.append(cpu)
             megabytes.append(peak)
-        ratio = median(after / before for before, after in zip(floors, seconds, strict=True))
         print(
-            f"tick with one new block: {median(seconds):.3f} s of CPU, {ratio:.2f} times "
-            f"{BUILD_LIBRARIES!r} (at most {WANTED_TIMES:g}); peak {median(megabytes):.0f} MB "
-            f"(at most {WANTED_MB})"
+            f"tick with one new block: {median(seconds):.3f} s of CPU, "
+            f"{ratio(floors, seconds):.2f} times {BUILD_LIBRARIES!r} "
+            f"(at most {WANTED_TIMES:g}); peak {median(megabytes):.0f} MB (at most {WANTED_MB})"
         )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.api.head import head
-from builder.draft import Draft, dump
+from builder.draft import Draft, dump, with_others
 from builder.gather import Context, Gathered
 from builder.rows import MonthRow, PriceMonthRow, rows
 from oracle.record.reader import Reader
@@ -60,10 +60,7 @@ def export_price_months(
     The file of a month that is over stays the same to the byte, whatever is added behind it, so
     that a reader of byte ranges may keep what it has. While no price is new nothing is asked.
     """
-    there = [path for path in draft.known if path.startswith(MONTHS)]  # a damaged one is not
-    if draft.carry(MONTHS_LIST, _with(prices.key, len(there))):
-        for path in there:
-            draft.carry(path, draft.known[path]["made_from"])
+    if draft.carry_with(MONTHS_LIST, prices.key, MONTHS):
         return
     months = rows(reader, PriceMonthRow, "price_months", last=prices.last_height)
     if not months:
@@ -72,13 +69,8 @@ def export_price_months(
         bounds = {"last": prices.last_height, "month": month["month"]}
         path = f"{MONTHS}{month['month']}.parquet"
         _export(draft, reader, path, context.key(month), "prices", **bounds)
-    key = _with(prices.key, len(months))
+    key = with_others(prices.key, len(months))
     draft.once(MONTHS_LIST, key, lambda: dump(_price_months(draft, gathered, months)))
-
-
-def _with(key: str, files: int) -> str:
-    """Return what the list is made from: the prices, with so many files beside it."""
-    return f"{key} {files}"
 
 
 def _price_months(draft: Draft, gathered: Gathered, months: Sequence[PriceMonthRow]) -> PriceMonths:

@@ -69,6 +69,16 @@ class Draft:
         self.entries[path] = known
         return True
 
+    def carry_with(self, path: str, key: str, start: str) -> bool:
+        """Carry a file over together with those that were made with it, whose paths begin with
+        `start`, when it was made from the same things and they are all there."""
+        others = [other for other in self.known if other.startswith(start)]  # no damaged one
+        if not self.carry(path, with_others(key, len(others))):
+            return False
+        for other in others:
+            self.carry(other, self.known[other]["made_from"])
+        return True
+
     def once(self, path: str, key: str | None, make: Callable[[], bytes]) -> None:
         """Put a file into the release that is only made when what it is made from has changed."""
         if not self.carry(path, key):
@@ -155,6 +165,11 @@ class Objects(dict[str, Any]):
     def entries(self, span_days: int) -> list[PriceEntry]:
         """`/api/prices/historical?days=<span_days>`."""
         return cast("list[PriceEntry]", self[f"api/compat/historical-{span_days}.json"])
+
+
+def with_others(key: str, others: int) -> str:
+    """Return what a file is made from that so many others were made with."""
+    return f"{key} {others}"
 
 
 def dump(value: Any) -> bytes:

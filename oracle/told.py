@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oracle.config import Settings
+from oracle.durable import replace_text
 from oracle.logs import get_logger
 
 # Trouble that comes back so soon after it was said to be over is the same trouble, and is told
@@ -103,10 +104,8 @@ class Told:
     def _write(self) -> None:
         text = json.dumps(asdict(self.trouble))
         for path in self._paths:
-            unfinished = path.with_name(f"{path.name}.new")
             try:
-                unfinished.write_text(text)
-                unfinished.replace(path)
+                replace_text(path, text)
             except OSError:
                 continue
             return

@@ -15,6 +15,7 @@ import pytest
 
 from oracle.simulated.source import SimulatedSource
 from tests.conftest import PROJECT
+from tests.helpers.no_pandas import NO_PANDAS
 
 NOW_UNIX = 1_762_000_000
 HEAVY = ("duckdb", "pyarrow", "jinja2", "plotly", "httpx", "pydantic", "rich", "structlog")
@@ -128,15 +129,7 @@ def test_a_build_loads_neither_models_nor_charts_library_nor_the_sources_it_has_
     assert unused.isdisjoint(json.loads(done.stdout))
 
 
-# pyarrow takes pandas along where it is installed, as the tests need it and a user does not.
-BUILD = """
-import sys
-class NoPandas:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] == "pandas":
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, NoPandas)
+BUILD = f"""{NO_PANDAS}
 import oracle.wiring
 from oracle.simulated.market import SimulationSettings
 from oracle.simulated.source import SimulatedSource

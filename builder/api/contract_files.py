@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from builder.draft import Draft, fingerprint
+from builder.draft import Draft, fingerprint, with_others
 
 if TYPE_CHECKING:
     from builder.api.contract import Schema
@@ -26,21 +26,14 @@ def add_contract(draft: Draft, public_url: str | None) -> None:
         public_url: where readers reach the site; None: addresses are relative.
     """
     key = fingerprint((public_url, _source()))
-    there = [path for path in draft.known if path.startswith(SCHEMAS)]  # a damaged one is not
-    if draft.carry(OPENAPI, _with(key, len(there))):
-        for path in there:
-            draft.carry(path, key)
+    if draft.carry_with(OPENAPI, key, SCHEMAS):
         return
     from builder.api.contract import openapi, schemas
 
-    draft.once(OPENAPI, _with(key, len(schemas())), lambda: _written(openapi(public_url)))
+    whole = with_others(key, len(schemas()))
+    draft.once(OPENAPI, whole, lambda: _written(openapi(public_url)))
     for name, schema in schemas().items():
         draft.once(f"{SCHEMAS}{name}.json", key, lambda schema=schema: _written(schema))  # type: ignore[misc]
-
-
-def _with(key: str, schemas: int) -> str:
-    """Return what openapi.json is made from, and beside how many schemas."""
-    return f"{key} {schemas}"
 
 
 @cache

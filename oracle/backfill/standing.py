@@ -8,6 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
+from oracle.durable import replace_text
+
 MAX_BYTES = 1000
 
 
@@ -27,11 +29,8 @@ def standing_path(database: Path) -> Path:
 
 def keep_standing(database: Path, standing: Standing) -> None:
     """Write the file whole or not at all; a disk that takes none stops no backfill."""
-    path = standing_path(database)
-    unfinished = path.with_name(f"{path.name}.new")
     with suppress(OSError):
-        unfinished.write_text(json.dumps(standing._asdict()))
-        unfinished.replace(path)
+        replace_text(standing_path(database), json.dumps(standing._asdict()))
 
 
 def forget_standing(database: Path) -> None:
