@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,18 +13,11 @@ from typing import Any, NamedTuple
 from oracle.backfill.scratch import Piece
 from oracle.backfill.standing import Standing, forget_standing, keep_standing
 from oracle.backfill.stretches import CHUNK_BLOCKS, Chunk, chunks_of, missing, size_for
-from oracle.backfill.workers import Progress, Task, pieces
+from oracle.backfill.workers import Hands, Progress, Task, pieces
 from oracle.chain import first_height
 from oracle.config import Settings
 from oracle.core.params import PARAMETERS
-from oracle.errors import (
-    BlockNotFoundError,
-    NoDataError,
-    NotFinalError,
-    OracleError,
-    RequestError,
-    StoreError,
-)
+from oracle.errors import BlockNotFoundError, NoDataError, NotFinalError, RequestError, StoreError
 from oracle.fetch import header_times
 from oracle.lock import locked, run_in_turn
 from oracle.plan import lowest_block
@@ -59,7 +51,7 @@ class Backfill:
     Args:
         settings: name everything.
         clock: Unix seconds.
-        jobs: how many processes read and price; with one it is this one.
+        hands: who reads and prices.
         progress: is kept up to date.
         chunk_blocks: how many blocks are recorded together.
     """
@@ -68,13 +60,13 @@ class Backfill:
         self,
         settings: Settings,
         clock: Clock,
-        jobs: int,
+        hands: Hands,
         progress: Progress,
         chunk_blocks: int = CHUNK_BLOCKS,
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._jobs = jobs
+        self._hands = hands
         self._progress = progress
         self._chunk_blocks = chunk_blocks
         self._filled = Filled(0, 0, 0)
@@ -85,6 +77,7 @@ class Backfill:
 
         Raises:
             SourceError, ParseError: the source failed; what was merged until then stays.
+            OracleError: those who read were killed, or cannot be reached any more.
             StoreError: the record could not be written.
             RequestError: a day is none that can be asked for.
             NoDataError: there is no record yet, or the days are not settled yet.
@@ -137,14 +130,9 @@ class Backfill:
 
     def _read(self, chunks: list[Chunk], task: Task, source: BlockSource) -> list[Chunk]:
         """Read and merge chunks; return those that are left above what the source has no more."""
-        for place, (chunk, ready) in enumerate(pieces(chunks, task, self._jobs, self._progress)):
+        for place, (chunk, ready) in enumerate(pieces(chunks, task, self._hands, self._progress)):
             try:
                 piece = ready()
-            except BrokenProcessPool as error:
-                raise OracleError(
-                    "a process of the backfill was killed: was memory short? fewer need less "
-                    "(--jobs 1); what is merged stays, and the next backfill goes on there"
-                ) from error
             except BlockNotFoundError:
                 # the block above a chunk, or nothing, is what is there for certain
                 lowest = lowest_block(source, chunk.warm_up - 1, chunk.last + 1)
@@ -166,7 +154,7 @@ class Backfill:
             there = held(self._settings.duckdb_path)
         stretches = list(missing(first, last, there.blocks))
         self._wanted = sum(stretch.last + 1 - stretch.first for stretch in stretches)
-        size = min(self._chunk_blocks, size_for(stretches, self._jobs))
+        size = min(self._chunk_blocks, size_for(stretches, self._hands.jobs))
         return list(chunks_of(stretches, there.blocks, there.priced, settled, size))
 
     def _merge(self, piece: Piece) -> None:

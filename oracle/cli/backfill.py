@@ -6,13 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import date, timedelta
 
 import click
 
 from oracle.backfill.fill import Backfill, Filled, Wanted
-from oracle.backfill.workers import Progress, new_progress
+from oracle.backfill.workers import Hands, Processes, Progress, ThisProcess, new_progress
 from oracle.chain import utc_date
 from oracle.cli.common import as_json_option, read_settings, show
 from oracle.cli.days import parse_day
@@ -32,9 +32,18 @@ MEGABYTE = 1e6
 @click.option(
     "--jobs", type=click.IntRange(1, 256), help="Processes that read and price [default: cores]."
 )
+@click.option(
+    "--dask", metavar="ADDRESS", help="Let the workers of this Dask scheduler read and price."
+)
 @as_json_option
 def backfill(
-    *, days: int | None, first: date | None, last: date | None, jobs: int | None, as_json: bool
+    *,
+    days: int | None,
+    first: date | None,
+    last: date | None,
+    jobs: int | None,
+    dask: str | None,
+    as_json: bool,
 ) -> None:
     """Add the past that the database lacks: ORACLE_HISTORY_DAYS, or the days that are named."""
     settings = read_settings()
@@ -46,12 +55,23 @@ def backfill(
             as_json=as_json,
         )
         return
-    with logging_to(settings):
+    with logging_to(settings), _hands(jobs, dask) as hands:
         progress = new_progress()
-        work = Backfill(settings, time.time, jobs or os.cpu_count() or 1, progress)
+        work = Backfill(settings, time.time, hands, progress)
         with _shown(progress):
             filled = work.run(wanted)
     show(filled._asdict(), _lines(filled), as_json=as_json)
+
+
+def _hands(jobs: int | None, dask: str | None) -> AbstractContextManager[Hands]:
+    if dask and jobs:
+        raise RequestError("ask for --jobs, processes here, or for --dask, workers elsewhere")
+    if dask:
+        from oracle.backfill.cluster import cluster
+
+        return cluster(dask)
+    count = jobs or os.cpu_count() or 1
+    return nullcontext(Processes(count) if count > 1 else ThisProcess())
 
 
 def _wanted(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from oracle.backfill.fill import Backfill, Filled, Wanted
-from oracle.backfill.scratch import Piece
 from oracle.backfill.standing import standing_of, standing_path
 from oracle.backfill.stretches import WARM_UP_BLOCKS, Chunk, chunks_of, missing, size_for
-from oracle.backfill.workers import new_progress
+from oracle.backfill.workers import ThisProcess, _result, new_progress
 from oracle.chain import utc_date
 from oracle.config import load_settings
 from oracle.errors import (
@@ -106,7 +107,7 @@ def backfill(
         work = Backfill(
             load_settings({"ELECTRS_URL": "http://127.0.0.1:1", "DUCKDB_PATH": str(path)}),
             lambda: small_chain().arrival_unix(TIP) + 60,
-            1,
+            ThisProcess(),
             new_progress(),
             chunk_blocks,
         )
@@ -291,7 +292,7 @@ def test_below_what_the_source_has_the_history_ends(backfill, source):
 def test_without_a_record_there_is_no_past_to_add(tmp_path, source):
     del source
     settings = load_settings({"DUCKDB_PATH": str(tmp_path / "no.duckdb")})
-    work = Backfill(settings, lambda: 0, 1, new_progress())
+    work = Backfill(settings, lambda: 0, ThisProcess(), new_progress())
     with pytest.raises(NoDataError, match="make one with: oracle build"):
         work.run(Wanted(utc_date(small_chain().arrival_unix(FIRST))))
     assert list(tmp_path.iterdir()) == []
@@ -317,16 +318,10 @@ def test_a_lock_that_stays_taken_is_told_in_the_end(backfill, tmp_path, monkeypa
         backfill("late")
 
 
-def test_a_process_that_was_killed_is_told_in_a_sentence(backfill, monkeypatch):
-    def broken() -> Piece:
-        raise BrokenProcessPool("a child died")
-
-    def pieces(chunks: list[Chunk], *_: object) -> list[tuple]:
-        return [(chunk, broken) for chunk in chunks]
-
-    monkeypatch.setattr("oracle.backfill.fill.pieces", pieces)
-    with pytest.raises(OracleError, match="was memory short"):
-        backfill("late")
+def test_a_process_that_was_killed_is_told_in_a_sentence():
+    pool = ProcessPoolExecutor(1, get_context("spawn"))
+    with pool, pytest.raises(OracleError, match="was memory short"):
+        _result(pool.submit(os.abort))
 
 
 def test_two_backfills_at_once_are_one_too_many(backfill, tmp_path):
