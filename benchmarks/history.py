@@ -19,7 +19,6 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from oracle.calculator import UTXOracleCalculator
@@ -27,6 +26,7 @@ from oracle.core.wire import HEADER_BYTES
 from oracle.errors import BlockNotFoundError
 from oracle.record.sql import migrations
 from oracle.record.store import Store
+from oracle.record.tables import txid_table
 from oracle.simulated.serialise import (
     build_block,
     coinbase_transaction,
@@ -97,9 +97,7 @@ def make_record(path: Path, days: float) -> None:
     rng = np.random.default_rng(1)
     [(tip,)] = connection.execute("SELECT max(height) FROM blocks").fetchall()
     heights = range(max(900_000, tip - KEPT_BLOCKS - SPARE_BLOCKS + 1), tip + 1)
-    rows = pa.table(
-        {"height": list(heights), "txids": [rng.bytes(32 * TXIDS_A_BLOCK) for _ in heights]}
-    )
+    rows = txid_table({height: [rng.bytes(32) for _ in range(TXIDS_A_BLOCK)] for height in heights})
     connection.register("new_rows", rows)
     connection.execute("INSERT INTO recent_txids BY NAME SELECT * FROM new_rows")
     numbers = [number for number, _ in migrations()]

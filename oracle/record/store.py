@@ -11,6 +11,8 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
@@ -153,8 +155,9 @@ class Store:
         recent = RememberedTxids()
         for low in range(first_height, last_height + 1, TXIDS_AT_ONCE):
             high = min(low + TXIDS_AT_ONCE - 1, last_height)
-            for row in self._rows("recent_txids", first=low, last=high):
-                recent.add_stored(row["height"], row["txids"])
+            rows = self._rows("recent_txids", first=low, last=high)
+            for height, of_block in groupby(rows, itemgetter("height")):
+                recent.add_stored(height, b"".join(row["txids"] for row in of_block))
         return recent
 
     def samples(self, since_unix: int, until_unix: int = ENDLESS_UNIX) -> list[StoredSample]:

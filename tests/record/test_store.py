@@ -20,6 +20,7 @@ from oracle.record.connect import STORAGE_VERSION
 from oracle.record.reader import open_reader
 from oracle.record.sql import migrations, statements
 from oracle.record.store import Store
+from oracle.record.tables import TXIDS_A_ROW
 from oracle.rows import block_row
 from tests.conftest import PROJECT
 from tests.helpers.ticking import rows_of
@@ -115,6 +116,19 @@ def test_txids_come_back_and_are_forgotten(store):
     store.write(Batch(0, forget_txids_below=5))
     assert 4 not in store.recent_txids(1, 5)
     assert 5 in store.recent_txids(1, 5)
+
+
+@pytest.mark.parametrize("count", [1, TXIDS_A_ROW, TXIDS_A_ROW + 1, 3000])
+def test_the_txids_of_a_block_come_back_from_rows_that_are_short(path, store, count):
+    txids = [number.to_bytes(32, "big") for number in range(count)]
+    batch = Batch(0)
+    batch.add_block(facts_of(4), txids, forget_below=0)
+    store.write(batch)
+    assert store.recent_txids(1, 5).made_at(set(txids)) == dict.fromkeys(txids, 4)
+    store.close()
+    rows = [row["txids"] for row in rows_of(path, "recent_txids")]
+    assert b"".join(rows) == b"".join(txids)
+    assert max(len(row) for row in rows) <= 4096  # what DuckDB reads in place
 
 
 def test_the_newest_blocks_come_from_the_top_down_and_one_more_that_is_asked_for(store):
