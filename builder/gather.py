@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from builder.draft import fingerprint
 from builder.rows import (
+    ChangeRow,
     CountsRow,
     DayRow,
     DivergenceRow,
@@ -59,6 +60,7 @@ class Gathered(NamedTuple):
     facts: Mapping[str, str]
     tip: TipRow | None
     spot: SpotRow | None
+    changes: Sequence[ChangeRow]
     window: WindowRow | None
     exchange: ExchangeRow | None
     divergence: DivergenceRow | None
@@ -103,6 +105,7 @@ def gather(reader: Reader, now_unix: int) -> Gathered:
         facts={fact["name"]: fact["value"] for fact in rows(reader, FactRow, "facts")},
         tip=row(reader, TipRow, "tip", now=now_unix),
         spot=row(reader, SpotRow, "spot"),
+        changes=rows(reader, ChangeRow, "changes"),
         window=row(reader, WindowRow, "window"),
         exchange=row(reader, ExchangeRow, "exchange", now=now_unix),
         divergence=row(reader, DivergenceRow, "divergence", now=now_unix),

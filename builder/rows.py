@@ -57,6 +57,17 @@ class SpotRow(PriceRow):
     last_height: int | None
 
 
+class ChangeRow(TypedDict):
+    """What the valid spot prices did over so many days."""
+
+    days: int
+    from_usd: float | None
+    from_height: int | None
+    percent: float | None
+    low_usd: float | None
+    high_usd: float | None
+
+
 class SpanRow(PriceRow):
     """A price of a span of blocks."""
 

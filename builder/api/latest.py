@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast
 
 from builder.api.head import block, head, iso, iso_or_none, newest_version
 from builder.api.notices import notices_of, status_of
 from builder.gather import Context, Gathered
-from builder.rows import DayRow, DivergenceRow, ExchangeRow, SpotRow, TipRow, WindowRow
+from builder.rows import ChangeRow, DayRow, DivergenceRow, ExchangeRow, SpotRow, TipRow, WindowRow
 
 if TYPE_CHECKING:
     from builder.api.types import (
+        Change,
         Divergence,
         Exchange,
         Latest,
@@ -63,6 +64,7 @@ def _shown(gathered: Gathered, context: Context) -> Shown:
     return {
         "tip": gathered.tip and _tip(gathered.tip),
         "spot": gathered.spot and _spot(gathered.spot),
+        "changes": [_change(row) for row in gathered.changes],
         "window": gathered.window and _window(gathered.window),
         "day": _day(gathered.days[-1]) if gathered.days else None,
         "exchange": exchange,
@@ -89,6 +91,17 @@ def _price(row: SpotRow | WindowRow | DayRow) -> Price:
 
 def _spot(row: SpotRow) -> Spot:
     return {"points": row["points"], **_price(row)}
+
+
+def _change(row: ChangeRow) -> Change:
+    return {
+        "days": cast("Literal[1, 7, 30]", row["days"]),
+        "from_usd": row["from_usd"],
+        "from_height": row["from_height"],
+        "percent": row["percent"],
+        "low_usd": row["low_usd"],
+        "high_usd": row["high_usd"],
+    }
 
 
 def _window(row: WindowRow) -> NewestWindow:

@@ -31,6 +31,7 @@ ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
     "price_months": (rows.PriceMonthRow, {"last": None}),
     "score_parts": (score_rows.ScorePartRow, {"last": 10**6, "most": 12_800}),
     "reliability": (score_rows.ReliabilityRow, {"last": 10**6, "edges": [0.0, 0.5]}),
+    "changes": (rows.ChangeRow, {}),
     "episodes": (rows.EpisodeRow, {"now": END_UNIX}),
     "runs": (rows.RunRow, {"now": END_UNIX}),
     "last_good_run": (rows.RunRow, {"now": END_UNIX}),

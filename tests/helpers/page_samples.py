@@ -184,6 +184,17 @@ def _price(usd: float) -> dict[str, Any]:
     }
 
 
+def _change(days: int, usd: float) -> dict[str, Any]:
+    return {
+        "days": days,
+        "from_usd": usd / (1 + days / 100),
+        "from_height": 918_000 - 144 * days,
+        "percent": float(days),
+        "low_usd": usd * (0.98 - days / 100),
+        "high_usd": usd * 1.02,
+    }
+
+
 def _latest(row: dict[str, Any], is_demo: bool) -> dict[str, Any]:
     exchange = row["exchange_usd"]
     demo = [
@@ -194,6 +205,7 @@ def _latest(row: dict[str, Any], is_demo: bool) -> dict[str, Any]:
         "notices": demo if is_demo else [],
         "tip": {"height": 918_000, "hash": HASH, **times("time", NOW - 250), "age_seconds": 250},
         "spot": _price(row["spot_usd"]),
+        "changes": [_change(days, row["spot_usd"]) for days in (1, 7, 30)],
         "window": {**_price(row["window_usd"]), "outputs": 61_234},
         "day": {**_price(row["window_usd"]), "outputs": 61_234, "date": "2025-10-08"},
         "exchange": {

@@ -38,6 +38,7 @@ from builder.api.types.history import (
     ShortRange,
 )
 from builder.api.types.latest import (
+    Change,
     Divergence,
     Exchange,
     Latest,
@@ -85,6 +86,7 @@ __all__ = [
     "BackfillState",
     "Block",
     "Candle",
+    "Change",
     "Columns",
     "Day",
     "DayPrice",

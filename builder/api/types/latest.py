@@ -77,6 +77,23 @@ class Spot(Price):
     points: Annotated[Count, about("price points")]
 
 
+class Change(TypedDict):
+    """What the spot price did over some days; null where the record does not reach."""
+
+    days: Annotated[Literal[1, 7, 30], about("how many days before the newest block it begins")]
+    from_usd: Annotated[
+        Usd | None,
+        about("the newest valid spot price of then, at most three hours older (USD per BTC)"),
+    ]
+    from_height: Annotated[int | None, about("the block of from_usd")]
+    percent: Annotated[
+        Percent | None,
+        about("the newest spot price against it (percent); null as well while that is not valid"),
+    ]
+    low_usd: Annotated[Usd | None, about("lowest valid spot price since (USD per BTC)")]
+    high_usd: Annotated[Usd | None, about("highest valid spot price since (USD per BTC)")]
+
+
 class NewestWindow(Price):
     """Window price: the last 144 confirmed blocks."""
 
@@ -152,6 +169,7 @@ class Shown(TypedDict):
 
     tip: Tip | None
     spot: Spot | None
+    changes: Annotated[list[Change], about("over a day, a week and thirty days")]
     window: NewestWindow | None
     day: NewestDay | None
     exchange: Exchange | None

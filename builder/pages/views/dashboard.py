@@ -10,6 +10,7 @@ from builder.pages.filters import utc
 from builder.pages.headline import headline_of
 from builder.pages.site import Site
 from builder.pages.views import boxes
+from builder.pages.views.changes import ChangeLine, Extremes, change_lines, extremes_of
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.notices import DashboardNotice, dashboard_notices
 from builder.pages.views.peers import PeersFact, peers_fact
@@ -45,6 +46,8 @@ class Dashboard(NamedTuple):
     other: boxes.OtherPrice
     sureness: boxes.Sureness | None
     tip: boxes.TipFact | None
+    changes: Sequence[ChangeLine]
+    extremes: Extremes | None
     peers: PeersFact | None
     record: RecordFigure | None
 
@@ -72,6 +75,8 @@ def dashboard_view(site: Site) -> Dashboard:
         other=boxes.other_price(latest, headline),
         sureness=boxes.sureness_of(site, headline),
         tip=boxes.tip_fact(site),
+        changes=change_lines(latest),
+        extremes=extremes_of(site),
         peers=peers_fact(site),
         record=record_figure(site),
     )

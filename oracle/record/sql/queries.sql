@@ -290,6 +290,23 @@ SELECT spot_points AS points, spot_usd AS price_usd, spot_low_usd AS low_usd, sp
     spot_first_height AS first_height, spot_last_height AS last_height, algorithm_version
 FROM now_prices ORDER BY height DESC LIMIT 1
 
+-- What the valid spot prices did until the newest block: since the newest of them of a day, a week and thirty days
+-- before, where there is one that is at most three hours older.
+-- name: site_changes
+SELECT days, arg_max(spot_usd, height) FILTER (time_unix <= from_unix) AS from_usd,
+    max(height) FILTER (time_unix <= from_unix) AS from_height,
+    round(100 * (any_value(newest_usd) / from_usd - 1), 4) AS percent,
+    if(from_usd IS NULL, NULL, min(spot_usd) FILTER (time_unix > from_unix)) AS low_usd,
+    if(from_usd IS NULL, NULL, max(spot_usd) FILTER (time_unix > from_unix)) AS high_usd
+FROM (
+    SELECT days, time_unix - 86400 * days AS from_unix, time_unix AS newest_unix, height AS newest_height,
+        if(spot_is_valid, spot_usd, NULL) AS newest_usd
+    FROM (FROM now_prices ORDER BY height DESC LIMIT 1), (VALUES (1), (7), (30)) AS spans(days)
+) AS span LEFT JOIN (
+    SELECT height, time_unix, spot_usd FROM now_prices WHERE spot_is_valid AND spot_usd IS NOT NULL
+) AS p ON p.time_unix >= span.from_unix - 10800 AND p.height <= span.newest_height
+GROUP BY days ORDER BY days
+
 -- name: site_window
 SELECT window_usd AS price_usd, window_low_usd AS low_usd, window_high_usd AS high_usd,
     window_confidence AS confidence, window_is_valid AS is_valid, window_reason AS reason,
