@@ -4,6 +4,7 @@
 - without the witness: parsing that does not hash the witnesses, as for the node's own block files
 - hashing: the double SHA-256 of the same transactions, without and with witness, and both merkle
   trees, alone
+- compiled: reading by the compiled walk, where the extra `fast` is installed
 - pricing: the price from some 65,000 eligible outputs
 
 Machines are shared and noisy: each block is read and hashed in turns, and of each the fastest of a
@@ -18,15 +19,17 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 
+from oracle.core import block as core_block
 from oracle.core.block import parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
 from oracle.core.price import price_window
 from oracle.core.window import form_window
 from oracle.core.wire import merkle_root
+from oracle.faster import read_faster, read_plainly, read_with
 from oracle.simulated.chain import SimulatedChain
 from oracle.simulated.market import SimulationSettings
 
-TARGET_READING, TARGET_PRICING, OUTPUTS = 3.0, 1 / 20, 65_000
+TARGET_READING, TARGET_COMPILED, TARGET_PRICING, OUTPUTS = 2.5, 1.3, 1 / 20, 65_000
 
 
 def hash_all(*ways: list[bytes]) -> None:
@@ -50,7 +53,10 @@ def main() -> None:
     chain = SimulatedChain(SimulationSettings(transactions_per_block=3000))
     recent = RecentTxids()
     facts: list[BlockFacts] = []
-    reading = parsing = hashing = bare = 0.0
+    reading = parsing = hashing = bare = compiled = 0.0
+    has_compiled = read_faster()
+    read_compiled = core_block.read_transactions
+    read_with(read_plainly)
     transactions = size_bytes = 0
     for height in range(chain.settings.first_height, chain.settings.first_height + options.blocks):
         raw = chain.block(height)
@@ -69,13 +75,17 @@ def main() -> None:
             )
             unhashed = seconds(lambda raw=raw: parse_block(raw, hashes_witness=False))
             hashes = seconds(lambda stripped=stripped, whole=whole: hash_all(stripped, whole))
-            times.append((parse, rest, hashes, unhashed))
+            read_with(read_compiled)
+            fast = seconds(lambda raw=raw: parse_block(raw))
+            read_with(read_plainly)
+            times.append((parse, rest, hashes, unhashed, fast))
         gc.enable()
-        parse, rest, hashes, unhashed = (min(column) for column in zip(*times, strict=True))
+        parse, rest, hashes, unhashed, fast = (min(column) for column in zip(*times, strict=True))
         reading += parse + rest
         parsing += parse
         hashing += hashes
         bare += unhashed
+        compiled += fast + rest
         facts.append(digest_block(block, height, recent))
         transactions, size_bytes = transactions + len(block.txids), size_bytes + len(raw)
     needed = next(
@@ -96,6 +106,8 @@ def main() -> None:
         f"  of it parsing and verifying: {parsing / reading:.0%}; the rest is digesting to outputs"
     )
     print(f"  parsing with the witnesses hashed: {parsing / bare:.2f} x parsing without")
+    if has_compiled:
+        print(f"  compiled: {compiled / hashing:.2f} x hashing (aim: {TARGET_COMPILED})")
     print(f"hashing {1e3 * hashing / blocks:7.2f} ms a block")
     print(
         f"pricing {1e3 * pricing:7.2f} ms for {outputs:,} outputs, {share:.4f} x reading 144 blocks"

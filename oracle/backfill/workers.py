@@ -23,6 +23,7 @@ from oracle.backfill.scratch import Piece, Terms, UpTo, read_chunk
 from oracle.backfill.stretches import Chunk
 from oracle.config import Settings
 from oracle.errors import OracleError
+from oracle.faster import read_faster
 from oracle.sources import QuoteSource
 from oracle.wiring import calculator_of, open_sources, tick_rules_of
 
@@ -74,6 +75,7 @@ class Task:
 
     def read(self, chunk: Chunk, reading: Callable[[int], None]) -> Piece:
         """Read a chunk from sources of its own."""
+        read_faster()
         sources = open_sources(self.settings, lambda: self.now_unix)
         with closing(sources):
             quotes = sources.quotes if self.settings.is_simulated else self.quotes

@@ -79,6 +79,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory, quick: None) -> Path:
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> PrunedSource:
     """Where the blocks come from, whatever the settings name."""
+    monkeypatch.setattr("oracle.backfill.workers.read_faster", lambda: False)  # stays as it is here
     held = PrunedSource(small_chain(), TIP, FIRST)
     together = Sources(FailoverSource([held]), None, 1)
     for module in ("fill", "workers"):

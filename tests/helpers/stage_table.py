@@ -58,6 +58,12 @@ STAGES = (
         "`BlockFacts`, `Window`, `WindowPrice`: the published method",
     ),
     Stage(
+        "compiled",
+        ("oracle/compiled.py", "oracle/faster.py"),
+        "block bytes, where a backfill reads many and the extra `fast` is there",
+        "what the plain walk of the core finds",
+    ),
+    Stage(
         "estimate",
         ("oracle/estimate", "oracle/calculator.py", "oracle/answer.py"),
         "`Window`, `WindowPrice`",
