@@ -9,6 +9,8 @@ import hashlib
 import io
 import json
 import re
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,15 +20,18 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 from xml.etree import ElementTree
 
+import jinja2
 import jsonschema
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from openapi_spec_validator import validate
 
 from builder import assemble as render
 from builder.api.contract import openapi
 from builder.api.endpoints import SHAPES
+from builder.pages.site import PLACEHOLDER
 from builder.site import Output, build_site
 from oracle.record.reader import Reader
 from tests.deploy.running_nginx import Answer, Server, running
@@ -187,6 +192,80 @@ def test_a_wallet_that_asks_for_a_time_gets_the_newest_row_before_it(built: Serv
         assert row["EUR"] == pytest.approx(row["USD"] * 0.92, rel=0.001)
     assert json_of(built, f"/api/v1/historical-price?timestamp={NOW_UNIX + 300}")["prices"]
     assert is_error(built.ask("/api/v1/historical-price?timestamp=1500000000"), "NO_PRICE_THEN")
+
+
+class Recipes(HTMLParser):
+    """The lines to copy of a page, by their names."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: dict[str, str] = {}
+        self._name: str | None = None
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "pre":
+            self._name = dict(attrs).get("aria-label")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "pre":
+            self._name = None
+
+    def handle_data(self, data: str) -> None:
+        if self._name:
+            self.found[self._name] = self.found.get(self._name, "") + data
+
+
+@pytest.fixture(scope="module")
+def recipes(built: Server) -> dict[str, str]:
+    """What the page for programs tells to copy, as its script makes it in the reader's browser."""
+    page = built.ask("/api/").body.decode()
+    found = Recipes(page).found
+    return {name: text.replace(PLACEHOLDER, built.url) for name, text in found.items()}
+
+
+@pytest.mark.parametrize("name", ["curl", "jq"])
+def test_the_lines_for_a_shell_print_the_newest_price(built: Server, recipes, name) -> None:
+    missing = [tool for tool in ("curl", "jq") if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"not installed: {' '.join(missing)}")
+    done = subprocess.run(
+        ["/bin/sh", "-c", recipes[name]], capture_output=True, text=True, timeout=30, check=True
+    )
+    told = json.loads(done.stdout)
+    latest = json_of(built, "/api/latest.json")
+    assert told == (latest if name == "curl" else latest["spot"]["price_usd"])
+
+
+def test_the_lines_for_pandas_read_the_table(built: Server, recipes) -> None:
+    names: dict[str, Any] = {}
+    exec(recipes["pandas"], names)
+    assert names["df"]["height"].max() == json_of(built, "/api/latest.json")["tip"]["height"]
+
+
+def test_the_line_for_a_spreadsheet_names_a_table_that_a_spreadsheet_reads(built, recipes) -> None:
+    [address] = re.findall(r'^=IMPORTDATA\("(.+)"\)$', recipes["Sheets"])
+    assert recipes["R"] == f'days <- read.csv("{address}")'
+    rows = list(
+        csv.DictReader(io.StringIO(built.ask(address.removeprefix(built.url)).body.decode()))
+    )
+    assert [row["date"] for row in rows] == [
+        day["date"] for day in json_of(built, "/api/days.json")["days"]
+    ]
+
+
+def test_the_sensor_for_home_assistant_has_the_newest_price(built: Server, recipes) -> None:
+    """Home Assistant's templates are Jinja, `value_json` is the answer of the address."""
+    [sensor] = yaml.safe_load(recipes["yaml"])["sensor"]
+    latest = json_of(built, sensor["resource"].removeprefix(built.url))
+    environment = jinja2.Environment()
+
+    def said(name: str, answer: dict[str, Any]) -> str:
+        return environment.from_string(sensor[name]).render(value_json=answer)
+
+    assert said("availability", latest) == "True"
+    assert said("value_template", latest) == str(round(latest["spot"]["price_usd"], 2))
+    assert said("availability", {**latest, "spot": None}) == "False"
 
 
 def test_the_published_description_is_a_valid_one(built: Server) -> None:
