@@ -703,6 +703,16 @@ def test_what_a_finger_is_to_hit_is_24_pixels_high(open_page: Open, path: str) -
         assert min(cell["width"], cell["height"]) >= 20
 
 
+def test_a_phone_sees_the_newest_days_of_a_calendar_first(open_page: Open) -> None:
+    page = open_page("/history/", phone=True, has_touch=True, is_mobile=True).page
+    region = page.locator(".scroll:has(> .calendar)").first
+    newest, shown = region.locator("a").last.bounding_box(), region.bounding_box()
+    assert newest is not None
+    assert shown is not None
+    assert shown["x"] <= newest["x"]
+    assert newest["x"] + newest["width"] <= shown["x"] + shown["width"]
+
+
 @pytest.mark.slow
 def test_in_forced_colours_the_chart_and_what_is_chosen_can_be_seen(open_page: Open) -> None:
     opened = come_alive(open_page("/", forced_colors="active", color_scheme="light"))
