@@ -11,11 +11,15 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from oracle.simulated.chain import SimulatedChain
 from tests.helpers.clock import STANDING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("ORACLE_SHARED_DIR", PROJECT.parent / "shared"))
@@ -88,6 +92,21 @@ def drawn_anew(_blocks_drawn_once: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SimulatedChain, "_draw_body", DRAW_BODY)
         yield
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One for all that look at pages."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.chromium import CHROMIUM, QUIET
+
+    if not Path(CHROMIUM).is_file():
+        pytest.skip("no chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

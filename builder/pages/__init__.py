@@ -34,6 +34,7 @@ PAGES: Mapping[str, str] = {
     "accuracy/index.html": "accuracy",
     "method/index.html": "method",
     "api/index.html": "api",
+    "embed/index.html": "embed",
     "status/index.html": "status",
 }
 """Page by path in the release; the pages of days come besides."""

@@ -64,7 +64,7 @@ const oracle = {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const changed = () => oracle.themeListeners.forEach((listener) => listener());
   dark.addEventListener("change", changed);
-  document.querySelector(".theme").addEventListener("click", () => {
+  document.querySelector(".theme")?.addEventListener("click", () => {
     const isDark = root.dataset.theme ? root.dataset.theme === "dark" : dark.matches;
     root.dataset.theme = isDark ? "light" : "dark";
     try { localStorage.setItem("theme", root.dataset.theme); } catch { /* lasts for this page only */ }
@@ -86,6 +86,11 @@ document.addEventListener("keydown", (event) => {
   const rel = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
   if (rel) document.querySelector(`a[rel="${rel}"]`)?.click();
 });
+
+// A page in another site's frame takes the newest build's place by itself.
+for (const page of document.querySelectorAll("[data-reload]")) {
+  setInterval(() => location.reload(), 1000 * Number(page.dataset.reload));
+}
 
 // Lines to copy name the address the page really came from.
 for (const code of document.querySelectorAll("[data-copy]")) {

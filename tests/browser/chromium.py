@@ -25,6 +25,7 @@ CHROMIUM = "/usr/bin/chromium"  # Debian's
 QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
+    "--disable-features=LocalNetworkAccessChecks",  # a made-up site shows one on loopback
 ]
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "

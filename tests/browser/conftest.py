@@ -5,13 +5,12 @@ from __future__ import annotations
 import http.server
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.browser.chromium import CHROMIUM, HISTORIES, QUIET, Open, Opened, Site, build, serve
+from tests.browser.chromium import HISTORIES, Open, Opened, Site, build, serve
 from tests.helpers.made_history import END_UNIX
 
 GRACE_SECONDS = 600
@@ -31,16 +30,6 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], 
     for _, server in running.values():
         server.shutdown()
         server.server_close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if not Path(CHROMIUM).is_file():
-        pytest.skip("no chromium: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 def open_in(

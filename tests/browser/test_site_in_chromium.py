@@ -25,7 +25,17 @@ from tests.helpers.steady import thinned
 pytestmark = pytest.mark.browser
 
 DAY = "/days/2025-10-08/"
-PATHS = ["/", "/history/", DAY, "/accuracy/", "/method/", "/api/", "/status/", "/404.html"]
+PATHS = [
+    "/",
+    "/history/",
+    DAY,
+    "/accuracy/",
+    "/method/",
+    "/api/",
+    "/status/",
+    "/embed/",
+    "/404.html",
+]
 LIGHT, DARK = "rgb(253, 253, 251)", "rgb(14, 17, 22)"
 PAPER = '.live .main-svg[style*="background: {}"]'
 

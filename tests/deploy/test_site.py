@@ -88,7 +88,7 @@ PATHS = [
     ("/", HTML, SHORT, None),
     *(
         (f"/{page}/", HTML, SHORT, None)
-        for page in ("comparison", "history", "accuracy", "method", "status")
+        for page in ("comparison", "history", "accuracy", "method", "status", "embed")
     ),
     ("/api/", HTML, SHORT, "*"),
     ("/days/{date}/", HTML, "public, max-age=3600", None),
@@ -192,6 +192,33 @@ def test_a_wallet_that_asks_for_a_time_gets_the_newest_row_before_it(built: Serv
         assert row["EUR"] == pytest.approx(row["USD"] * 0.92, rel=0.001)
     assert json_of(built, f"/api/v1/historical-price?timestamp={NOW_UNIX + 300}")["prices"]
     assert is_error(built.ask("/api/v1/historical-price?timestamp=1500000000"), "NO_PRICE_THEN")
+
+
+@pytest.mark.parametrize("path", ["/", "/embed", "/embed/other", "/api/", "/days/", "/embed.html"])
+def test_no_other_answer_may_stand_in_a_frame(built: Server, path: str) -> None:
+    assert "frame-ancestors 'none'" in built.ask(path).headers["content-security-policy"]
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_another_site_can_show_the_page_for_frames_and_no_other(
+    built: Server, recipes: dict[str, str], browser: Any
+) -> None:
+    page = browser.new_page()
+    try:
+        frames = recipes["frame"] + recipes["frame"].replace("/embed/", "/")
+        page.route(
+            "http://other.example/", lambda route: route.fulfill(body=frames, content_type=HTML)
+        )
+        page.goto("http://other.example/")
+        page.wait_for_load_state("networkidle")
+        shown, refused = page.frames[1:]
+        usd = json_of(built, "/api/latest.json")["spot"]["price_usd"]
+        shown.locator("data.hero").wait_for(timeout=5000)
+        assert float(shown.locator("data.hero").get_attribute("value")) == usd
+        assert refused.locator("data.hero").count() == 0
+    finally:
+        page.close()
 
 
 class Recipes(HTMLParser):

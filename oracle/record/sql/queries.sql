@@ -291,7 +291,8 @@ SELECT spot_points AS points, spot_usd AS price_usd, spot_low_usd AS low_usd, sp
 FROM now_prices ORDER BY height DESC LIMIT 1
 
 -- What the valid spot prices did until the newest block: since the newest of them of a day, a week and thirty days
--- before, where there is one that is at most three hours older.
+-- before, where there is one that is at most three hours older. Thirty days have fewer than 10,000 blocks: so far back
+-- rows are looked at, and not through all of history.
 -- name: site_changes
 SELECT days, arg_max(spot_usd, height) FILTER (time_unix <= from_unix) AS from_usd,
     max(height) FILTER (time_unix <= from_unix) AS from_height,
@@ -303,7 +304,8 @@ FROM (
         if(spot_is_valid, spot_usd, NULL) AS newest_usd
     FROM (FROM now_prices ORDER BY height DESC LIMIT 1), (VALUES (1), (7), (30)) AS spans(days)
 ) AS span LEFT JOIN (
-    SELECT height, time_unix, spot_usd FROM now_prices WHERE spot_is_valid AND spot_usd IS NOT NULL
+    SELECT height, time_unix, spot_usd FROM now_prices
+    WHERE height > (SELECT max(height) FROM now_prices) - 10000 AND spot_is_valid AND spot_usd IS NOT NULL
 ) AS p ON p.time_unix >= span.from_unix - 10800 AND p.height <= span.newest_height
 GROUP BY days ORDER BY days
 
