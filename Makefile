@@ -64,9 +64,11 @@ benchmark:
 	$(BIN)/python -m benchmarks.reading
 	$(BIN)/python -m benchmarks.pricing
 	$(BIN)/python -m benchmarks.blkfiles
+	$(BIN)/python -m benchmarks.backfill
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.tick
 	$(BIN)/python -m benchmarks.history
+	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.site
 	$(BIN)/python -m benchmarks.nginx --site site
 

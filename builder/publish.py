@@ -22,6 +22,7 @@ from builder.releases import (
     MANIFEST,
     RELEASES,
     SIGNATURE,
+    TWIN_SUFFIX,
     UNFINISHED,
     DamagedReleaseError,
     Entry,
@@ -115,16 +116,18 @@ def _begin(site_dir: Path, unfinished: Path, keep: int) -> Mapping[str, Entry]:
 def _set_unknown_aside(site_dir: Path, release: Path, found: Mapping[str, Entry]) -> None:
     """Move away what lies in a release and is not in its manifest, so that it is not published
     again."""
-    known = {MANIFEST, SIGNATURE, *found, *(str(twin_of(Path(path))) for path in found)}
-    unknown = [
-        path
-        for folder, _, names in os.walk(release)
-        for path in (Path(folder) / name for name in names)
-        if str(path.relative_to(release)) not in known
-        and path.relative_to(release).parts[0] != HEALTH
+    known = {MANIFEST, SIGNATURE, *found, *(f"{path}{TWIN_SUFFIX}" for path in found)}
+    root = os.fspath(
+        release
+    )  # as text: of years there are thousands of files, looked at each build
+    lying = [
+        os.path.join(folder, name)[len(root) + 1 :]  # noqa: PTH118
+        for folder, _, names in os.walk(root)
+        for name in names
     ]
-    for path in unknown:
-        set_aside(site_dir, path, "is not in the manifest of its release")
+    for path in lying:
+        if path not in known and path.split("/", maxsplit=1)[0] != HEALTH:
+            set_aside(site_dir, release / path, "is not in the manifest of its release")
 
 
 def _open_folders(release: Path) -> None:

@@ -11,6 +11,7 @@ import errno
 import gzip
 import hashlib
 import json
+import os
 import re
 import shutil
 import stat
@@ -36,6 +37,7 @@ NUMBERED = re.compile(r"(\d{8,12})-")  # older releases begin with their time: t
 VERIFIED_BYTES = 1_000_000  # of a release are read and hashed at each build, in turns
 FILE_MODE = 0o644  # the web server is another user, whatever our umask is
 FOLDER_MODE = 0o755
+TWIN_SUFFIX = ".gz"  # of the compressed twin beside a file
 log = get_logger(__name__)
 
 
@@ -171,17 +173,17 @@ def whole_files(release: Path | None) -> dict[str, Entry]:
 
 
 def _is_whole(release: Path, entry: Entry, finished_ns: int, *, is_due: bool) -> bool:
-    file = release / entry["path"]
+    file = f"{release}/{entry['path']}"  # as text: each build looks at thousands of files
     sizes = {file: entry["size_bytes"]}
     if entry["gzip_bytes"] is not None:
-        sizes[twin_of(file)] = entry["gzip_bytes"]
+        sizes[f"{file}{TWIN_SUFFIX}"] = entry["gzip_bytes"]
     try:
         for path, size_bytes in sizes.items():
-            found = path.lstat()
+            found = os.lstat(path)
             if not stat.S_ISREG(found.st_mode) or found.st_size != size_bytes:
                 return False
             is_due = is_due or found.st_mtime_ns > finished_ns
-        return not is_due or _has_its_hash(file, entry)
+        return not is_due or _has_its_hash(Path(file), entry)
     except OSError:
         return False
 
@@ -309,4 +311,4 @@ def remove(path: Path) -> None:
 
 def twin_of(path: Path) -> Path:
     """Return where a file's gzip twin lies."""
-    return path.with_name(f"{path.name}.gz")
+    return path.with_name(f"{path.name}{TWIN_SUFFIX}")
