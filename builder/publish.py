@@ -117,9 +117,7 @@ def _set_unknown_aside(site_dir: Path, release: Path, found: Mapping[str, Entry]
     """Move away what lies in a release and is not in its manifest, so that it is not published
     again."""
     known = {MANIFEST, SIGNATURE, *found, *(f"{path}{TWIN_SUFFIX}" for path in found)}
-    root = os.fspath(
-        release
-    )  # as text: of years there are thousands of files, looked at each build
+    root = os.fspath(release)  # as text: each build looks at thousands of files
     lying = [
         os.path.join(folder, name)[len(root) + 1 :]  # noqa: PTH118
         for folder, _, names in os.walk(root)
