@@ -11,7 +11,7 @@ import logging
 import pickle
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -136,7 +136,8 @@ def _require_an_answer(address: str) -> None:
         await (await connect(address, timeout=CONNECT_SECONDS)).close()
 
     try:
-        asyncio.run(ask())
+        with ThreadPoolExecutor(1) as beside:  # where a notebook has a loop of its own, too
+            beside.submit(asyncio.run, ask()).result()
     except (OSError, ValueError, TypeError) as error:
         raise RequestError(
             f"no Dask scheduler answers at {address}, to be named as tcp://host:port: {error}"

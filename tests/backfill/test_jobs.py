@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -180,6 +182,15 @@ def test_a_cluster_without_workers_is_told_in_a_sentence(late, served):
 def test_an_address_that_is_none_is_told_in_a_sentence(address):
     with pytest.raises(RequestError, match="no Dask scheduler answers"), cluster(address):
         pass
+
+
+def test_an_address_is_judged_in_a_notebook_as_well():
+    async def in_a_notebook() -> None:
+        with pytest.raises(RequestError, match="no Dask scheduler answers"), cluster("nonsense"):
+            pass
+
+    with ThreadPoolExecutor(1) as beside:
+        beside.submit(asyncio.run, in_a_notebook()).result()
 
 
 @pytest.mark.slow
