@@ -75,7 +75,6 @@ class Task:
 
     def read(self, chunk: Chunk, reading: Callable[[int], None]) -> Piece:
         """Read a chunk from sources of its own."""
-        read_faster()
         sources = open_sources(self.settings, lambda: self.now_unix)
         with closing(sources):
             quotes = sources.quotes if self.settings.is_simulated else self.quotes
@@ -113,6 +112,7 @@ class ThisProcess:
     @contextmanager
     def at_work(self, task: Task, progress: Progress) -> Iterator[Begin]:
         """Work here."""
+        read_faster()
         yield lambda chunk: partial(task.read, chunk, progress.reading)
 
 
@@ -158,6 +158,7 @@ def _begin(task: Task, progress: Progress) -> None:
     """Begin a worker: Ctrl-C is for the one who began it, and it ends when that one is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)  # each process has one core to itself
+    read_faster()  # here and not while a chunk is read: numba is loaded by the main thread
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _given.append((task, progress))
 
