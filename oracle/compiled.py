@@ -18,10 +18,18 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from oracle.core.block import MIN_TRANSACTION_BYTES, OP_RETURN_CODE, Block, Rule
+from oracle.core.block import (
+    MIN_INPUT_BYTES,
+    MIN_OUTPUT_BYTES,
+    MIN_TRANSACTION_BYTES,
+    OP_RETURN_CODE,
+    Block,
+    Rule,
+    values_at,
+)
 from oracle.core.block import read_transactions as read_plainly
 from oracle.core.params import PARAMETERS as P
-from oracle.core.wire import HEADER_BYTES
+from oracle.core.wire import HEADER_BYTES, MAX_COMPACT_SIZE
 
 Places = NDArray[np.int64]
 MAX_INPUTS = P.max_inputs
@@ -73,7 +81,7 @@ def read_transactions(data: bytes, block: Block) -> list[int]:
     block.left_out = Counter({RULES[kind]: counts[kind] for kind in counts if kind != PAYMENT})
     block.txids = walked.txids
     block.outputs = walked.outputs
-    block.payment_sats = _values(data, walked.values.reshape(-1, OUTPUTS)[kept].reshape(-1))
+    block.payment_sats = values_at(data, walked.values.reshape(-1, OUTPUTS)[kept].reshape(-1))
     return walked.starts
 
 
@@ -95,11 +103,6 @@ def _spending_this_block(
         if not made_here.isdisjoint(txids)
         and min(first_at[txid] for txid in made_here.intersection(txids)) <= place
     }
-
-
-def _values(data: bytes, places: Places) -> NDArray[np.uint64]:
-    value_bytes = np.frombuffer(data, np.uint8)[places[:, None] + np.arange(8)]
-    return np.asarray(value_bytes.view("<u8").reshape(-1), np.uint64)
 
 
 def walk(data: bytes) -> Walked | None:
@@ -147,7 +150,7 @@ def _compact(data, position):  # type: ignore[no-untyped-def]  # pragma: no cove
     value = np.int64(0)
     for place in range(width):
         value |= np.int64(data[position + 1 + place]) << (8 * place)
-    if value < (0xFD if width == 2 else 0x10000) or value > 0x0200_0000:
+    if value < (0xFD if width == 2 else 0x10000) or value > MAX_COMPACT_SIZE:
         return -1, position
     return value, position + 1 + width
 
@@ -175,11 +178,11 @@ def _walk(data, bare, arrays):  # type: ignore[no-untyped-def]  # noqa: C901, PL
                 return nothing
             body += 2
         inputs, position = _compact(data, body)
-        if not 0 < inputs <= (size - position) // 41:
+        if not 0 < inputs <= (size - position) // MIN_INPUT_BYTES:
             return nothing
         is_coinbase = False
         for place in range(inputs):
-            if position + 41 > size:
+            if position + MIN_INPUT_BYTES > size:
                 return nothing
             if inputs <= MAX_INPUTS:
                 prevouts[spent + place] = position
@@ -196,7 +199,7 @@ def _walk(data, bare, arrays):  # type: ignore[no-untyped-def]  # noqa: C901, PL
         if position > size:
             return nothing
         outputs, position = _compact(data, position)
-        if not 0 < outputs <= (size - position) // 9:
+        if not 0 < outputs <= (size - position) // MIN_OUTPUT_BYTES:
             return nothing
         all_outputs += outputs
         first_output, last_output = position, position

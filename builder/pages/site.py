@@ -28,7 +28,7 @@ def test_network_of(latest: Latest) -> str | None:
     return "unknown network" if network == "unknown" else network
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is like itself alone: views of it can be kept
 class Site:
     """Everything that views know.
 

@@ -139,6 +139,12 @@ def _count(data: bytes, position: int, min_bytes: int) -> tuple[int, int]:
     return count, behind
 
 
+def values_at(data: bytes, places: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Return the output values that stand at some places of a block."""
+    value_bytes = np.frombuffer(data, np.uint8)[places[:, None] + np.arange(8)]
+    return np.asarray(value_bytes.view("<u8").reshape(-1), np.uint64)
+
+
 def read_transactions(data: bytes, block: Block) -> list[int]:  # noqa: C901, PLR0912, PLR0915 - the hot path is one loop
     """Read all transactions into the block; return where each begins.
 
@@ -147,7 +153,7 @@ def read_transactions(data: bytes, block: Block) -> list[int]:  # noqa: C901, PL
     max_inputs, max_witness_bytes = P.max_inputs, P.max_witness_bytes
     txids, seen, left_out = block.txids, set[bytes](), block.left_out
     starts: list[int] = []
-    values_at: list[int] = []  # where the values of payments stand
+    places: list[int] = []  # where the values of payments stand
     all_outputs = 0
     transactions, position = _count(data, HEADER_BYTES, MIN_TRANSACTION_BYTES)
     for _ in range(transactions):
@@ -232,12 +238,9 @@ def read_transactions(data: bytes, block: Block) -> list[int]:  # noqa: C901, PL
             left_out[Rule.SAME_WINDOW] += 1
         else:
             block.payment_parents.append(parents)
-            values_at += first_output, last_output
+            places += first_output, last_output
     block.outputs = all_outputs
-    value_bytes = np.frombuffer(data, np.uint8)[
-        np.array(values_at, np.int64)[:, None] + np.arange(8)
-    ]
-    block.payment_sats = value_bytes.view("<u8").reshape(-1)
+    block.payment_sats = values_at(data, np.array(places, np.int64))
     if position != len(data):
         raise ParseError(f"{len(data) - position} bytes are left over", offset=position)
     return starts

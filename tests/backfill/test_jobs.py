@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -70,24 +71,21 @@ class Electrs(FakeElectrs):
         return super().respond(request)
 
 
-def begun(folder: Path, server: FakeElectrs, *arguments: str) -> subprocess.Popen[str]:
-    """Begin the command with small chunks, so that there are some for each process."""
+@contextmanager
+def begun(folder: Path, server: FakeElectrs, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Begin the command with small chunks, so that there are some for each process; it ends with
+    the block, whatever becomes of that."""
     settings = {"ELECTRS_URL": server.url, "DUCKDB_PATH": str(folder / "record.duckdb")}
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", BACKFILL, "backfill", "--from", "2025-11-01", *arguments],
         cwd=folder, env={**kept, **settings}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
-
-
-def told(command: subprocess.Popen[str]) -> tuple[str, str]:
-    """Return what a command printed; one that does not end is ended."""
-    try:
-        return command.communicate(timeout=180)
-    except subprocess.TimeoutExpired:
-        command.kill()
-        return command.communicate()
+    ) as command:  # fmt: skip
+        try:
+            yield command
+        finally:
+            command.kill()
 
 
 def backfill(folder: Path, server: FakeElectrs, *arguments: str) -> subprocess.CompletedProcess:
@@ -158,9 +156,9 @@ def test_a_cluster_that_loses_a_worker_writes_what_ticks_would_have_written(late
     folder, server = served
     is_amid = server.blocks_more(100)
     with Workers(2) as workers, begun(late, server, "--dask", workers.address, "--json") as command:
-        is_amid.wait(120) or command.kill()
+        assert is_amid.wait(120)
         os.kill(workers.pids[0], signal.SIGKILL)
-        out, err = told(command)
+        out, err = command.communicate(timeout=180)
     assert command.returncode == 0, err
     assert json.loads(out)["blocks"] == START - FIRST
     assert same(late / "record.duckdb", folder / "whole.duckdb")
@@ -170,9 +168,9 @@ def test_a_cluster_that_loses_a_worker_writes_what_ticks_would_have_written(late
 def test_a_scheduler_that_goes_away_ends_a_backfill_with_a_sentence(late, served):
     is_amid = served[1].blocks_more(100)
     with Workers(2) as workers, begun(late, served[1], "--dask", workers.address) as command:
-        is_amid.wait(120) or command.kill()
+        assert is_amid.wait(120)
         workers.process.kill()
-        _, err = told(command)
+        _, err = command.communicate(timeout=180)
     assert command.returncode == 1
     assert f"scheduler at {workers.address} is gone; what is merged stays" in err
     assert "Traceback" not in err, err

@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from builder.pages.site import Site
 
 if TYPE_CHECKING:
-    from builder.api.types import DayPrice, Latest
+    from builder.api.types import Change, DayPrice, Latest
 
 WORDS = {1: "24 hours", 7: "7 days", 30: "30 days"}
 FEWEST_DAYS = 2  # with one day the highest is the lowest
 
 
 class ChangeLine(NamedTuple):
-    """One span: what its first price was, and what became of it."""
+    """One span in words, and what the price did over it."""
 
     words: str
-    from_usd: float
-    percent: float | None
-    low_usd: float | None
-    high_usd: float | None
+    change: Change
 
 
 class ExtremeDay(NamedTuple):
@@ -42,13 +39,7 @@ class Extremes(NamedTuple):
 def change_lines(latest: Latest) -> Sequence[ChangeLine]:
     """Return a line a span that the record reaches."""
     return [
-        ChangeLine(
-            WORDS[change["days"]],
-            change["from_usd"],
-            change["percent"],
-            change["low_usd"],
-            change["high_usd"],
-        )
+        ChangeLine(WORDS[change["days"]], change)
         for change in latest["changes"]
         if change["from_usd"] is not None
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.pages.charts.gauge import Gauge
@@ -52,8 +53,9 @@ class Dashboard(NamedTuple):
     record: RecordFigure | None
 
 
+@lru_cache(maxsize=1)
 def dashboard_view(site: Site) -> Dashboard:
-    """Return the view of the dashboard."""
+    """Return the view of the dashboard; worked out once for the two pages that show it."""
     latest = site.latest
     headline = headline_of(site.latest)
     network = f" ({site.test_network})" if site.test_network else ""
