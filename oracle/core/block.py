@@ -141,8 +141,8 @@ def _count(data: bytes, position: int, min_bytes: int) -> tuple[int, int]:
 
 def values_at(data: bytes, places: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Return the output values that stand at some places of a block."""
-    value_bytes = np.frombuffer(data, np.uint8)[places[:, None] + np.arange(8)]
-    return np.asarray(value_bytes.view("<u8").reshape(-1), np.uint64)
+    eight = np.frombuffer(data, np.uint8)[places[:, None] + np.arange(8)]
+    return np.asarray(eight.view("<u8").reshape(-1), np.uint64)
 
 
 def read_transactions(data: bytes, block: Block) -> list[int]:  # noqa: C901, PLR0912, PLR0915 - the hot path is one loop

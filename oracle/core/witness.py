@@ -7,7 +7,6 @@ large witnesses, so a source that leaves them out would add outputs to the price
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 
 from oracle.core.wire import Header, merkle_root, read_compact_size, sha256d, target_of
 
@@ -55,7 +54,7 @@ def witness_root(data: bytes, starts: Sequence[int], txids: Sequence[bytes]) -> 
     """Return the merkle root over the transactions with their witnesses; zeros stand for the
     coinbase, which cannot commit to itself."""
     wtxids = [
-        sha256(sha256(data[start:end]).digest()).digest() if data[start + 4] == 0 else txid
+        sha256d(data[start:end]) if data[start + 4] == 0 else txid
         for start, end, txid in zip(starts, [*starts[1:], len(data)], txids, strict=True)
     ]
     return merkle_root([bytes(32), *wtxids[1:]])[0]
