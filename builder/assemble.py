@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder import pages
 from builder.api.contract_files import add_contract
 from builder.api.notices import STALE_RUNS
-from builder.draft import Draft, Objects, fingerprint
+from builder.draft import Draft, Objects, fingerprint, with_others
 from builder.pages.assets import Asset, assets
 from builder.pages.environment import sources
 from builder.pages.site import Site
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 SUMS = "data/SHA256SUMS"
 OWN_ASSET = "its name"  # what a file that pages load is made from: the name has its hash
 KEY_COMMENT = "untrusted comment: signs api/manifest.json; compare it with another source"
+DAYS = "api/days.json"
+HISTORY_FOLDER = "history/"
+HISTORY = f"{HISTORY_FOLDER}index.html"
 SICK = ("stale", "failing")
 SETTLED_PAGES = {
-    "history": "api/days.json",
     "accuracy": "api/scorecard.json",
     "method": "api/window.json",
 }  # and what they are made from
@@ -58,12 +61,6 @@ def render_and_publish(
     """Render everything that follows from the JSON objects, and publish."""
     latest = objects.latest
     loaded = pages_assets()
-    look = look_fingerprint(output.public_url)
-    settled = {
-        f"{page}/index.html": f"{look} {draft.entries[path]['made_from']}"
-        for page, path in SETTLED_PAGES.items()
-        if path in draft.entries
-    }
     site = Site(
         objects=objects,
         assets={name: f"/{asset.path}" for name, asset in loaded.items()},
@@ -72,11 +69,8 @@ def render_and_publish(
         public_url=output.public_url,
         public_key=output.public_key,
     )
-    carried = [page for page, key in settled.items() if draft.carry(page, key)]
-    rendered = pages.render_pages(site, days_to_render=dates, carried=carried)
-    files = {**rendered, **pages.render_others(site), "favicon.svg": loaded["favicon.svg"].read()}
-    for path, data in files.items():
-        draft.add(path, data)
+    _render(draft, site, dates)
+    draft.add("favicon.svg", loaded["favicon.svg"].read())
     for asset in loaded.values():
         draft.once(asset.path, OWN_ASSET, asset.read)
     add_contract(draft, output.public_url)
@@ -91,6 +85,42 @@ def render_and_publish(
         files_carried=len(draft.entries) - len(draft.files),
         days_rendered=len(dates),
     )
+
+
+def _render(draft: Draft, site: Site, dates: list[str]) -> None:
+    """Add all pages and feeds to the draft, one after the other: those of years of days would not
+    fit into memory."""
+    look = look_fingerprint(site.public_url)
+    settled = {
+        f"{page}/index.html": f"{look} {draft.entries[path]['made_from']}"
+        for page, path in SETTLED_PAGES.items()
+        if path in draft.entries
+    }
+    carried = [page for page, key in settled.items() if draft.carry(page, key)]
+    years = _years_to_render(draft, site, f"{look} {draft.entries[DAYS]['made_from']}", look)
+    if HISTORY in draft.entries:
+        carried.append(HISTORY)
+    rendered = pages.render_pages(
+        site, days_to_render=dates, years_to_render=years, carried=carried
+    )
+    for path, data in chain(rendered, pages.render_others(site).items()):
+        draft.add(path, data)
+
+
+def _years_to_render(draft: Draft, site: Site, history_key: str, look: str) -> list[str]:
+    """Carry over the page of all days and those of years, and return the years whose pages are to
+    be made; a year that is over keeps its page. While no day is new, no day is looked at."""
+    if draft.carry_with(HISTORY, history_key, HISTORY_FOLDER):
+        return []
+    years = {year: list(days) for year, days in groupby(site.days, key=pages.year_of)}
+    draft.carry(HISTORY, with_others(history_key, 1 + len(years)))
+    to_render = []
+    for year, days in years.items():
+        neighbours = [str(int(year) + step) in years for step in (-1, 1)]
+        key = fingerprint((look, site.latest["network"], site.limit, neighbours, days))
+        if not draft.carry(pages.year_page(year), key):
+            to_render.append(year)
+    return to_render
 
 
 def _publish(draft: Draft, latest: Latest, output: Output) -> Path:

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from os import SEEK_END
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
+from weakref import finalize
 
 from builder.releases import Entry, whole_files
 
@@ -27,18 +31,55 @@ if TYPE_CHECKING:
     )
 
 
+HELD_BYTES = 64_000_000
+"""New files beyond are held on the disk: those of years of days would not fit into memory."""
+
+
+class NewFiles(Mapping[str, bytes]):
+    """The bytes of new files by path, in memory or in a file that nobody else sees.
+
+    Args:
+        folder: where that file is; None: where the system has such files.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        where = None if folder is None else str(folder)
+        self._held = SpooledTemporaryFile(HELD_BYTES, dir=where)  # noqa: SIM115 - closed with us
+        finalize(self, self._held.close)
+        self._places: dict[str, tuple[int, int]] = {}
+        self._turn = Lock()  # of several threads that write them out
+
+    def __setitem__(self, path: str, data: bytes) -> None:
+        with self._turn:
+            self._places[path] = (self._held.seek(0, SEEK_END), len(data))
+            self._held.write(data)
+
+    def __getitem__(self, path: str) -> bytes:
+        first, size = self._places[path]
+        with self._turn:
+            self._held.seek(first)
+            return self._held.read(size)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
 class Draft:
     """Collects a release: what the manifest says of each file, and the bytes of the new ones.
 
     Args:
         current: folder of the release to carry files over from; None starts from nothing.
+        folder: for what does not fit into memory; None: where the system has temporary files.
     """
 
-    def __init__(self, current: Path | None = None) -> None:
+    def __init__(self, current: Path | None = None, folder: Path | None = None) -> None:
         self.current = current
         self.known = whole_files(current)
         self.entries: dict[str, Entry] = {}
-        self.files: dict[str, bytes] = {}
+        self.files = NewFiles(folder)
         self.made_from: dict[str, str | None] = {}
         self.marks: list[str] = []  # empty files that are nobody's reading: not in the manifest
 
@@ -78,6 +119,13 @@ class Draft:
         for other in others:
             self.carry(other, self.known[other]["made_from"])
         return True
+
+    def earlier(self, path: str, key: str) -> bytes | None:
+        """Return a file of the current release of whose making this was a part, if there is one."""
+        known = self.known.get(path)
+        if self.current is None or known is None or key not in (known["made_from"] or "").split():
+            return None
+        return (self.current / path).read_bytes()
 
     def once(self, path: str, key: str | None, make: Callable[[], bytes]) -> None:
         """Put a file into the release that is only made when what it is made from has changed."""

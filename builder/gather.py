@@ -32,7 +32,7 @@ from oracle.record.reader import Reader
 if TYPE_CHECKING:
     from builder.api.types import Machine
 
-FORMAT = "7"
+FORMAT = "8"
 """Of all files that are carried over from build to build: raise it when a key or column changes."""
 
 DAY_SECONDS = 86_400

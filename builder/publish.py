@@ -162,26 +162,26 @@ def write_release(
 
 
 def _carry(folder: Path, draft: Draft, path: str) -> None:
-    source = (draft.current or folder) / path
-    target = folder / path
+    source = f"{draft.current or folder}/{path}"  # as text: each build carries thousands of files
+    target = f"{folder}/{path}"
     _link(source, target)
     if draft.entries[path]["gzip_bytes"]:
-        _link(twin_of(source), twin_of(target))
+        _link(f"{source}{TWIN_SUFFIX}", f"{target}{TWIN_SUFFIX}")
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(source: str, target: str) -> None:
     """Make a file the same as another; in a release that is made over it may be so already."""
-    wanted = source.lstat()
+    wanted = os.lstat(source)
     try:
-        is_there = os.path.samestat(target.lstat(), wanted)
+        is_there = os.path.samestat(os.lstat(target), wanted)
     except (FileNotFoundError, NotADirectoryError):
         is_there = False
     if not is_there:
-        make_folder(target.parent)
-        remove(target)
-        target.hardlink_to(source)
+        make_folder(Path(target).parent)
+        remove(Path(target))
+        Path(target).hardlink_to(source)
     if wanted.st_mode & 0o777 != FILE_MODE:
-        target.chmod(FILE_MODE)
+        Path(target).chmod(FILE_MODE)
 
 
 def _write(folder: Path, draft: Draft, path: str) -> None:

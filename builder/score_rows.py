@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class ScoreRow(TypedDict):
-    """One leg over one period; `bins` counts differences by quarters of a percent from -3."""
+    """One leg over so many days; `bins` counts differences by quarters of a percent from -3."""
 
     leg: str
-    period: str
+    days: int
     errors: Errors
     inside_interval_share: float | None
     baseline: Errors

@@ -5,11 +5,13 @@ database, settings and time give the same bytes, whether files are carried over 
 release or all made anew.
 
 Nothing that covers the whole history is made anew at each block: closed days when they are new, the
-long histories, the scorecard and the data files each full hour.
+long histories, the scorecard and the data files each full hour, or, once there is more than a year
+of it, what covers all of it each midnight.
 """
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,11 +27,12 @@ from builder.api.episodes import make_episodes
 from builder.api.history import (
     LONG_RANGES,
     SHORT_RANGES,
-    FullHour,
+    Full,
     history_csv,
     last_full_hour,
     long_history,
     short_history,
+    whole_record,
 )
 from builder.api.latest import make_latest
 from builder.api.mempool import PricesAt
@@ -89,14 +92,19 @@ def build_site(
         context: the time of the build and the settings that show.
         progress: called with done and all of the days, for a progress bar.
     """
-    draft = Draft(current_release(output.site_dir))
+    site_dir = output.site_dir
+    draft = Draft(current_release(site_dir), site_dir if site_dir.is_dir() else None)
     build = Build(reader, context, gather(reader, context.now_unix), draft, Objects(draft))
     hour = last_full_hour(build.gathered, context, build.days_key)
-    _make_objects(build, hour)
-    hourly = Extent(hour.key, hour.last_height, hour.time_unix)
-    prices, quotes = (hourly, hourly) if _is_long(build.gathered) else _newest(build)
-    export_all(draft, reader, prices=prices, quotes=quotes, csv=hourly, days_key=build.days_key)
-    export_price_months(draft, reader, build.gathered, context, prices)
+    record = whole_record(build.gathered, context, build.days_key)
+    _make_objects(build, hour, record)
+    whole = Extent(record.key, record.last_height, record.time_unix)
+    prices, quotes, months = whole, whole, Extent(hour.key, hour.last_height)
+    if build.gathered.counts["blocks"] < SMALL_RECORD_BLOCKS:
+        prices, quotes = _newest(build)
+        months = prices
+    export_all(draft, reader, prices=prices, quotes=quotes, csv=whole, days_key=build.days_key)
+    export_price_months(draft, reader, build.gathered, context, months)
     if output.with_outputs:
         export_outputs(draft, reader, context)
     to_render = []
@@ -105,10 +113,6 @@ def build_site(
             to_render.append(date)
         progress(done, len(build.gathered.days))
     return render_and_publish(draft, build.objects, to_render, output, context.limits)
-
-
-def _is_long(gathered: Gathered) -> bool:
-    return gathered.counts["blocks"] >= SMALL_RECORD_BLOCKS
 
 
 def _newest(build: Build) -> tuple[Extent, Extent]:
@@ -127,7 +131,7 @@ def _newest(build: Build) -> tuple[Extent, Extent]:
     return Extent(prices), Extent(key(end_unix, compared["quotes"]), end_unix=end_unix)
 
 
-def _make_objects(build: Build, hour: FullHour) -> None:
+def _make_objects(build: Build, hour: Full, record: Full) -> None:
     """Make the JSON files but for those of single days."""
     gathered = build.gathered
     context = build.context
@@ -145,15 +149,28 @@ def _make_objects(build: Build, hour: FullHour) -> None:
         _make_csv(build, path, None)
     for long in LONG_RANGES:
         path = f"api/history/{long}.json"
-        objects.make(path, hour.key, partial(long_history, long, gathered, build.reader, hour))
-        _make_csv(build, path, hour.key)
-    objects.make(
-        "api/scorecard.json", hour.key, lambda: make_scorecard(gathered, build.reader, hour)
-    )
+        full = record if LONG_RANGES[long].days is None else hour
+        objects.make(path, full.key, partial(long_history, long, gathered, build.reader, full))
+        _make_csv(build, path, full.key)
+    _make_scorecard(build, hour, record)
     make_compatible(objects, hour.key, has_market=gathered.has_market)
     if gathered.has_market:
         PricesAt(gathered, build.reader, context).make(build.draft)
     _make_window(build)
+
+
+def _make_scorecard(build: Build, hour: Full, record: Full) -> None:
+    """Make `/api/scorecard.json`; what it says of all history is that of the earlier one as long as
+    that was made from the same."""
+    path = "api/scorecard.json"
+    earlier = build.draft.earlier(path, record.key)
+    build.objects.make(
+        path,
+        f"{hour.key} {record.key}",
+        lambda: make_scorecard(
+            build.gathered, build.reader, hour, record, json.loads(earlier) if earlier else None
+        ),
+    )
 
 
 def _make_csv(build: Build, path: str, key: str | None) -> None:

@@ -344,7 +344,8 @@ ENDPOINTS = (
         "Files",
         "The prices of a calendar month",
         media=PARQUET,
-        more="The rows of `prices.parquet` whose header time is in it. A month that is over keeps "
+        more="Rows like those of `prices.parquet` whose header time is in it, up to the last full "
+        "hour where that ends with the last midnight. A month that is over keeps "
         "its file, whatever is added behind it.",
         parameters=(MONTH,),
     ),

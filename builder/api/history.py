@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from builder.api.types import Columns, History, LongRange, ShortRange
 
 HOUR_SECONDS = 3600
+LONG_RECORD_BLOCKS = 60_000
+"""More than a year of them: from here on what covers all history is made anew each midnight, and
+the build of a full hour costs the same however long the record is."""
+
 RECENT_TICKS = 300
 """Two days of them at least: a deeper reorg changes the days too."""
 
@@ -39,10 +43,11 @@ LONG_RANGES: dict[LongRange, Thinning] = {
 }
 
 
-class FullHour(NamedTuple):
-    """What the files that cover all history are made from: the blocks known at the last full hour.
+class Full(NamedTuple):
+    """What the files of long stretches are made from: the blocks known at the last full hour, or at
+    the last midnight.
 
-    So they are made anew once an hour, not at each block, and stay the same in between.
+    So they are made anew once in that time, not at each block, and stay the same in between.
     """
 
     key: str
@@ -51,7 +56,7 @@ class FullHour(NamedTuple):
     algorithm_version: str
 
 
-def last_full_hour(gathered: Gathered, context: Context, days_key: str) -> FullHour:
+def last_full_hour(gathered: Gathered, context: Context, days_key: str) -> Full:
     """Find the newest block that was known at the last full hour.
 
     Args:
@@ -59,7 +64,18 @@ def last_full_hour(gathered: Gathered, context: Context, days_key: str) -> FullH
         context: the time.
         days_key: changes when a final day does.
     """
-    time_unix = context.now_unix // HOUR_SECONDS * HOUR_SECONDS
+    return _last_full(HOUR_SECONDS, gathered, context, days_key)
+
+
+def whole_record(gathered: Gathered, context: Context, days_key: str) -> Full:
+    """Find the newest block of the files that cover all history: of the last full hour, or, where
+    that is long, of the last midnight."""
+    is_long = gathered.counts["blocks"] >= LONG_RECORD_BLOCKS
+    return _last_full(DAY_SECONDS if is_long else HOUR_SECONDS, gathered, context, days_key)
+
+
+def _last_full(span_seconds: int, gathered: Gathered, context: Context, days_key: str) -> Full:
+    time_unix = context.now_unix // span_seconds * span_seconds
     ticks = [tick for tick in gathered.ticks if tick["time_unix"] < time_unix]
     last_height = gathered.tip["height"] if gathered.tip else -1
     version = newest_version(gathered, context)
@@ -67,7 +83,7 @@ def last_full_hour(gathered: Gathered, context: Context, days_key: str) -> FullH
         last_height = ticks[-1]["height"]
         version = ticks[-1]["algorithm_version"]
     key = fingerprint((days_key, time_unix, last_height, version, ticks[-RECENT_TICKS:]))
-    return FullHour(key, time_unix, last_height, version)
+    return Full(key, time_unix, last_height, version)
 
 
 def short_history(name: ShortRange, gathered: Gathered, context: Context) -> History:
@@ -83,22 +99,22 @@ def short_history(name: ShortRange, gathered: Gathered, context: Context) -> His
     }
 
 
-def long_history(name: LongRange, gathered: Gathered, reader: Reader, hour: FullHour) -> History:
-    """Return `/api/history/30d.json`, `1y` or `all`: blocks up to a full hour, thinned."""
+def long_history(name: LongRange, gathered: Gathered, reader: Reader, full: Full) -> History:
+    """Return `/api/history/30d.json`, `1y` or `all`: blocks up to a full hour or day, thinned."""
     thinning = LONG_RANGES[name]
     first_unix = None
     if thinning.days is not None:
-        first_unix = hour.time_unix - thinning.days * DAY_SECONDS
+        first_unix = full.time_unix - thinning.days * DAY_SECONDS
     moments = rows(
         reader,
         MomentRow,
         "thinned",
         first=first_unix or 0,
         step=thinning.step_seconds,
-        last=hour.last_height,
+        last=full.last_height,
     )
     return {
-        **head(gathered, hour.time_unix, hour.algorithm_version),
+        **head(gathered, full.time_unix, full.algorithm_version),
         "range": name,
         "first_unix": first_unix,
         "step_seconds": thinning.step_seconds,

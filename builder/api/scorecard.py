@@ -9,11 +9,11 @@ mean over time against the exchange's. Valid prices only. The figures are made b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.api.head import head
-from builder.api.history import FullHour
+from builder.api.head import head, iso
+from builder.api.history import Full
 from builder.gather import Gathered
 from builder.rows import rows
 from builder.score_rows import ReliabilityRow, ScorePartRow, ScoreRow
@@ -22,8 +22,11 @@ from oracle.record.reader import Reader
 if TYPE_CHECKING:
     from builder.api.types import (
         Distribution,
+        LegName,
         LegScore,
+        LongPeriods,
         PointsScore,
+        RecordParts,
         Reliability,
         Score,
         Scorecard,
@@ -43,31 +46,120 @@ BASELINE = (
 )
 
 
-def make_scorecard(gathered: Gathered, reader: Reader, hour: FullHour) -> Scorecard:
-    """Return `/api/scorecard.json` as of a full hour."""
-    last = hour.last_height
-    found = rows(reader, ScoreRow, "scorecard", hour=hour.time_unix, last=last)
-    parts = rows(reader, ScorePartRow, "score_parts", last=last, most=MOST_POINTS)
-    said = rows(reader, ReliabilityRow, "reliability", last=last, edges=CONFIDENCE_EDGES[:-1])
+COMPARES: Mapping[LegName, str] = {
+    "spot": "spot price against the exchange price at the tip",
+    "window": "window price against the exchange mean of its blocks",
+    "day": "day price against the exchange mean of its day",
+    "close": "last spot price of a day against the exchange's of its last hours",
+    "mean": "mean spot price of a day against the exchange mean",
+}
+
+
+RECENT_PERIODS = {"1d": 1, "7d": 7, "30d": 30}
+RECENT_BLOCKS = 10_000
+"""Thirty-two days have fewer: so far back rows are looked at for the recent periods."""
+
+LONG_PERIODS = {"365d": 365, "all": 1_000_000}
+"""Periods in days."""
+
+
+class OfRecord(NamedTuple):
+    """What a scorecard says of all history, or a year of it."""
+
+    periods: Mapping[LegName, LongPeriods]
+    distributions: Mapping[LegName, Distribution]
+    parts: RecordParts
+
+
+def make_scorecard(
+    gathered: Gathered, reader: Reader, hour: Full, record: Full, earlier: Scorecard | None
+) -> Scorecard:
+    """Return `/api/scorecard.json`: up to thirty days as of a full hour, all else as of `record`.
+
+    Args:
+        gathered: says which network it is.
+        reader: the record.
+        hour: the blocks known at the last full hour.
+        record: those that count as the whole record.
+        earlier: a scorecard that was made from the same `record`, if there is one.
+    """
+    recent = _scores(reader, hour, RECENT_PERIODS, lowest=hour.last_height - RECENT_BLOCKS)
+    long = _of_record(reader, record) if earlier is None else _of_earlier(earlier)
     return {
         **head(gathered, hour.time_unix, hour.algorithm_version),
         "baseline": BASELINE,
         "legs": {
-            "spot": _leg(found, "spot", "spot price against the exchange price at the tip"),
-            "window": _leg(found, "window", "window price against the exchange mean of its blocks"),
-            "day": _leg(found, "day", "day price against the exchange mean of its day"),
-            "close": _leg(
-                found, "close", "last spot price of a day against the exchange's of its last hours"
-            ),
-            "mean": _leg(found, "mean", "mean spot price of a day against the exchange mean"),
+            "spot": _leg("spot", recent, long),
+            "window": _leg("window", recent, long),
+            "day": _leg("day", recent, long),
+            "close": _leg("close", recent, long),
+            "mean": _leg("mean", recent, long),
         },
-        "years": {
-            "spot": [_year(row) for row in parts if row["kind"] == "spot_year"],
-            "day": [_year(row) for row in parts if row["kind"] == "day_year"],
-        },
-        "points": [_points(row) for row in parts if row["kind"] == "points"],
-        "reliability": [_reliability(row) for row in said],
+        **long.parts,
     }
+
+
+def _scores(
+    reader: Reader, full: Full, periods: Mapping[str, int], lowest: int
+) -> dict[tuple[str, int], ScoreRow]:
+    """Return what is known by leg and days, of blocks from a height on."""
+    found = rows(
+        reader,
+        ScoreRow,
+        "scorecard",
+        hour=full.time_unix,
+        first=max(0, lowest),
+        last=full.last_height,
+        periods=list(periods.values()),
+    )
+    return {(row["leg"], row["days"]): row for row in found}
+
+
+def _of_record(reader: Reader, record: Full) -> OfRecord:
+    """Ask for what covers all history, or a year of it."""
+    last = record.last_height
+    scores = _scores(reader, record, LONG_PERIODS, lowest=0)
+    parts = rows(reader, ScorePartRow, "score_parts", last=last, most=MOST_POINTS)
+    said = rows(reader, ReliabilityRow, "reliability", last=last, edges=CONFIDENCE_EDGES[:-1])
+    return OfRecord(
+        periods={
+            leg: {
+                "365d": _score(scores[leg, LONG_PERIODS["365d"]]),
+                "all": _score(scores[leg, LONG_PERIODS["all"]]),
+            }
+            for leg in COMPARES
+        },
+        distributions={leg: _distribution(scores[leg, LONG_PERIODS["all"]]) for leg in COMPARES},
+        parts={
+            "record_until": iso(record.time_unix),
+            "record_until_unix": record.time_unix,
+            "years": {
+                "spot": [_year(row) for row in parts if row["kind"] == "spot_year"],
+                "day": [_year(row) for row in parts if row["kind"] == "day_year"],
+            },
+            "points": [_points(row) for row in parts if row["kind"] == "points"],
+            "reliability": [_reliability(row) for row in said],
+        },
+    )
+
+
+def _of_earlier(card: Scorecard) -> OfRecord:
+    """Take the same out of a scorecard that was made from the same record."""
+    legs = card["legs"]
+    return OfRecord(
+        periods={
+            leg: {"365d": legs[leg]["periods"]["365d"], "all": legs[leg]["periods"]["all"]}
+            for leg in COMPARES
+        },
+        distributions={leg: legs[leg]["distribution"] for leg in COMPARES},
+        parts={
+            "record_until": card["record_until"],
+            "record_until_unix": card["record_until_unix"],
+            "years": card["years"],
+            "points": card["points"],
+            "reliability": card["reliability"],
+        },
+    )
 
 
 def _year(row: ScorePartRow) -> YearScore:
@@ -95,18 +187,16 @@ def _reliability(row: ReliabilityRow) -> Reliability:
     }
 
 
-def _leg(found: Sequence[ScoreRow], leg: str, compares: str) -> LegScore:
-    by_period = {row["period"]: row for row in found if row["leg"] == leg}
+def _leg(leg: LegName, recent: Mapping[tuple[str, int], ScoreRow], long: OfRecord) -> LegScore:
     return {
-        "compares": compares,
+        "compares": COMPARES[leg],
         "periods": {
-            "1d": _score(by_period["1d"]),
-            "7d": _score(by_period["7d"]),
-            "30d": _score(by_period["30d"]),
-            "365d": _score(by_period["365d"]),
-            "all": _score(by_period["all"]),
+            "1d": _score(recent[leg, RECENT_PERIODS["1d"]]),
+            "7d": _score(recent[leg, RECENT_PERIODS["7d"]]),
+            "30d": _score(recent[leg, RECENT_PERIODS["30d"]]),
+            **long.periods[leg],
         },
-        "distribution": _distribution(by_period["all"]),
+        "distribution": long.distributions[leg],
     }
 
 

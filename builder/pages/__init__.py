@@ -8,7 +8,7 @@ files; the time is an argument.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import import_module
 
 from builder.pages.badge import badge
@@ -17,6 +17,7 @@ from builder.pages.environment import render
 from builder.pages.feeds import feeds
 from builder.pages.metrics import metrics
 from builder.pages.site import Site
+from builder.pages.views.days import year_of as year_of
 from builder.pages.views.frame import View
 
 DASHBOARD = "index.html"
@@ -37,32 +38,40 @@ PAGES: Mapping[str, str] = {
     "embed/index.html": "embed",
     "status/index.html": "status",
 }
-"""Page by path in the release; the pages of days come besides."""
+"""Page by path in the release; the pages of days and of years come besides."""
 
 TEMPLATES = {"not_found": "404.html"}
 """Of a page whose template has not its name."""
 
 
 def render_pages(
-    site: Site, *, days_to_render: Collection[str], carried: Collection[str] = ()
-) -> dict[str, bytes]:
+    site: Site,
+    *,
+    days_to_render: Collection[str],
+    years_to_render: Collection[str] = (),
+    carried: Collection[str] = (),
+) -> Iterator[tuple[str, bytes]]:
     """Render every page that is not carried over from an earlier release.
 
     Args:
         site: what pages are made from.
         days_to_render: dates of the day pages to make.
+        years_to_render: years whose pages are to be made.
         carried: paths of pages that the last release has already, made from the same things.
 
-    Returns:
-        The content of each page by its path in the release.
+    Yields:
+        Path in the release and content of each page.
     """
-    pages = {
-        path: _page(page, view_of(page)(site))
-        for path, page in PAGES.items()
-        if path not in carried
-    }
-    of_days = {f"days/{day}/index.html": _day_page(site, day) for day in sorted(days_to_render)}
-    return {**pages, COMPARISON: pages[DASHBOARD], **of_days}
+    for path, page in PAGES.items():
+        if path not in carried:
+            made = _page(page, view_of(page)(site))
+            yield path, made
+            if path == DASHBOARD:
+                yield COMPARISON, made
+    for year in years_to_render:
+        yield year_page(year), _year_page(site, year)
+    for day in sorted(days_to_render):
+        yield f"days/{day}/index.html", _day_page(site, day)
 
 
 def render_others(site: Site) -> dict[str, bytes]:
@@ -79,6 +88,17 @@ def view_of(page: str) -> Callable[[Site], View]:
     """Return the function that works out a page."""
     made: Callable[[Site], View] = getattr(import_module(f"{VIEWS}.{page}"), f"{page}_view")
     return made
+
+
+def year_page(year: str) -> str:
+    """Return the path in the release of the page of a year."""
+    return f"history/{year}/index.html"
+
+
+def _year_page(site: Site, year: str) -> bytes:
+    from builder.pages.views.year import year_view
+
+    return _page("year", year_view(site, year))
 
 
 def _day_page(site: Site, day: str) -> bytes:

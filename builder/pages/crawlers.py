@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from builder.pages.environment import render
 from builder.pages.site import Site
+from builder.pages.views.days import year_of
 from builder.pages.views.frame import SECTIONS
+from builder.pages.views.history import year_path
 
 
 def crawlers(site: Site) -> dict[str, bytes]:
@@ -13,7 +15,12 @@ def crawlers(site: Site) -> dict[str, bytes]:
     Without a public address the places in the sitemap are relative, and robots.txt names no
     sitemap: both need full addresses to count.
     """
-    paths = [*(path for path, _ in SECTIONS), *(f"/days/{day['date']}/" for day in site.days)]
+    years = dict.fromkeys(year_of(day) for day in site.days)
+    paths = [
+        *(path for path, _ in SECTIONS),
+        *map(year_path, years),
+        *(f"/days/{day['date']}/" for day in site.days),
+    ]
     places = [f"{site.base}{path}" for path in paths]
     sitemap = f"{site.base}/sitemap.xml" if site.base else None
     return {

@@ -87,6 +87,17 @@ document.addEventListener("keydown", (event) => {
   if (rel) document.querySelector(`a[rel="${rel}"]`)?.click();
 });
 
+// A day by its date. Not every date has a page: the record may have gaps.
+for (const form of document.querySelectorAll("form.search")) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const date = form.querySelector("input").value;
+    const answer = await fetch(`/days/${date}/`, { method: "HEAD" }).catch(() => null);
+    if (answer?.ok) location.assign(`/days/${date}/`);
+    else form.querySelector("output").textContent = answer ? `There is no final day of ${date} on record.` : "The site could not be reached.";
+  });
+}
+
 // A page in another site's frame takes the newest build's place by itself.
 for (const page of document.querySelectorAll("[data-reload]")) {
   setInterval(() => location.reload(), 1000 * Number(page.dataset.reload));

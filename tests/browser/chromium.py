@@ -74,7 +74,7 @@ def answer(site: Site, request: http.server.BaseHTTPRequestHandler) -> None:
     )
     request.send_header("Content-Length", str(len(data) if status == 200 else 0))
     request.end_headers()
-    if status == 200:
+    if status == 200 and request.command == "GET":
         request.wfile.write(data)
 
 
@@ -86,6 +86,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         super().__init__(*rest)
 
     def do_GET(self) -> None:
+        answer(self.site, self)
+
+    def do_HEAD(self) -> None:
         answer(self.site, self)
 
     def log_message(self, *words: object) -> None:

@@ -28,6 +28,7 @@ DAY = "/days/2025-10-08/"
 PATHS = [
     "/",
     "/history/",
+    "/history/2025/",
     DAY,
     "/accuracy/",
     "/method/",
@@ -434,6 +435,28 @@ def test_the_keyboard_reaches_the_content_first(kept: Open) -> None:
     page.evaluate("document.activeElement.blur()")
     assert reached == "skip"
     assert is_seen
+
+
+def test_a_day_is_found_by_its_date(open_page: Open) -> None:
+    page = open_page("/history/").page
+    page.fill("#date", "2025-10-06")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/days/2025-10-06/")
+
+
+def test_a_day_that_has_no_page_is_said_to_have_none(open_page: Open) -> None:
+    page = open_page("/history/").page
+    page.evaluate("document.getElementById('date').min = ''")  # as where a day within is missing
+    page.fill("#date", "2011-06-08")
+    page.click(".search button")
+    page.locator(".search output", has_text="no final day of 2011-06-08").wait_for()
+
+
+def test_a_month_of_a_year_leads_to_its_newest_day(open_page: Open) -> None:
+    page = open_page("/history/").page
+    page.locator(".months a", has_text="October").first.click()
+    page.wait_for_url("**/history/2025/#2025-10")
+    assert page.locator("tr:target th").inner_text().startswith("2025-10-")
 
 
 def test_a_table_sorts_by_a_column(kept: Open) -> None:

@@ -116,7 +116,7 @@ def page_of(latest: Any) -> str:
     objects.update({**BASE, "api/latest.json": latest})
     site = Site(objects, ASSETS, NOW, Limits())
     others = [path for path in pages.PAGES if path != pages.DASHBOARD]
-    made = pages.render_pages(site, days_to_render=[], carried=others)
+    made = dict(pages.render_pages(site, days_to_render=[], carried=others))
     return made[pages.DASHBOARD].decode()
 
 
@@ -264,5 +264,5 @@ def test_a_difference_of_the_window_in_the_table_is_said_to_be_one() -> None:
     objects = Objects(Draft())
     objects.update({**BASE, "api/history/7d.json": history})
     site = Site(objects, ASSETS, NOW, Limits())
-    made = pages.render_pages(site, days_to_render=[])
+    made = dict(pages.render_pages(site, days_to_render=[]))
     assert words(made[pages.DASHBOARD].decode()).count("of the window") == 1

@@ -12,7 +12,7 @@ import pytest
 
 from builder.api.compat import mempool_history
 from builder.api.head import iso
-from builder.api.history import FullHour, history_csv, last_full_hour, long_history, short_history
+from builder.api.history import Full, history_csv, last_full_hour, long_history, short_history
 from builder.api.latest import make_latest
 from builder.api.picture import make_day, points_csv
 from builder.api.status import make_status
@@ -42,7 +42,7 @@ def latest_of(connection: Connection, context: Context = NOW) -> dict[str, Any]:
     return make_latest(read(connection, context.now_unix), context)
 
 
-def hour_of(connection: Connection, now_unix: int) -> FullHour:
+def hour_of(connection: Connection, now_unix: int) -> Full:
     return last_full_hour(read(connection, now_unix), context(now_unix), "")
 
 

@@ -34,7 +34,7 @@ def rendered(
     made: Mapping[str, Any], *, public_url: str | None = None, now: int = NOW
 ) -> dict[str, str]:
     days = [path[9:19] for path in made if path.startswith("api/days/")]
-    out = pages.render_pages(site_of(made, public_url, now), days_to_render=days)
+    out = dict(pages.render_pages(site_of(made, public_url, now), days_to_render=days))
     return {path: page.decode() for path, page in out.items()}
 
 
@@ -73,13 +73,13 @@ def test_a_day_has_its_permanent_page(usual: dict[str, str]) -> None:
 
 
 def test_only_the_days_asked_for_are_rendered() -> None:
-    out = pages.render_pages(site_of(snapshots()), days_to_render=[])
+    out = dict(pages.render_pages(site_of(snapshots()), days_to_render=[]))
     assert not [path for path in out if path.startswith("days/")]
 
 
 def test_carried_pages_are_not_rendered_again() -> None:
     made = site_of(snapshots())
-    out = pages.render_pages(made, days_to_render=[], carried=["api/index.html"])
+    out = dict(pages.render_pages(made, days_to_render=[], carried=["api/index.html"]))
     assert "api/index.html" not in out
 
 

@@ -18,6 +18,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from builder import site
+from builder.api import history
 from builder.draft import Draft
 from builder.publish import compress, publish
 from builder.releases import UNFINISHED, current_release, releases, rollback
@@ -268,15 +270,53 @@ def test_the_same_record_and_time_give_the_same_bytes(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("long_from", [history.LONG_RECORD_BLOCKS, 1])
 def test_block_after_block_gives_the_same_bytes_as_all_at_once(
-    record: Connection, tmp_path: Path
+    record: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_from: int
 ) -> None:
+    monkeypatch.setattr(history, "LONG_RECORD_BLOCKS", long_from)
     for _ in range(7):  # past a full hour, and past the release that is made over
         now_unix = add_block(record)
         step_by_step = build(record, tmp_path / "steps", now_unix, keep_releases=3)
     at_once = build(record, tmp_path / "once", now_unix)
     assert step_by_step.files_carried > 30
     assert contents(step_by_step.folder) == contents(at_once.folder)
+
+
+OF_ALL_HISTORY = [
+    *("api/history/all.json", "api/history/all.csv", "data/prices.csv", "data/hours.csv"),
+    *("data/prices.parquet", "data/exchange.parquet"),
+]
+
+
+def test_of_a_long_record_what_covers_all_of_it_is_made_anew_at_midnight_alone(
+    record: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "LONG_RECORD_BLOCKS", 1)
+    monkeypatch.setattr(site, "SMALL_RECORD_BLOCKS", 1)
+    at_noon = END_UNIX // 86_400 * 86_400 + 43_200
+    noon, later, tomorrow = (
+        contents(build(record, tmp_path, at_noon + hours * 3600).folder) for hours in (0, 2, 14)
+    )
+    assert [path for path in OF_ALL_HISTORY if noon[path] != later[path]] == []
+    assert later["api/history/all.json"] != tomorrow["api/history/all.json"]
+    assert noon["api/history/30d.json"] != later["api/history/30d.json"]
+
+
+def test_the_scorecard_of_a_long_record_has_new_recent_periods_each_hour(
+    record: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "LONG_RECORD_BLOCKS", 1)
+    midnight = END_UNIX // 86_400 * 86_400
+    cards = [
+        json.loads((build(record, tmp_path, now).folder / "api/scorecard.json").read_bytes())
+        for now in (midnight + 43_200, midnight + 50_400)
+    ]
+    assert [card["record_until_unix"] for card in cards] == [midnight, midnight]
+    assert [card["generated_at_unix"] - midnight for card in cards] == [43_200, 50_400]
+    spots = [card["legs"]["spot"]["periods"] for card in cards]
+    assert spots[0]["all"] == spots[1]["all"]
+    assert spots[0]["1d"]["n"] != spots[1]["1d"]["n"]
 
 
 def test_past_days_are_rendered_once(record: Connection, tmp_path: Path) -> None:

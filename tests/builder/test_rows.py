@@ -27,7 +27,10 @@ ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
     "candles": (rows.CandleRow, {"first": 0, "last": 10**6}),
     "ticks": (rows.MomentRow, {"first": 0, "now": END_UNIX}),
     "thinned": (rows.MomentRow, {"first": 0, "step": 3600, "last": 10**6}),
-    "scorecard": (score_rows.ScoreRow, {"hour": END_UNIX, "last": 10**6}),
+    "scorecard": (
+        score_rows.ScoreRow,
+        {"hour": END_UNIX, "first": 0, "last": 10**6, "periods": [1, 365]},
+    ),
     "price_months": (rows.PriceMonthRow, {"last": None}),
     "score_parts": (score_rows.ScorePartRow, {"last": 10**6, "most": 12_800}),
     "reliability": (score_rows.ReliabilityRow, {"last": 10**6, "edges": [0.0, 0.5]}),

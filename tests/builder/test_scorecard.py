@@ -29,7 +29,8 @@ def record() -> Iterator[duckdb.DuckDBPyConnection]:
 def whole_card(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     reader = Reader(connection)
     record = gather(reader, END_UNIX)
-    return make_scorecard(record, reader, last_full_hour(record, context(END_UNIX), ""))
+    hour = last_full_hour(record, context(END_UNIX), "")
+    return make_scorecard(record, reader, hour, hour, None)
 
 
 def card(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from builder.draft import Draft, Objects
-from builder.pages.charts.calendar import calendar, shades
+from builder.pages.charts.calendar import calendar, shades, silhouette
 from builder.pages.charts.gauge import gauge
 from builder.pages.feeds import feed_of, feeds
 from builder.pages.metrics import metrics
@@ -24,6 +24,7 @@ from builder.pages.views.method import method_view
 from builder.pages.views.parts import sureness
 from builder.pages.views.record import record_figure
 from builder.pages.views.status import status_view
+from builder.pages.views.year import year_view
 from builder.site import Output, build_site
 from oracle.estimate.limits import Limits
 from oracle.record.reader import Reader
@@ -185,7 +186,7 @@ def test_a_day_that_is_not_compared_has_no_difference_in_dollars() -> None:
 
 
 def test_a_year_begins_in_its_first_column() -> None:
-    (year,) = calendar([{**snapshots()["api/days.json"]["days"][0], "date": "2025-01-01"}], 2.0)
+    year = calendar([{**snapshots()["api/days.json"]["days"][0], "date": "2025-01-01"}], 2.0)
     square = year.squares[0]
     assert (square.x, square.y) == (0, 15 + 2 * 13)  # a Wednesday
 
@@ -193,15 +194,57 @@ def test_a_year_begins_in_its_first_column() -> None:
 def test_a_week_stands_in_one_column() -> None:
     day = snapshots()["api/days.json"]["days"][0]
     dates = [f"2025-10-{number:02}" for number in range(6, 13)]  # Monday to Sunday
-    (year,) = calendar([{**day, "date": date} for date in dates], 2.0)
+    year = calendar([{**day, "date": date} for date in dates], 2.0)
     assert len({square.x for square in year.squares}) == 1
     assert [square.y for square in year.squares] == [15 + 13 * row for row in range(7)]
 
 
-def test_years_stand_newest_first() -> None:
-    day = snapshots()["api/days.json"]["days"][0]
-    years = calendar([{**day, "date": date} for date in ("2023-12-31", "2024-01-01")], 2.0)
-    assert [year.name for year in years] == ["2024", "2023"]
+def test_the_silhouette_of_a_year_has_the_squares_of_its_calendar() -> None:
+    days = snapshots(days=40)["api/days.json"]["days"]
+    squares = calendar(days, 2.0).squares
+    shapes = silhouette(days, 2.0).shapes
+    drawn = {(kind, place) for kind, path in shapes for place in path.split("z") if place}
+    assert drawn == {(one.kind, f"M{one.x} {one.y}h11v11h-11") for one in squares}
+
+
+def of_two_years() -> Site:
+    made = snapshots(days=4)
+    day = made["api/days.json"]["days"][0]
+    dates = [f"2023-{month:02}-{number:02}" for month in (11, 12) for number in range(1, 29)]
+    dates += [f"2024-01-{number:02}" for number in range(1, 32)]
+    made["api/days.json"]["days"] = [{**day, "date": date} for date in dates]
+    return site_of(made)
+
+
+def test_years_stand_newest_first_with_their_months() -> None:
+    record = history_view(of_two_years()).record
+    assert record is not None
+    assert [(year.name, year.is_newest) for year in record.years] == [
+        ("2024", True),
+        ("2023", False),
+    ]
+    assert [(month.name, month.href) for month in record.years[1].months] == [
+        ("November", "/history/2023/#2023-11"),
+        ("December", "/history/2023/#2023-12"),
+    ]
+    assert record.years[1].words.startswith("56 days, $")
+
+
+def test_the_page_of_all_days_has_the_newest_sixty_as_a_table() -> None:
+    record = history_view(of_two_years()).record
+    assert record is not None
+    assert [row.day["date"] for row in record.rows][::59] == ["2024-01-31", "2023-11-28"]
+    assert not record.are_all
+
+
+def test_a_year_has_all_its_days_and_an_anchor_a_month() -> None:
+    view = year_view(of_two_years(), "2023")
+    assert len(view.rows) == len(view.calendar.squares) == 56
+    assert [(row.day["date"], row.month) for row in view.rows if row.month] == [
+        ("2023-12-28", "2023-12"),
+        ("2023-11-28", "2023-11"),
+    ]
+    assert (view.before, view.after) == (None, "2024")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +262,7 @@ def test_years_stand_newest_first() -> None:
 )
 def test_a_square_is_shaded_by_its_distance(changes: dict[str, Any], kind: str) -> None:
     day = {**snapshots()["api/days.json"]["days"][0], **changes}
-    (year,) = calendar([day], 2.0)
+    year = calendar([day], 2.0)
     assert year.squares[0].kind == kind
     assert kind in dict(shades(2.0))
 

@@ -469,6 +469,7 @@ PAGES = [
     "/",
     "/comparison/",
     "/history/",
+    "/history/2025/",
     "/accuracy/",
     "/method/",
     "/api/",

@@ -319,6 +319,7 @@ def _scorecard() -> dict[str, Any]:
     leg["distribution"] = {"edges_percent": edges, "counts": counts}
     return {
         "baseline": "the exchange price of a day earlier",
+        **times("record_until", NOW),
         "legs": dict.fromkeys(("spot", "window", "day", "close", "mean"), leg),
         "years": {"spot": [{"year": 2025, **_differences(5760)}], "day": []},
         "points": [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typing_extensions import TypedDict
 
-from builder.api.types.base import Count, Head, Percent, Share, about
+from builder.api.types.base import Count, Head, Percent, Share, Time, Unix, about
 
 
 class Errors(TypedDict):
@@ -45,10 +45,17 @@ class Score(Errors):
     ]
 
 
-Periods = TypedDict(
-    "Periods", {"1d": Score, "7d": Score, "30d": Score, "365d": Score, "all": Score}
-)
-Periods.__doc__ = "The same by period."
+LegName = Literal["spot", "window", "day", "close", "mean"]
+
+LongPeriods = TypedDict("LongPeriods", {"365d": Score, "all": Score})
+LongPeriods.__doc__ = "A year, and all history."
+
+RecentPeriods = TypedDict("RecentPeriods", {"1d": Score, "7d": Score, "30d": Score})
+RecentPeriods.__doc__ = "Up to thirty days."
+
+
+class Periods(RecentPeriods, LongPeriods):
+    """The same by period."""
 
 
 class Distribution(TypedDict):
@@ -108,11 +115,20 @@ class Reliability(TypedDict):
     right_share: Annotated[Share, about("within 5 % of the exchange price: what happened (0 to 1)")]
 
 
-class Scorecard(Head):
+class RecordParts(TypedDict):
+    """What covers all history."""
+
+    record_until: Annotated[
+        Time, about("until when 365d, all, distribution, years, points and reliability reach")
+    ]
+    record_until_unix: Annotated[Unix, about("the same (seconds since 1970 UTC)")]
+    years: Years
+    points: Annotated[list[PointsScore], about("fewest first")]
+    reliability: Annotated[list[Reliability], about("least confident first; empty ones left out")]
+
+
+class Scorecard(Head, RecordParts):
     """How far the on-chain prices were from the exchange, valid prices only."""
 
     baseline: Annotated[str, about("what the naive baseline is")]
     legs: Legs
-    years: Years
-    points: Annotated[list[PointsScore], about("fewest first")]
-    reliability: Annotated[list[Reliability], about("least confident first; empty ones left out")]

@@ -1,10 +1,10 @@
-"""A calendar of a year: a square a day, a column a week that begins on Monday."""
+"""A calendar of a year: a square a day, a column a week that begins on Monday; and its silhouette,
+which is a tenth of the bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.pages.filters import percent, usd
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 STEP = 13
 """Drawing units from one square to the next."""
+
+SIDE = 11
+"""Of a square."""
 
 TOP = 15
 """Drawing units for the names of the months above the squares."""
@@ -53,16 +56,40 @@ class Year(NamedTuple):
     squares: Sequence[Square]
 
 
-def calendar(days: Sequence[DayPrice], limit: float) -> list[Year]:
-    """The calendars of all years that have a day, newest first.
+class Silhouette(NamedTuple):
+    """A year's squares as one (class, path) a shade: none can be told apart or followed."""
+
+    areas: Sequence[Area]
+    shapes: Sequence[tuple[str, str]]
+
+
+def calendar(days: Sequence[DayPrice], limit: float) -> Year:
+    """The calendar of a year.
 
     Args:
-        days: rows of days.json, oldest first.
+        days: rows of days.json, oldest first, all of one year; at least one.
         limit: differences beyond it, in percent, are in the last shade.
     """
-    by_year = groupby(days, key=lambda day: day["date"][:4])
-    years = [_year(name, [_square(day, limit) for day in its]) for name, its in by_year]
-    return years[::-1]
+    name = days[0]["date"][:4]
+    firsts = [_place(date(int(name), month, 1))[0] * STEP for month in range(1, 13)]
+    squares = [_square(day, limit) for day in days]
+    return Year(name, list(zip(firsts, MONTHS, strict=True)), _areas(int(name)), squares)
+
+
+def silhouette(days: Sequence[DayPrice], limit: float) -> Silhouette:
+    """The same as few paths, for a page that shows many years."""
+    squares = [_square(day, limit) for day in days]
+    kinds = sorted({square.kind for square in squares})
+    shapes = [(kind, "".join(map(_outline, _of_kind(squares, kind)))) for kind in kinds]
+    return Silhouette(_areas(int(days[0]["date"][:4])), shapes)
+
+
+def _of_kind(squares: Sequence[Square], kind: str) -> list[Square]:
+    return [square for square in squares if square.kind == kind]
+
+
+def _outline(square: Square) -> str:
+    return f"M{square.x} {square.y}h{SIDE}v{SIDE}h-{SIDE}z"
 
 
 def shades(limit: float) -> list[tuple[str, str]]:
@@ -76,17 +103,15 @@ def shades(limit: float) -> list[tuple[str, str]]:
     ]
 
 
-def _year(name: str, squares: Sequence[Square]) -> Year:
-    year = int(name)
-    firsts = [_place(date(year, month, 1))[0] * STEP for month in range(1, 13)]
+def _areas(year: int) -> list[Area]:
+    """The empty squares of a year: its first week, the whole ones, its last."""
     _, begins_on = _place(date(year, 1, 1))
     last_week, ends_on = _place(date(year, 12, 31))
-    areas = [
+    return [
         Area(0, begins_on * STEP + TOP, STEP, (WEEK - begins_on) * STEP),
         Area(STEP, TOP, (last_week - 1) * STEP, WEEK * STEP),
         Area(last_week * STEP, TOP, STEP, (ends_on + 1) * STEP),
     ]
-    return Year(name, list(zip(firsts, MONTHS, strict=True)), areas, squares)
 
 
 def _square(day: DayPrice, limit: float) -> Square:

@@ -14,7 +14,7 @@ from builder.pages.views.parts import Figure, figure, parquet_downloads
 from builder.pages.views.scores import Parts, parts_of
 
 if TYPE_CHECKING:
-    from builder.api.types import History, LegScore, Score, Scorecard
+    from builder.api.types import History, LegName, LegScore, Score, Scorecard
 
 TITLE = "Accuracy · On-chain Bitcoin price"
 DESCRIPTION = (
@@ -22,7 +22,6 @@ DESCRIPTION = (
     "percentile, bias, interval coverage and a naive baseline."
 )
 
-LegName = Literal["spot", "window", "day", "close", "mean"]
 PeriodName = Literal["1d", "7d", "30d", "365d", "all"]
 LEGS: tuple[tuple[LegName, str], ...] = (
     ("spot", "Spot, at the tip"),

@@ -1,31 +1,51 @@
-"""All days: a chart, a calendar, a table to sort."""
+"""All days: a chart of them, the newest in a calendar and a table, and the years to look into.
+
+The page stays small however long the record is: each year has a page of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from builder.pages.charts.calendar import Year, calendar, shades
-from builder.pages.charts.prices import days_chart
-from builder.pages.filters import usd, whole
+from builder.pages.charts.calendar import Silhouette, Year, calendar, shades, silhouette
+from builder.pages.charts.scale import midnight
+from builder.pages.filters import distance, usd, utc, whole
 from builder.pages.site import Site
+from builder.pages.views.days import DayRow, days_figure, month_of, table_rows, year_of
 from builder.pages.views.frame import Frame, frame_of
-from builder.pages.views.parts import Figure, figure, parquet_downloads, plural
+from builder.pages.views.parts import Figure, plural
 
 if TYPE_CHECKING:
     from builder.api.types import DayPrice
 
 TITLE = "History · On-chain Bitcoin price"
 DESCRIPTION = (
-    "The on-chain Bitcoin price of every UTC day: a calendar, a chart and a table to sort."
+    "The on-chain Bitcoin price of every UTC day: a chart, a calendar, tables to sort, by year."
 )
+NEWEST_DAYS = 60
+"""So many stand in the page's own table; the pages of years have all."""
 
 
-class DayRow(NamedTuple):
-    """A row of the table; `is_beyond` when the difference is larger than the warning limit."""
+class MonthLink(NamedTuple):
+    """A month of a year: where its days are, and its prices in words."""
 
-    day: DayPrice
-    is_beyond: bool
+    href: str
+    name: str
+    words: str
+
+
+class YearFold(NamedTuple):
+    """A year as it stands in the list: its days in one picture, and its months."""
+
+    name: str
+    href: str
+    words: str
+    is_newest: bool
+    picture: Silhouette
+    months: Sequence[MonthLink]
 
 
 class DaysFigure(NamedTuple):
@@ -33,9 +53,13 @@ class DaysFigure(NamedTuple):
 
     heading: str
     figure: Figure
+    first_date: str
+    last_date: str
     shades: Sequence[tuple[str, str]]
-    years: Sequence[Year]
+    newest: Year
+    years: Sequence[YearFold]
     rows: Sequence[DayRow]
+    are_all: bool
 
 
 class HistoryView(NamedTuple):
@@ -52,34 +76,69 @@ def history_view(site: Site) -> HistoryView:
         frame=frame_of(
             site, title=TITLE, description=DESCRIPTION, section="/history/", made_unix=made_unix
         ),
-        record=_days_figure(site) if site.days else None,
+        record=_record(site) if site.days else None,
     )
 
 
-def _days_figure(site: Site) -> DaysFigure:
+def year_path(year: str) -> str:
+    """Return the path of the page of a year."""
+    return f"/history/{year}/"
+
+
+def _record(site: Site) -> DaysFigure:
     days = site.days
-    count = len(site.days)
-    downloads = parquet_downloads(site, "days", table="/data/days", json="/api/days.json")
+    count = len(days)
+    newest = year_of(days[-1])
     return DaysFigure(
         heading=f"{whole(count)} {plural(count, 'day')}",
-        figure=figure(days_chart(days), _summary(days), downloads),
+        figure=days_figure(site, days),
+        first_date=days[0]["date"],
+        last_date=days[-1]["date"],
         shades=shades(site.limit),
-        years=calendar(days, site.limit),
-        rows=[_row(day, site.limit) for day in reversed(days)],
+        newest=calendar([day for day in days if year_of(day) == newest], site.limit),
+        years=_folds(days, site.limit),
+        rows=table_rows(days[-NEWEST_DAYS:], site.limit),
+        are_all=count <= NEWEST_DAYS,
     )
 
 
-def _row(day: DayPrice, limit: float) -> DayRow:
-    percent = day["divergence_percent"]
-    return DayRow(day, percent is not None and abs(percent) > limit)
+def _folds(days: Sequence[DayPrice], limit: float) -> list[YearFold]:
+    newest = year_of(days[-1])
+    folds = [
+        YearFold(
+            name=year,
+            href=year_path(year),
+            words=_words(its),
+            is_newest=year == newest,
+            picture=silhouette(its, limit),
+            months=_months(year, its),
+        )
+        for year, its in ((year, list(its)) for year, its in groupby(days, key=year_of))
+    ]
+    return folds[::-1]
 
 
-def _summary(days: Sequence[DayPrice]) -> str:
-    prices = [day["price_usd"] for day in days if day["price_usd"] is not None]
-    if not prices:
-        return "No day has a price yet."
-    return (
-        f"{whole(len(days))} days from {days[0]['date']} to {days[-1]['date']}: the price went "
-        f"from {usd(prices[0])} to {usd(prices[-1])}, lowest {usd(min(prices))}, highest "
-        f"{usd(max(prices))}."
-    )
+def _months(year: str, days: Sequence[DayPrice]) -> list[MonthLink]:
+    return [
+        MonthLink(
+            href=f"{year_path(year)}#{month}",
+            name=utc(midnight(f"{month}-01"), "%B"),
+            words=_extremes(list(its)),
+        )
+        for month, its in groupby(days, key=month_of)
+    ]
+
+
+def _words(days: Sequence[DayPrice]) -> str:
+    """Say how many days there are, their prices, and how far off they were."""
+    count = len(days)
+    words = f"{count} {plural(count, 'day')}, {_extremes(days)}"
+    percents = [day["divergence_percent"] for day in days]
+    apart = [abs(percent) for percent in percents if percent is not None]
+    return f"{words}; half within {distance(median(apart))} of the exchange" if apart else words
+
+
+def _extremes(days: Sequence[DayPrice]) -> str:
+    valid = [day["price_usd"] for day in days if day["is_valid"]]
+    prices = [price for price in valid if price is not None]
+    return f"{usd(min(prices))} to {usd(max(prices))}" if prices else "no valid price"

@@ -262,11 +262,12 @@ CREATE OR REPLACE TEMP MACRO day_candles(lowest, highest) AS TABLE
             SELECT date, start_unix, height, spot_usd, least(start_unix + 86400,
                 greatest(start_unix, max(time_unix) OVER (PARTITION BY date ORDER BY height))) AS from_unix
             FROM (
+                FROM now_prices WHERE height BETWEEN lowest - 1000 AND highest AND spot_is_valid AND spot_usd IS NOT NULL
+            ) AS p ASOF JOIN (
                 SELECT date, epoch(date)::BIGINT AS start_unix, first_height, last_height
                 FROM now_days WHERE last_height BETWEEN lowest AND highest
-            ) AS d JOIN (
-                FROM now_prices WHERE height BETWEEN lowest - 1000 AND highest AND spot_is_valid AND spot_usd IS NOT NULL
-            ) AS p ON p.height BETWEEN d.first_height AND d.last_height
+            ) AS d ON p.height >= d.first_height
+            WHERE p.height <= d.last_height
         )
     ) GROUP BY date;
 CREATE OR REPLACE TEMP MACRO errors(percent) AS {
@@ -365,10 +366,12 @@ ORDER BY height
 
 -- By leg and period: errors, the share inside the interval, and the errors of the baseline, which is the exchange price
 -- of a day (at most 26 hours) before. `bins` counts differences by quarters of a percent from -3.
+-- How far off prices were over so many days until an hour, from a height on: that must lie two days before the
+-- longest of them, for what was known a day before.
 -- name: site_scorecard
-WITH day_spots AS (
+WITH day_spots AS MATERIALIZED (
     SELECT date, last_height, exchange_mean_usd, spot_close_usd, spot_mean_usd
-    FROM now_days JOIN day_candles(0, 2147483647) USING (date)
+    FROM now_days JOIN day_candles($first, 2147483647) USING (date)
 ), day_closes AS (  -- the exchange's last price of a day, where there is one of its last two hours
     SELECT (epoch_ms(quoted_at_unix * 1000))::DATE AS date, arg_max(price_usd, quoted_at_unix) AS close_usd
     FROM exchange_samples WHERE NOT is_stale AND suspicion IS NULL AND quoted_at_unix % 86400 >= 79200 GROUP BY 1
@@ -376,15 +379,15 @@ WITH day_spots AS (
     SELECT 'spot' AS leg, height AS place, max(time_unix) OVER (ORDER BY height) AS time_unix,
         if(spot_is_valid, spot_percent, NULL) AS percent, exchange_usd, spot_low_usd AS low_usd,
         spot_high_usd AS high_usd
-    FROM compared WHERE height <= $last
+    FROM compared WHERE height BETWEEN $first AND $last
     UNION ALL
     SELECT 'window', height, max(time_unix) OVER (ORDER BY height), if(window_is_valid, window_percent, NULL),
         exchange_mean_usd, window_low_usd, window_high_usd
-    FROM compared WHERE height <= $last
+    FROM compared WHERE height BETWEEN $first AND $last
     UNION ALL
     SELECT 'day', last_height, epoch(date)::BIGINT + 43200, (price_usd / exchange_mean_usd - 1) * 100,
         exchange_mean_usd, low_usd, high_usd
-    FROM now_days WHERE is_valid
+    FROM now_days WHERE is_valid AND last_height >= $first
     UNION ALL
     SELECT 'close', last_height, epoch(date)::BIGINT + 86400, (spot_close_usd / close_usd - 1) * 100, close_usd, NULL, NULL
     FROM day_spots LEFT JOIN day_closes USING (date)
@@ -404,12 +407,12 @@ WITH day_spots AS (
     ASOF LEFT JOIN earlier AS h ON l.leg = h.leg AND l.time_unix - 3600 >= h.time_unix
     WHERE l.percent IS NOT NULL
 )
-SELECT legs_of.leg, period, errors(percent) AS errors, round(avg(is_inside::INTEGER), 4) AS inside_interval_share,
+SELECT legs_of.leg, days, errors(percent) AS errors, round(avg(is_inside::INTEGER), 4) AS inside_interval_share,
     errors(baseline) AS baseline, errors(baseline_hour) AS baseline_hour, histogram(bin) FILTER (bin IS NOT NULL) AS bins
 FROM (VALUES ('spot'), ('window'), ('day'), ('close'), ('mean')) AS legs_of (leg)
-CROSS JOIN (VALUES ('1d', 1), ('7d', 7), ('30d', 30), ('365d', 365), ('all', 1000000)) AS periods (period, days)
-LEFT JOIN pairs ON pairs.leg = legs_of.leg AND pairs.time_unix >= $hour - days::BIGINT * 86400
-GROUP BY legs_of.leg, period, days ORDER BY days
+CROSS JOIN (SELECT unnest($periods::BIGINT[]) AS days) AS periods
+LEFT JOIN pairs ON pairs.leg = legs_of.leg AND pairs.time_unix >= $hour - days * 86400
+GROUP BY legs_of.leg, days ORDER BY days
 
 -- The spot prices by year and by how many price points they had, and the day prices by year.
 -- name: site_score_parts
