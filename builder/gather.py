@@ -32,7 +32,7 @@ from oracle.record.reader import Reader
 if TYPE_CHECKING:
     from builder.api.types import Machine
 
-FORMAT = "8"
+FORMAT = "9"
 """Of all files that are carried over from build to build: raise it when a key or column changes."""
 
 DAY_SECONDS = 86_400

@@ -41,7 +41,7 @@ from builder.releases import (
 from oracle.durable import sync_folder
 
 HEALTH = "health"  # the folder of marks for nginx
-GZIP_SUFFIXES = {".html", ".json", ".css", ".js", ".svg", ".csv", ".txt", ".xml", ".atom"}
+GZIP_SUFFIXES = {".html", ".json", ".css", ".js", ".svg", ".csv", ".txt", ".xml", ".atom", ".bin"}
 GZIP_FROM_BYTES = 1000
 GZIP_BELOW_BYTES = 8_000_000  # beyond: whole-history CSV, whose small twin is the Parquet file
 GZIP_LEVEL = 6

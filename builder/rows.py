@@ -265,22 +265,6 @@ class GapRow(TypedDict):
     last_height: int
 
 
-class LeftOutRow(TypedDict):
-    """How many transactions a rule left out."""
-
-    rule: str
-    transactions: int
-
-
-class SpotLineRow(TypedDict):
-    """The spot price at a block."""
-
-    time_unix: int
-    height: int
-    spot_usd: float | None
-    is_valid: bool
-
-
 class PriceMonthRow(TypedDict):
     """The prices of a calendar month; `fingerprint` changes with any of them."""
 

@@ -37,7 +37,14 @@ from builder.api.history import (
 from builder.api.latest import make_latest
 from builder.api.mempool import PricesAt
 from builder.api.peers import make_peers
-from builder.api.picture import has_first_block, make_day, make_window, points_csv
+from builder.api.picture import (
+    amounts_of,
+    amounts_path,
+    has_first_block,
+    make_day,
+    make_window,
+    points_csv,
+)
 from builder.api.scorecard import make_scorecard
 from builder.api.status import make_status
 from builder.assemble import BuildReport, Output, look_fingerprint, render_and_publish
@@ -203,6 +210,7 @@ def _make_days(build: Build, public_url: str | None) -> Iterator[tuple[str, bool
         later = days[place + 1]["date"] if place + 1 < len(days) else None
         make = partial(make_day, build.gathered, build.reader, row, build.context.calculator)
         _make_day(build, path, key, make)
+        build.draft.once(amounts_path(row["date"]), key, partial(amounts_of, build.reader, row))
         has_page = build.draft.carry(
             f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}"
         )

@@ -56,6 +56,7 @@ SHAPES: dict[str, Any] = {
 JSON = "application/json"
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
+BINARY = "application/octet-stream"
 TEXT = "text/plain"
 
 
@@ -356,6 +357,17 @@ ENDPOINTS = (
         "Eligible outputs, when the operator publishes them",
         media=PARQUET,
         parameters=(MONTH,),
+    ),
+    Endpoint(
+        "/data/amounts/{date}.bin",
+        "getAmounts",
+        "Files",
+        "The amounts of all eligible outputs of a day, from which its price follows",
+        media=BINARY,
+        more="In sats, from the smallest up, each as the difference to the one before it (the "
+        "first to 0), in LEB128: seven bits a byte, the lowest first, the eighth set where more "
+        "follow.",
+        parameters=(DATE,),
     ),
     Endpoint("/data/SHA256SUMS", "getSums", "Files", "For `sha256sum --check`", media=TEXT),
     Endpoint(

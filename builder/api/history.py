@@ -153,11 +153,12 @@ def history_csv(history: History) -> bytes:
     moments = zip(history["time_unix"], *columns, strict=True)
     chain = (history["network"], _word(history["is_demo"]))
     for time_unix, *values in moments:
-        writer.writerow([_time(time_unix), *map(_word, values), *chain])
+        writer.writerow([spreadsheet_time(time_unix), *map(_word, values), *chain])
     return text.getvalue().encode()
 
 
-def _time(time_unix: int) -> str:
+def spreadsheet_time(time_unix: int) -> str:
+    """Return a moment in UTC as spreadsheets read it."""
     return f"{datetime.fromtimestamp(time_unix, UTC):%Y-%m-%d %H:%M:%S}"
 
 

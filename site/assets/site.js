@@ -155,8 +155,14 @@ for (const calendar of document.querySelectorAll(".scroll:has(> .calendar)")) {
   if (last) calendar.scrollLeft = last.getBoundingClientRect().right - calendar.getBoundingClientRect().right + 24;
 }
 
+// Where a picture comes from: it goes on without the page.
+oracle.sourceLine = () => {
+  const made = document.querySelector(".foot time, [data-made]")?.getAttribute("datetime") ?? new Date().toISOString();
+  return `${location.origin}${location.pathname} · made ${made.slice(0, 16).replace("T", " ")} UTC · on-chain price by the UTXOracle v9.1 method`;
+};
+
 // A drawn chart as a PNG: its computed styles become attributes, because a picture has no stylesheet.
-oracle.picture = async (svg, title) => {
+oracle.picture = async (svg, title, keys) => {
   const kept = ["fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-dasharray", "stroke-linecap",
     "stroke-linejoin", "vector-effect", "paint-order", "font-family", "font-size", "font-weight", "text-anchor", "display"];
   const { width, height } = svg.getBoundingClientRect();
@@ -166,31 +172,54 @@ oracle.picture = async (svg, title) => {
     const style = getComputedStyle(originals[index]);
     for (const name of kept) element.setAttribute(name, style.getPropertyValue(name));
   });
-  const [edge, head] = [24, 56];
+  const [edge, head, beside, foot] = [24, keys.length ? 84 : 56, 68, 40];
+  const [paper, ink, soft] = ["paper", "ink", "soft"].map(oracle.colour);
+  const make = (parent, name, attributes, words = "") => {
+    const made = parent.appendChild(document.createElementNS("http://www.w3.org/2000/svg", name));
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.textContent = words;
+    return made;
+  };
   const outer = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  outer.setAttribute("width", width + 2 * edge);
-  outer.setAttribute("height", height + head + edge);
-  outer.innerHTML = `<rect width="100%" height="100%" fill="${oracle.colour("paper")}"/>`
-    + `<text x="${edge}" y="36" font-family="system-ui, sans-serif" font-size="18" font-weight="600" fill="${oracle.colour("ink")}"></text>`;
-  outer.lastChild.textContent = title;
+  outer.setAttribute("width", width + 2 * edge + beside);
+  outer.setAttribute("height", height + head + foot);
+  make(outer, "rect", { width: "100%", height: "100%", fill: paper });
+  const font = { "font-family": "system-ui, sans-serif" };
+  make(outer, "text", { ...font, x: edge, y: 36, "font-size": 18, "font-weight": 600, fill: ink }, title);
+  let x = edge;
+  for (const { colour, words } of keys) {
+    make(outer, "rect", { x, y: 56, width: 16, height: 4, fill: colour });
+    make(outer, "text", { ...font, x: x + 22, y: 62, "font-size": 12, fill: soft }, words);
+    x += 44 + 6.6 * words.length;
+  }
+  make(outer, "text", { ...font, x: edge, y: height + head + 26, "font-size": 12, fill: soft }, oracle.sourceLine());
   for (const [name, number] of [["x", edge], ["y", head], ["width", width], ["height", height]]) copy.setAttribute(name, number);
   outer.append(copy);
   const url = URL.createObjectURL(new Blob([new XMLSerializer().serializeToString(outer)], { type: "image/svg+xml" }));
   const image = new Image();
   image.src = url;
   await image.decode();
-  const canvas = Object.assign(document.createElement("canvas"), { width: (width + 2 * edge) * 2, height: (height + head + edge) * 2 });
+  const canvas = Object.assign(document.createElement("canvas"), { width: (width + 2 * edge + beside) * 2, height: (height + head + foot) * 2 });
   canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
   URL.revokeObjectURL(url);
   return canvas.toDataURL("image/png");
 };
+
+// What the legend of a figure says, with the colour of each key.
+oracle.keysOf = (figure) => [...figure.querySelectorAll(".legend li")].map((item) => {
+  const style = getComputedStyle(item.querySelector(".key") ?? item);
+  const isLine = parseFloat(style.borderTopWidth) > 0;
+  return { colour: isLine ? style.borderTopColor : style.backgroundColor, words: item.textContent.trim() };
+});
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-png]");
   if (!button) return;
+  const figure = button.closest("figure");
   const network = document.querySelector(".tag.demo");
-  const title = document.title + (network ? ` (${network.textContent})` : "");
-  const chart = button.closest("figure").querySelector(".drawn > svg");
-  const url = await (oracle.livePicture?.(button, title) ?? oracle.picture(chart, title));
+  const title = (figure.closest("section")?.querySelector("h2")?.textContent ?? document.title) + (network ? ` (${network.textContent})` : "");
+  const living = oracle.charts?.living.get(figure.querySelector(".plot"));
+  const url = await (living?.shown ? living.picture(title) : oracle.picture(figure.querySelector(".drawn > svg"), title, oracle.keysOf(figure)));
   oracle.save(url, `${button.dataset.png}.png`);
 });
 

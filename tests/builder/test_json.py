@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -14,9 +16,10 @@ from builder.api.compat import mempool_history
 from builder.api.head import iso
 from builder.api.history import Full, history_csv, last_full_hour, long_history, short_history
 from builder.api.latest import make_latest
-from builder.api.picture import make_day, points_csv
+from builder.api.picture import amounts_of, make_day, points_csv
 from builder.api.status import make_status
 from builder.gather import Context, Gathered, gather
+from oracle.core.histogram import count_amounts
 from oracle.core.price import price_window
 from oracle.estimate.limits import Limits
 from oracle.record.reader import Reader
@@ -373,6 +376,75 @@ def test_the_points_of_a_day_are_thinned_to_a_stated_limit(quiet: Connection) ->
     assert points["height"] == sorted(points["height"])
 
 
+def test_the_grid_of_a_day_counts_every_point_near_its_price(quiet: Connection) -> None:
+    day = day_file(quiet)
+    window = Reader(quiet).window(day["first_height"], day["last_height"])
+    price = price_window(window)
+    reach = price.chart_half_height * price.price_usd
+    near = price.points.between(price.price_usd - reach, price.price_usd + reach)
+    grid = day["density"]
+    assert sum(map(sum, grid["counts"])) == len(near.prices_usd)
+    assert {len(column) for column in grid["counts"]} == {50}
+    assert grid["low_usd"] == pytest.approx(price.price_usd - reach, abs=0.01)
+    first = window.block_times_unix[near.block_index]
+    inside = (first >= grid["first_unix"]) & (first < grid["first_unix"] + grid["step_seconds"])
+    assert sum(grid["counts"][0]) == int(inside.sum())
+
+
+def test_the_amounts_of_a_day_are_those_that_were_priced(quiet: Connection) -> None:
+    record = read(quiet)
+    row = record.days[0]
+    found, value, shift = [0], 0, 0
+    for byte in amounts_of(Reader(quiet), row):
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            found.append(found[-1] + value)
+            value, shift = 0, 0
+    window = Reader(quiet).window(row["first_height"], row["last_height"])
+    assert found[1:] == sorted(window.value_sats.tolist())
+
+
+def test_the_hours_and_quotes_of_a_day_are_those_of_the_record(quiet: Connection) -> None:
+    day = day_file(quiet)
+    start = int(datetime.fromisoformat(f"{day['date']}T00:00Z").timestamp())
+    blocks = quiet.execute(
+        "SELECT time_unix // 3600 * 3600, spot_usd FROM prices WHERE spot_is_valid AND "
+        f"height BETWEEN {day['first_height']} AND {day['last_height']} ORDER BY height"
+    ).fetchall()
+    by_hour: dict[int, list[float]] = {}
+    for hour, usd in blocks:
+        by_hour.setdefault(hour, []).append(usd)
+    hours = day["hours"]
+    assert hours["time_unix"] == list(by_hour)
+    for column, pick in (("open", lambda p: p[0]), ("high", max), ("low", min)):
+        assert hours[f"spot_{column}_usd"] == [round(pick(p), 2) for p in by_hour.values()]
+    quotes = quiet.execute(
+        "SELECT sampled_at_unix, round(price_usd, 2) FROM exchange_samples WHERE NOT is_stale AND "
+        f"sampled_at_unix BETWEEN {start} AND {start + 86_399} ORDER BY 1"
+    ).fetchall()
+    assert list(zip(day["quotes"]["time_unix"], day["quotes"]["price_usd"], strict=True)) == quotes
+    last = {at // 3600 * 3600: usd for at, usd in quotes}
+    assert hours["exchange_usd"] == [last.get(hour) for hour in hours["time_unix"]]
+
+
+def test_the_scores_are_highest_at_the_slide(quiet: Connection) -> None:
+    stencil = day_file(quiet)["stencil"]
+    assert len(stencil["scores"]) == 342
+    best = stencil["scores"].index(max(stencil["scores"]))
+    assert best + stencil["first_slide"] == stencil["slide"]
+
+
+def test_what_cleaning_changed_is_told_with_what_it_was(quiet: Connection) -> None:
+    day = day_file(quiet)
+    window = Reader(quiet).window(day["first_height"], day["last_height"])
+    counts = count_amounts(window.value_sats)
+    total = counts[201:1601].sum()
+    told = {change["bin"]: change["share"] for change in day["cleaned"]}
+    assert {401, 601, 801} <= told.keys()
+    assert all(share == pytest.approx(counts[b] / total, rel=1e-3) for b, share in told.items())
+
+
 def test_a_day_file_names_its_first_and_last_block(quiet: Connection) -> None:
     day = day_file(quiet)
     row = one(quiet, f"SELECT hash, time_unix FROM blocks WHERE height = {day['first_height']}")
@@ -400,7 +472,8 @@ def test_an_output_made_and_spent_within_the_window_is_left_out(quiet: Connectio
 def test_points_as_csv_have_a_header_and_a_line_each(quiet: Connection) -> None:
     day = day_file(quiet)
     lines = points_csv(day).decode().splitlines()
-    assert lines[0] == "time_unix,height,price_usd,network,is_simulated"
+    assert lines[0] == "time,height,price_usd,network,is_simulated"
+    assert re.fullmatch(r"2025-10-0\d \d\d:\d\d:\d\d,\d+,[\d.]+,simulated,TRUE", lines[1])
     assert all(line.endswith(",simulated,TRUE") for line in lines[1:])
     assert len(lines) == 1 + day["price_points"]["shown"]
 

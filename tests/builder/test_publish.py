@@ -256,7 +256,8 @@ def test_sha256sums_cover_the_data_files(built: Path) -> None:
         text=True,
         check=False,
     )
-    files = [*(built / "data").rglob("*.parquet"), *(built / "data").rglob("*.csv")]
+    kinds = ("*.parquet", "*.csv", "*.bin")
+    files = [file for kind in kinds for file in (built / "data").rglob(kind)]
     assert len(files) > 7
     assert (checked.returncode, checked.stdout.count(": OK")) == (0, len(files))
 

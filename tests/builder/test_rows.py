@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from builder import rows, score_rows
+from builder import day_rows, rows, score_rows
 from builder.api import types
 from oracle.record.reader import Reader
 from oracle.record.sql import statements
 from tests.helpers.made_history import END_UNIX, make_history
 
+MIDNIGHT = END_UNIX // 86_400 * 86_400
 HEIGHTS = {"first": 900_144, "last": 900_200}
 ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
     "facts": (rows.FactRow, {}),
@@ -49,8 +50,10 @@ ANSWERS: dict[str, tuple[type, dict[str, Any]]] = {
         rows.PriceAtRow,
         {"first": END_UNIX - 86_400, "last": END_UNIX, "step": 10_000, "since": 0},
     ),
-    "left_out": (rows.LeftOutRow, HEIGHTS),
-    "spot_line": (rows.SpotLineRow, HEIGHTS),
+    "hours_of_day": (day_rows.HourRow, {**HEIGHTS, "start": MIDNIGHT}),
+    "quotes_of_day": (day_rows.QuoteRow, {"start": MIDNIGHT}),
+    "left_out": (day_rows.LeftOutRow, HEIGHTS),
+    "spot_line": (day_rows.SpotLineRow, HEIGHTS),
     "months": (rows.MonthRow, {}),
 }
 NOT_ROWS = {"views", "window_blocks", "window_outputs"}  # arrays, and what other statements use

@@ -170,11 +170,25 @@ def test_the_neighbours_of_a_day_are_days_with_a_page() -> None:
     assert (view.before, view.after) == ("2025-10-07", None)
 
 
-def test_the_quartiles_of_an_hour_lie_in_order() -> None:
+def test_an_hour_has_its_points_its_prices_and_how_far_apart_they_ended() -> None:
     site = site_of()
-    hours = day_view(site, site.objects.day("2025-10-08")).hours
+    day = site.objects.day("2025-10-08")
+    hours = day_view(site, day).hours
     assert len(hours) == 24
-    assert all(list(hour.quartiles_usd) == sorted(hour.quartiles_usd) for hour in hours)
+    assert sum(hour.points for hour in hours) == day["price_points"]["shown"]
+    close, exchange = day["hours"]["spot_close_usd"][0], day["hours"]["exchange_usd"][0]
+    assert (hours[0].close_usd, hours[0].exchange_usd) == (close, exchange)
+    assert hours[0].percent == pytest.approx((close / exchange - 1) * 100)
+    assert hours[-1].percent is None  # no quote in it
+
+
+def test_an_hour_without_a_spot_price_has_its_points_alone() -> None:
+    site = site_of()
+    day = site.objects.day("2025-10-08")
+    day["hours"] = {name: values[:3] for name, values in day["hours"].items()}
+    hours = day_view(site, day).hours
+    assert len(hours) == 24
+    assert (hours[5].open_usd, hours[5].points > 0) == (None, True)
 
 
 def test_a_day_that_is_not_compared_has_no_difference_in_dollars() -> None:

@@ -72,6 +72,7 @@ def snapshots(*, days: int = 40, seed: int = 7, is_demo: bool = True) -> dict[st
             **start,
             **day,
             **_picture({"spot_usd": day["price_usd"]}, middle),
+            **_market(day["price_usd"], middle),
         }
     return made
 
@@ -391,7 +392,47 @@ def _picture(row: dict[str, Any], start: int) -> dict[str, Any]:
             "spot_usd": [price * (1 + 0.004 * math.sin(k / 20)) for k in range(144)],
             "is_valid": [True] * 144,
         },
-        "stencil": {"slide": first - 199, "first_bin": first, "amounts": amounts},
+        "stencil": {
+            "slide": first - 199,
+            "first_bin": first,
+            "amounts": amounts,
+            "first_slide": -141,
+            "scores": [
+                round(0.1 + 0.05 * math.exp(-((slide - (first - 199)) ** 2) / 8), 4)
+                for slide in range(-141, 201)
+            ],
+        },
+        "cleaned": [{"bin": 401, "share": 0.009}, {"bin": 601, "share": 0.012}],
+        "density": {
+            "first_unix": start,
+            "step_seconds": 1800,
+            "low_usd": price * 0.95,
+            "step_usd": price * 0.1 / 50,
+            "counts": [
+                [round(40 * math.exp(-(((row - 25) / 4) ** 2))) for row in range(50)]
+                for _ in range(48)
+            ],
+        },
+    }
+
+
+def _market(price: float, start: int) -> dict[str, Any]:
+    """Return hours and quotes of a day, and where its amounts would be."""
+    hours = [start + 3600 * k for k in range(24)]
+    return {
+        "hours": {
+            "time_unix": hours,
+            "spot_open_usd": [price] * 24,
+            "spot_high_usd": [price * 1.004] * 24,
+            "spot_low_usd": [price * 0.997] * 24,
+            "spot_close_usd": [price * 1.001] * 24,
+            "exchange_usd": [price * 1.0005] * 23 + [None],
+        },
+        "quotes": {
+            "time_unix": [start + 600 * k for k in range(144)],
+            "price_usd": [price * (1 + 0.004 * math.sin(k / 19)) for k in range(144)],
+        },
+        "amounts": f"/data/amounts/{iso(start)[:10]}.bin",
     }
 
 

@@ -118,7 +118,8 @@ STAGES = (
     ),
     Stage(
         "api",
-        ("builder/gather.py", "builder/rows.py", "builder/score_rows.py", "builder/api"),
+        ("builder/gather.py", "builder/rows.py", "builder/score_rows.py", "builder/day_rows.py",
+         "builder/api"),
         "the record at one moment",
         "what `/api/` serves, as typed objects; the JSON Schemas",
     ),

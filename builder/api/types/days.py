@@ -16,6 +16,7 @@ from builder.api.types.base import (
     Percent,
     Says,
     Share,
+    Unix,
     Usd,
     about,
 )
@@ -82,6 +83,43 @@ class PricePoints(TypedDict):
     price_usd: list[float]
 
 
+class Density(TypedDict):
+    """How many of all price points lie in each cell of a grid: a list a step of time, with a count
+    a step of price from the lowest up."""
+
+    first_unix: Annotated[Unix, about("where the first column begins (seconds since 1970 UTC)")]
+    step_seconds: Annotated[int, about("width of a column")]
+    low_usd: Annotated[Usd, about("where the lowest row begins (USD per BTC)")]
+    step_usd: Annotated[Usd, about("height of a row (USD per BTC)")]
+    counts: list[list[int]]
+
+
+class Hours(TypedDict):
+    """What the valid spot prices of each hour with one did, and the exchange's last quote of it, as
+    columns."""
+
+    time_unix: list[int]
+    spot_open_usd: list[float]
+    spot_high_usd: list[float]
+    spot_low_usd: list[float]
+    spot_close_usd: list[float]
+    exchange_usd: list[float | None]
+
+
+class Quotes(TypedDict):
+    """Exchange prices as they were known, as columns."""
+
+    time_unix: list[int]
+    price_usd: list[float]
+
+
+class Cleaned(TypedDict):
+    """What cleaning changed in a bin (step 3): a round amount of bitcoin, or one above the cap."""
+
+    bin: Annotated[int, about("number of the bin")]
+    share: Annotated[float, about("share of outputs before")]
+
+
 class Histogram(TypedDict):
     """Normalised counts per bin of output value (step 3); bin i holds 10^(-6 + (i-1)/200) <= BTC <
     10^(-6 + i/200)."""
@@ -107,6 +145,8 @@ class Stencil(TypedDict):
     slide: Annotated[int, about("the best slide s; the slice starts at bin 199 + s")]
     first_bin: Annotated[int, about("199 + slide")]
     amounts: list[Spike]
+    first_slide: Annotated[int, about("slide of the first score")]
+    scores: Annotated[list[float], about("how well the stencil fits, a score a slide")]
 
 
 class SpotLine(TypedDict):
@@ -123,6 +163,8 @@ class Picture(TypedDict):
 
     rough_price_usd: Annotated[int | None, about("the rough price (step 5 of the method)")]
     price_points: PricePoints
+    cleaned: Annotated[list[Cleaned], about("the bins that step 3 changed, lowest first")]
+    density: Annotated[Density | None, about("null: no price, so no points near it")]
     histogram: Histogram
     stencil: Stencil | None
 
@@ -138,8 +180,17 @@ class Explained(Picture):
     spot: SpotLine
 
 
-class Day(Head, DayPrice, Explained):
+class Market(TypedDict):
+    """What spot price and exchange did within a day."""
+
+    hours: Hours
+    quotes: Quotes
+
+
+class Day(Head, DayPrice, Explained, Market):
     """All one needs to check and redraw a final UTC day; its price never changes once published."""
+
+    amounts: Annotated[str, about("path of the file of all its amounts, to price them again")]
 
 
 class Window(Head, Priced, Explained):

@@ -18,15 +18,28 @@ LABEL_PIXELS = 19
 """From the lowest pane down to the base line of the labels."""
 
 TITLE_PIXELS = 10
-LEVEL_PIXELS = 5
-"""How far a title stands above its pane, and a level's name above its line."""
+"""How far a title stands above its pane."""
+
+BASELINE_PIXELS = 4
+"""How far below a value's height its words stand, so that they are level with it."""
+
+CLEAR_PIXELS = 14
+"""Words beside a pane that are nearer to each other than this run into each other."""
+
+
+class Newest(NamedTuple):
+    """A value to be named beside a pane, in the colour of its line."""
+
+    value: float
+    kind: str
 
 
 class Pane(NamedTuple):
     """A stretched drawing area, `top` pixels below the chart's upper edge.
 
-    Shapes are (class, path); `levels` are values that get a line and a name in the format `label`;
-    rings are (drawing units, value).
+    Shapes are (class, path); `levels` are values that get a line, and beside the pane a name in the
+    format `label`; rings are (drawing units, value). Of `newest`, the first come first where there
+    is no room for all.
     """
 
     top: float
@@ -36,6 +49,7 @@ class Pane(NamedTuple):
     shapes: Sequence[tuple[str, str]]
     rings: Sequence[tuple[float, float]] = ()
     title: str = ""
+    newest: Sequence[Newest] = ()
 
 
 class Name(NamedTuple):
@@ -113,11 +127,6 @@ def draw(chart: Chart) -> Drawing:
 
 def _drawn(pane: Pane) -> DrawnPane:
     heights = [pane.top + pane.y(value) for value in pane.levels]
-    words = [signed(pane.label.format(value)) for value in pane.levels]
-    levels = [
-        Text("", f"{height - LEVEL_PIXELS:g}", text)
-        for height, text in zip(heights, words, strict=True)
-    ]
     rings = [Ring(f"{at / WIDTH:.2%}", f"{pane.top + pane.y(usd):g}") for at, usd in pane.rings]
     return DrawnPane(
         top=f"{pane.top:g}",
@@ -125,9 +134,23 @@ def _drawn(pane: Pane) -> DrawnPane:
         title=Text("", f"{pane.top - TITLE_PIXELS:g}", pane.title) if pane.title else None,
         lines=[f"{height:g}" for height in heights],
         shapes=[(kind, path) for kind, path in pane.shapes if path],
-        levels=levels if pane.label else [],
+        levels=_beside(pane) if pane.label else [],
         rings=rings,
     )
+
+
+def _beside(pane: Pane) -> list[Text]:
+    """Names of the newest values and of levels, as many as there is room for."""
+    wanted = [*pane.newest, *(Newest(value, "") for value in pane.levels)]
+    named: list[float] = []
+    texts = []
+    for value, kind in wanted:
+        height = pane.top + pane.y(value)
+        if all(abs(height - other) >= CLEAR_PIXELS for other in named):
+            named.append(height)
+            words = signed(pane.label.format(value))
+            texts.append(Text("", f"{height + BASELINE_PIXELS:g}", words, kind))
+    return texts
 
 
 def _marks(chart: Chart, y: str) -> list[Text]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from builder.pages.charts.chart import PERCENT, USD, Chart, Pane
+from builder.pages.charts.chart import PERCENT, USD, Chart, Newest, Pane
 from builder.pages.charts.moments import Moment, day_moments, drawn_moments
 from builder.pages.charts.scale import DAY_SECONDS, WIDTH, Scale, fitted, ticks, time_ticks
 from builder.pages.charts.shapes import Place, Stretch, across, band, line
@@ -85,7 +85,22 @@ def _prices_pane(moments: Sequence[Moment], drawn: Drawn) -> Pane:
         ("line onchain", line(y, onchain)),
         ("line exchange", line(y, exchange)),
     ]
-    return Pane(TOP_PIXELS, y, ticks(y), USD, shapes, _doubtful(drawn))
+    newest = [_newest(onchain, "onchain"), _newest(exchange, "exchange")]
+    return Pane(
+        TOP_PIXELS,
+        y,
+        ticks(y),
+        USD,
+        shapes,
+        _doubtful(drawn),
+        newest=[one for one in newest if one],
+    )
+
+
+def _newest(places: Sequence[Place], kind: str) -> Newest | None:
+    """The last value of a line, to be named beside it."""
+    known = [value for _, value in places if value is not None]
+    return Newest(known[-1], kind) if known else None
 
 
 def _all_prices(moments: Iterable[Moment]) -> Iterable[float | None]:

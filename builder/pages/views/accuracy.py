@@ -10,7 +10,7 @@ from builder.pages.charts.moments import history_moments
 from builder.pages.filters import distance, duration, sentence, whole
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
-from builder.pages.views.parts import Figure, figure, parquet_downloads
+from builder.pages.views.parts import Alive, Figure, figure, parquet_downloads
 from builder.pages.views.scores import Parts, parts_of
 
 if TYPE_CHECKING:
@@ -168,7 +168,12 @@ def _over_time(site: Site, card: Scorecard) -> OverTime:
     words = f"Differences over time. {_summary(card['legs']['spot']['periods']['all'])}"
     step_seconds = history["step_seconds"]
     return OverTime(
-        figure=figure(error_chart(history_moments(history), site.limit), words, downloads),
+        figure=figure(
+            error_chart(history_moments(history), site.limit),
+            words,
+            downloads,
+            Alive("errors", f"{site.limit:g}", has_address=True),
+        ),
         span="the last year" if history["range"] == "1y" else "the last 30 days",
         dots=duration(step_seconds) if step_seconds else None,
     )
@@ -196,7 +201,7 @@ def _spread(site: Site, key: LegName, leg: LegScore) -> Figure:
         json="/api/scorecard.json",
         columns=COLUMNS[key],
     )
-    return figure(chart, words, downloads)
+    return figure(chart, words, downloads, Alive("spread", f"{key} {site.limit:g}"))
 
 
 def _summary(score: Score) -> str:

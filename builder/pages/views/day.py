@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import groupby
+from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.pages.charts.points import points_chart
@@ -12,13 +13,12 @@ from builder.pages.filters import usd, whole
 from builder.pages.site import Site
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.histogram import HistogramView, histogram_view
-from builder.pages.views.parts import Figure, Notice, csv_downloads, figure, sureness
+from builder.pages.views.parts import Alive, Figure, Notice, csv_downloads, figure, sureness
 
 if TYPE_CHECKING:
     from builder.api.types import Block, Day
 
 HOUR_SECONDS = 3600
-QUARTERS = (1, 2, 3)
 MIN_SPOT_BLOCKS = 12
 """With fewer spot prices the points chart has no line of them: a handful is no line."""
 
@@ -26,11 +26,24 @@ NOT_RELIABLE = "The price of this day is not to be relied on."
 
 
 class Hour(NamedTuple):
-    """An hour's price points: how many are shown, and their quartiles in dollars."""
+    """An hour: how many price points are in the day's file and their median, what the spot price
+    did, the exchange's last quote of it, and how far apart the last two are."""
 
     unix: int
     points: int
-    quartiles_usd: Sequence[float]
+    median_usd: float | None = None
+    open_usd: float | None = None
+    high_usd: float | None = None
+    low_usd: float | None = None
+    close_usd: float | None = None
+    exchange_usd: float | None = None
+
+    @property
+    def percent(self) -> float | None:
+        """The last spot price against the last quote."""
+        if self.close_usd is None or self.exchange_usd is None:
+            return None
+        return (self.close_usd / self.exchange_usd - 1) * 100
 
 
 class DayView(NamedTuple):
@@ -44,6 +57,7 @@ class DayView(NamedTuple):
     sureness: str
     points: Figure
     has_spot: bool
+    has_quotes: bool
     hours: Sequence[Hour]
     histogram: HistogramView
     blocks: Sequence[tuple[str, Block]]
@@ -66,6 +80,7 @@ def day_view(site: Site, day: Day) -> DayView:
         sureness=sureness(day["is_valid"], day["confidence"]),
         points=_points(site, day, has_spot=has_spot, json=json),
         has_spot=has_spot,
+        has_quotes=bool(day["quotes"]["time_unix"]),
         hours=_hours(day),
         histogram=histogram_view(site, day, json),
         blocks=[("First", day["first_block"]), ("Last", day["last_block"])],
@@ -109,7 +124,8 @@ def _points(site: Site, day: Day, *, has_spot: bool, json: str) -> Figure:
     downloads = csv_downloads(
         site, f"points-{day['date']}", csv=f"/api/days/{day['date']}.csv", json=json
     )
-    return figure(points_chart(day, list(spot) if has_spot else []), _summary(day), downloads)
+    chart = points_chart(day, list(spot) if has_spot else [])
+    return figure(chart, _summary(day), downloads, Alive("day", has_address=True))
 
 
 def _summary(day: Day) -> str:
@@ -120,16 +136,35 @@ def _summary(day: Day) -> str:
 
 
 def _hours(day: Day) -> list[Hour]:
+    """Every hour that has a price point or a spot price."""
     points = day["price_points"]
     in_time = sorted(zip(points["time_unix"], points["price_usd"], strict=True))
-    hours = groupby(in_time, key=lambda point: point[0] // HOUR_SECONDS * HOUR_SECONDS)
-    return [_hour(unix, [price for _, price in group]) for unix, group in hours]
-
-
-def _hour(unix: int, prices_usd: list[float]) -> Hour:
-    ordered = sorted(prices_usd)
-    count = len(prices_usd)
-    return Hour(unix, count, [ordered[count * quarter // 4] for quarter in QUARTERS])
+    by_hour = {
+        unix: [price for _, price in group]
+        for unix, group in groupby(in_time, key=lambda point: point[0] // HOUR_SECONDS)
+    }
+    hours = day["hours"]
+    spot = {
+        unix // HOUR_SECONDS: values
+        for unix, *values in zip(
+            hours["time_unix"],
+            hours["spot_open_usd"],
+            hours["spot_high_usd"],
+            hours["spot_low_usd"],
+            hours["spot_close_usd"],
+            hours["exchange_usd"],
+            strict=True,
+        )
+    }
+    return [
+        Hour(
+            number * HOUR_SECONDS,
+            len(by_hour.get(number, [])),
+            median(by_hour[number]) if number in by_hour else None,
+            *spot.get(number, []),
+        )
+        for number in sorted(by_hour.keys() | spot.keys())
+    ]
 
 
 def _rule_words(rule: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from builder.pages.charts.prices import days_chart
 from builder.pages.filters import usd, whole
 from builder.pages.site import Site
-from builder.pages.views.parts import Figure, figure, parquet_downloads
+from builder.pages.views.parts import Alive, Figure, figure, parquet_downloads
 
 if TYPE_CHECKING:
     from builder.api.types import DayPrice
@@ -45,10 +45,11 @@ def table_rows(days: Sequence[DayPrice], limit: float) -> list[DayRow]:
     return found
 
 
-def days_figure(site: Site, days: Sequence[DayPrice]) -> Figure:
-    """Return the chart of some days; at least one."""
+def days_figure(site: Site, days: Sequence[DayPrice], year: str = "") -> Figure:
+    """Return the chart of all days, or of those of a year; at least one."""
     downloads = parquet_downloads(site, "days", table="/data/days", json="/api/days.json")
-    return figure(days_chart(days), _summary(days), downloads)
+    alive = Alive("days", year, has_address=True)
+    return figure(days_chart(days), _summary(days), downloads, alive)
 
 
 def _summary(days: Sequence[DayPrice]) -> str:

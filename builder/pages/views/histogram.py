@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from builder.pages.charts.histogram import histogram_chart
 from builder.pages.site import Site
-from builder.pages.views.parts import Figure, figure, json_downloads
+from builder.pages.views.parts import Alive, Figure, figure, json_downloads
 
 if TYPE_CHECKING:
     from builder.api.types import Day, Histogram, Window
@@ -49,7 +49,9 @@ def histogram_view(site: Site, day: Day | Window, json: str) -> HistogramView:
     )
     price_usd = day["price_usd"]
     return HistogramView(
-        figure=figure(histogram_chart(day), words if rows else NO_STENCIL, downloads),
+        figure=figure(
+            histogram_chart(day), words if rows else NO_STENCIL, downloads, Alive("histogram")
+        ),
         price_usd=price_usd,
         example_btc=None if price_usd is None else EXAMPLE_USD / price_usd,
         rows=rows,

@@ -57,17 +57,47 @@ class Downloads(NamedTuple):
     is_part: bool = False
 
 
+class Drawn(NamedTuple):
+    """A drawn chart alone, and the same in words."""
+
+    drawing: Drawing
+    words: str
+
+
+def drawn(chart: Chart, words: str) -> Drawn:
+    """Return a chart that has no files of its own."""
+    return Drawn(draw(chart), words)
+
+
+class Alive(NamedTuple):
+    """What a chart becomes by its JSON file once scripts run (site/assets/figures.js).
+
+    Args:
+        kind: of chart; empty: it stays as it is drawn.
+        part: of the file that it shows, where that is not all of it.
+        has_address: whether a zoom stands in the page's address: of one chart a page.
+    """
+
+    kind: str = ""
+    part: str = ""
+    has_address: bool = False
+
+
 class Figure(NamedTuple):
-    """A drawn chart, the same in words, and its downloads."""
+    """A drawn chart, the same in words, its downloads, and what it becomes."""
 
     drawing: Drawing
     words: str
     downloads: Downloads
+    alive: Alive
 
 
-def figure(chart: Chart, words: str, downloads: Downloads) -> Figure:
+AS_DRAWN = Alive()
+
+
+def figure(chart: Chart, words: str, downloads: Downloads, alive: Alive = AS_DRAWN) -> Figure:
     """Return a chart as it is shown."""
-    return Figure(draw(chart), words, downloads)
+    return Figure(draw(chart), words, downloads, alive)
 
 
 def sureness(is_valid: bool, confidence: float) -> str:

@@ -61,7 +61,6 @@ class RecordFigure(NamedTuple):
     """The chart, what makes it come alive, and the table."""
 
     figure: Figure
-    plotly: str
     threshold: float
     ranges: Sequence[RangeLink]
     rows: Sequence[RecordRow]
@@ -87,7 +86,6 @@ def record_figure(site: Site) -> RecordFigure | None:
     )
     return RecordFigure(
         figure=figure(chart, _summary(moments, site.limit), downloads),
-        plotly=site.assets["plotly.min.js"],
         threshold=site.limit,
         ranges=[RangeLink(key, words, key == SHOWN) for key, words in RANGES],
         rows=_thinned(_rows(history)),

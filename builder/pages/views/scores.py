@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from builder.pages.charts.errors import reliability_chart
 from builder.pages.filters import share, whole
 from builder.pages.site import Site
-from builder.pages.views.parts import Figure, figure, json_downloads
+from builder.pages.views.parts import Alive, Figure, figure, json_downloads
 
 if TYPE_CHECKING:
     from builder.api.types import Errors, PointsScore, Reliability, Scorecard, YearScore
@@ -96,7 +96,7 @@ def _reliability(site: Site, bins: Sequence[Reliability]) -> ReliabilityView:
     )
     chart = reliability_chart([(row.said, row.right) for row in rows])
     words = f"What confidence is worth. {verdict}"
-    return ReliabilityView(verdict, figure(chart, words, downloads), rows)
+    return ReliabilityView(verdict, figure(chart, words, downloads, Alive("reliability")), rows)
 
 
 def _verdict(rows: Sequence[ReliabilityRow]) -> str:

@@ -43,7 +43,7 @@ def year_view(site: Site, year: str) -> YearView:
             made_unix=midnight(days[-1]["date"]),
         ),
         name=year,
-        figure=days_figure(site, days),
+        figure=days_figure(site, days, year),
         shades=shades(site.limit),
         calendar=calendar(days, site.limit),
         months=[(row.month, utc(midnight(f"{row.month}-01"), "%B")) for row in rows if row.month],

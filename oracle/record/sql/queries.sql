@@ -518,6 +518,20 @@ SELECT rule, sum((left_out ->> rule)::BIGINT)::BIGINT AS transactions
 FROM (SELECT left_out, unnest(json_keys(left_out)) AS rule FROM now_blocks WHERE height BETWEEN $first AND $last)
 GROUP BY rule ORDER BY rule
 
+-- What the valid spot prices of blocks did within each hour of a day.
+-- name: site_hours_of_day
+SELECT hour * 3600 AS time_unix, unnest(spot_candle(height, spot_usd, 1))
+FROM (
+    SELECT height, spot_usd, greatest($start, least($start + 86399, max(time_unix) OVER (ORDER BY height))) // 3600 AS hour
+    FROM now_prices WHERE height BETWEEN $first AND $last AND spot_is_valid AND spot_usd IS NOT NULL
+) GROUP BY hour ORDER BY hour
+
+-- The quotes to count that were sampled within a day.
+-- name: site_quotes_of_day
+SELECT sampled_at_unix AS time_unix, round(price_usd, 2) AS price_usd FROM exchange_samples
+WHERE sampled_at_unix BETWEEN $start AND $start + 86399 AND NOT is_stale AND suspicion IS NULL
+ORDER BY exchange_samples.sampled_at_unix
+
 -- name: site_spot_line
 SELECT time_unix, height, round(spot_usd, 2) AS spot_usd, spot_is_valid AS is_valid
 FROM now_prices WHERE height BETWEEN $first AND $last ORDER BY height

@@ -1,0 +1,40 @@
+"""What the record answers about one day: columns of more statements `site_...` of `queries.sql`."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+
+class HourRow(TypedDict):
+    """What the valid spot prices did within an hour of a day."""
+
+    time_unix: int
+    spot_open_usd: float
+    spot_high_usd: float
+    spot_low_usd: float
+    spot_close_usd: float
+    spot_mean_usd: float
+    spot_blocks: int
+
+
+class QuoteRow(TypedDict):
+    """A quote of a day."""
+
+    time_unix: int
+    price_usd: float
+
+
+class LeftOutRow(TypedDict):
+    """How many transactions a rule left out."""
+
+    rule: str
+    transactions: int
+
+
+class SpotLineRow(TypedDict):
+    """The spot price at a block."""
+
+    time_unix: int
+    height: int
+    spot_usd: float | None
+    is_valid: bool
