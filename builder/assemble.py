@@ -11,7 +11,7 @@ from builder import pages
 from builder.api.contract_files import add_contract
 from builder.api.notices import STALE_RUNS
 from builder.draft import Draft, Objects, fingerprint, with_others
-from builder.pages.assets import Asset, assets
+from builder.pages.assets import Asset, assets, root_files
 from builder.pages.environment import sources
 from builder.pages.site import Site
 from builder.publish import HEALTH, Sign, publish
@@ -70,7 +70,8 @@ def render_and_publish(
         public_key=output.public_key,
     )
     _render(draft, site, dates)
-    draft.add("favicon.svg", loaded["favicon.svg"].read())
+    for name, data in root_files().items():
+        draft.add(name, data)
     for asset in loaded.values():
         draft.once(asset.path, OWN_ASSET, asset.read)
     add_contract(draft, output.public_url)
@@ -100,6 +101,8 @@ def _render(draft: Draft, site: Site, dates: list[str]) -> None:
     years = _years_to_render(draft, site, f"{look} {draft.entries[DAYS]['made_from']}", look)
     if HISTORY in draft.entries:
         carried.append(HISTORY)
+    if draft.carry(pages.NOW_PICTURE, f"{look} {pages.now_key(site)}"):
+        carried.append(pages.NOW_PICTURE)
     rendered = pages.render_pages(
         site, days_to_render=dates, years_to_render=years, carried=carried
     )

@@ -51,6 +51,7 @@ from builder.assemble import BuildReport, Output, look_fingerprint, render_and_p
 from builder.data import Extent, export_all, export_outputs, export_price_months
 from builder.draft import Draft, Objects, dump
 from builder.gather import Context, Gathered, gather
+from builder.pages import share_of
 from builder.releases import current_release
 from builder.rows import DayRow, FirstComparisonsRow
 from builder.rows import rows as rows_of
@@ -214,6 +215,7 @@ def _make_days(build: Build, public_url: str | None) -> Iterator[tuple[str, bool
         has_page = build.draft.carry(
             f"days/{row['date']}/index.html", f"{look} {key} {earlier} {later}"
         )
+        has_page &= build.draft.carry(share_of(row["date"]), f"{look} {key}")
         if later is None:
             build.objects.load(path)
         yield row["date"], not has_page

@@ -149,7 +149,7 @@ def again(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_a_build_without_a_new_block_loads_nothing_that_it_does_not_use(again: set[str]) -> None:
-    unused = {"pydantic", "plotly", "httpx", "rich", "asyncio", "pyarrow.compute"}
+    unused = {"pydantic", "plotly", "httpx", "rich", "asyncio", "pyarrow.compute", "PIL"}
     assert unused.isdisjoint(again)
     assert again.isdisjoint({"http.server", "urllib.request", "logging.handlers", "statistics"})
 

@@ -57,6 +57,7 @@ JSON = "application/json"
 CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 BINARY = "application/octet-stream"
+PNG = "image/png"
 TEXT = "text/plain"
 
 
@@ -379,6 +380,21 @@ ENDPOINTS = (
     ),
     Endpoint("/feed.json", "getJsonFeed", "Feeds", "The same", media="application/feed+json"),
     Endpoint("/badge.svg", "getBadge", "Feeds", "Price and difference", media="image/svg+xml"),
+    Endpoint(
+        "/share/now.png",
+        "getPictureOfNow",
+        "Feeds",
+        "The newest price as a picture of 1200 by 630, as others show it of a link",
+        media=PNG,
+    ),
+    Endpoint(
+        "/share/{date}.png",
+        "getPictureOfDay",
+        "Feeds",
+        "The same of a day: its points crowding to a line",
+        media=PNG,
+        parameters=(DATE,),
+    ),
 )
 
 REFUSALS = {

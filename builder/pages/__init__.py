@@ -10,17 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
+from builder.draft import fingerprint
 from builder.pages.badge import badge
+from builder.pages.charts.scale import DAY_SECONDS
 from builder.pages.crawlers import crawlers
 from builder.pages.environment import render
 from builder.pages.feeds import feeds
+from builder.pages.headline import headline_of, is_old
 from builder.pages.metrics import metrics
 from builder.pages.site import Site
 from builder.pages.views.days import year_of as year_of
 from builder.pages.views.frame import View
 
+if TYPE_CHECKING:
+    from builder.api.types import Day
+
 DASHBOARD = "index.html"
+NOW_PICTURE = "share/now.png"
+"""What others show of a link to the dashboard."""
+
 COMPARISON = "comparison/index.html"
 """An older spelling of the dashboard's address."""
 
@@ -70,8 +80,14 @@ def render_pages(
                 yield COMPARISON, made
     for year in years_to_render:
         yield year_page(year), _year_page(site, year)
-    for day in sorted(days_to_render):
-        yield f"days/{day}/index.html", _day_page(site, day)
+    if NOW_PICTURE not in carried:
+        from builder.pages.share import now_picture  # loads Pillow
+
+        yield NOW_PICTURE, now_picture(site)
+    for date in sorted(days_to_render):
+        day = site.objects.day(date)
+        yield f"days/{date}/index.html", _day_page(site, day)
+        yield share_of(date), _day_picture(site, day)
 
 
 def render_others(site: Site) -> dict[str, bytes]:
@@ -101,11 +117,34 @@ def _year_page(site: Site, year: str) -> bytes:
     return _page("year", year_view(site, year))
 
 
-def _day_page(site: Site, day: str) -> bytes:
+def share_of(date: str) -> str:
+    """Return the path in the release of the picture that others show of a day."""
+    return f"share/{date}.png"
+
+
+def _day_picture(site: Site, day: Day) -> bytes:
+    from builder.pages.share import day_picture
+
+    return day_picture(site, day)
+
+
+def _day_page(site: Site, day: Day) -> bytes:
     from builder.pages.views.day import day_view  # most builds make no page of a day
 
-    return _page("day", day_view(site, site.objects.day(day)))
+    return _page("day", day_view(site, day))
 
 
 def _page(page: str, view: View) -> bytes:
     return render(TEMPLATES.get(page, f"{page}.html"), page=view, frame=view.frame)
+
+
+def now_key(site: Site) -> str:
+    """Return what the picture of the dashboard is made from: it changes with the newest block, and
+    with each day that none comes."""
+    latest = site.latest
+    tip = latest["tip"]
+    days_since = (site.now_unix - tip["time_unix"]) // DAY_SECONDS if tip else 0
+    headline = headline_of(latest)
+    place = (tip["height"], tip["hash"]) if tip else None
+    said = (headline.leg, headline.price, is_old(latest), site.test_network)
+    return fingerprint((place, days_since, said))

@@ -18,6 +18,16 @@ ASKED = b'document.getElementById("'
 REST_OF_ASKED = re.compile(rb'[0-9a-f]{64}"\)')
 
 
+ROOT_FILES = (
+    "favicon.svg",
+    "apple-touch-icon.png",
+    "icon-192.png",
+    "icon-512.png",
+    "site.webmanifest",
+)
+"""What browsers ask for under these names, at the root of the site."""
+
+
 HEAD_BYTES = 4096
 """Of Plotly's bundle: its version stands there."""
 
@@ -36,10 +46,18 @@ def assets() -> dict[str, Asset]:
     through as making all pages, the hash is of its size, of its head and of what we do with it.
     """
     folder = package_folder("assets", "site/assets")
-    files = {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
+    others = frozenset(ROOT_FILES) - {"favicon.svg"}
+    names = sorted(file.name for file in folder.iterdir() if file.is_file())
+    files = {name: (folder / name).read_bytes() for name in names if name not in others}
     found = {name: Asset(_named(name, data), _giving(data)) for name, data in files.items()}
     found["plotly.min.js"] = Asset(_named("plotly.min.js", _plotly_in_short()), _plotly)
     return found
+
+
+def root_files() -> dict[str, bytes]:
+    """Return the files at the root of the site that are not made from facts."""
+    folder = package_folder("assets", "site/assets")
+    return {name: (folder / name).read_bytes() for name in ROOT_FILES}
 
 
 def _giving(data: bytes) -> Callable[[], bytes]:

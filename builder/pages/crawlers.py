@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from builder.pages.environment import render
 from builder.pages.site import Site
-from builder.pages.views.days import year_of
+from builder.pages.views.days import year_of, year_path
 from builder.pages.views.frame import SECTIONS
-from builder.pages.views.history import year_path
 
 
 def crawlers(site: Site) -> dict[str, bytes]:

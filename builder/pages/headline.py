@@ -19,6 +19,10 @@ AGREEMENT_PERCENT = 0.005
 not made of them: half of the last digit that is printed."""
 
 
+FAILING_SECONDS = 3600
+"""Behind such a pause a price is none of now, while runs fail."""
+
+
 class Headline(NamedTuple):
     """What the oracle says in one line.
 
@@ -79,6 +83,15 @@ def headline_of(latest: Latest) -> Headline:
         percent=divergence["headline_percent"] if is_compared else None,
         difference_usd=divergence["headline_usd"] if is_compared else None,
     )
+
+
+def is_old(latest: Latest) -> bool:
+    """Tell whether the numbers were none of now when this page was made."""
+    tip = latest["tip"]
+    if tip is None:
+        return False
+    is_failing = latest["status"] == "failing" and tip["age_seconds"] > FAILING_SECONDS
+    return is_failing or latest["status"] == "stale"
 
 
 def _exchange_usd(latest: Latest, leg: Leg) -> float | None:

@@ -24,7 +24,6 @@ from tests.helpers.page_samples import NOW, snapshots
 BASE = snapshots(days=2, is_demo=False)
 ASSETS = dict.fromkeys(
     (
-        "social.png",
         "favicon.svg",
         "theme.js",
         "site.css",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from builder import pages
 from builder.api.contract import schemas
 from builder.draft import Draft, Objects
 from builder.pages import filters
-from builder.pages.assets import assets
+from builder.pages.assets import assets, root_files
 from builder.pages.site import PLACEHOLDER, Site
 from builder.pages.views.api import short
 from oracle.estimate.limits import Limits
@@ -35,7 +36,7 @@ def rendered(
 ) -> dict[str, str]:
     days = [path[9:19] for path in made if path.startswith("api/days/")]
     out = dict(pages.render_pages(site_of(made, public_url, now), days_to_render=days))
-    return {path: page.decode() for path, page in out.items()}
+    return {path: page.decode() for path, page in out.items() if path.endswith(".html")}
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +156,17 @@ def test_both_spellings_of_the_dashboard_have_one_canonical_address() -> None:
     assert '<link rel="canonical" href="https://price.example/">' in html
 
 
-def test_the_social_picture_is_named_with_the_public_address() -> None:
-    html = rendered(snapshots(), public_url="https://price.example")["index.html"]
-    assert '<meta property="og:image" content="https://price.example/assets/social.png">' in html
+@pytest.mark.parametrize(
+    ("page", "picture"),
+    [
+        ("index.html", "now.png"),
+        ("history/index.html", "now.png"),
+        ("days/2025-10-08/index.html", "2025-10-08.png"),
+    ],
+)
+def test_what_others_show_of_a_link_is_named_in_full(page: str, picture: str) -> None:
+    html = rendered(snapshots(), public_url="https://price.example")[page]
+    assert f'<meta property="og:image" content="https://price.example/share/{picture}">' in html
 
 
 def test_the_newest_place_in_the_navigation_is_marked(usual: dict[str, str]) -> None:
@@ -478,21 +487,30 @@ def test_the_assets_hold_plotly_and_the_hand_written_files() -> None:
         "site.js",
         "theme.js",
         "dashboard.js",
+        "charts.js",
+        "figures.js",
+        "price.js",
+        "slide.js",
         "favicon.svg",
-        "social.png",
     }
     assert names <= set(assets())
 
 
-def test_the_social_picture_is_a_real_png_of_the_stated_size() -> None:
-    data = assets()["social.png"].read()
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    assert (int.from_bytes(data[16:20]), int.from_bytes(data[20:24])) == (1200, 630)
+def test_each_icon_of_the_web_app_manifest_has_the_size_it_says() -> None:
+    files = root_files()
+    for icon in json.loads(files["site.webmanifest"])["icons"]:
+        data = files[icon["src"].removeprefix("/")]
+        if icon["type"] == "image/png":
+            size = f"{int.from_bytes(data[16:20])}x{int.from_bytes(data[20:24])}"
+            assert size == icon["sizes"]
+    assert files["apple-touch-icon.png"][16:24] == (180).to_bytes(4) * 2
 
 
 def test_the_hand_written_scripts_and_styles_stay_small() -> None:
     lines = {name: asset.read().count(b"\n") for name, asset in assets().items()}
-    assert sum(lines[name] for name in ("theme.js", "site.js", "dashboard.js")) < 600
+    scripts = [name for name in lines if name.endswith(".js") and name != "plotly.min.js"]
+    assert max(lines[name] for name in scripts) < 400
+    assert sum(lines[name] for name in scripts) < 1400
     assert lines["site.css"] < 500
 
 

@@ -33,7 +33,7 @@ from tests.helpers.circumstances import context
 from tests.helpers.made_history import END_UNIX, make_history
 from tests.helpers.page_samples import NOW, empty
 
-ASSETS = {"social.png": "/assets/social.png", "plotly.min.js": "/assets/plotly.min.js"}
+ASSETS = {"plotly.min.js": "/assets/plotly.min.js"}
 ADDRESS = "https://price.example"
 
 
@@ -77,7 +77,7 @@ def test_a_day_names_its_own_version() -> None:
 
 def test_without_a_public_address_links_are_relative() -> None:
     frame = frame_of(site_of(), title="t", description="d", section="/history/")
-    assert (frame.address, frame.social_picture) == (None, "/assets/social.png")
+    assert (frame.address, frame.picture) == (None, "/share/now.png")
 
 
 def test_a_slash_at_the_end_of_the_public_address_does_not_double() -> None:

@@ -29,7 +29,8 @@ pytestmark = pytest.mark.nginx
 
 SECURITY = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; base-uri 'none'; "
+    "img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; "
     "form-action 'none'; "
     "frame-ancestors 'none'",
     "x-content-type-options": "nosniff",

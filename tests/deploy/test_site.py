@@ -95,6 +95,11 @@ PATHS = [
     ("/robots.txt", "text/plain; charset=utf-8", SHORT, None),
     ("/sitemap.xml", "application/xml; charset=utf-8", SHORT, None),
     ("/favicon.svg", "image/svg+xml; charset=utf-8", SHORT, None),
+    ("/apple-touch-icon.png", "image/png", SHORT, None),
+    ("/site.webmanifest", "application/manifest+json", SHORT, None),
+    ("/share/now.png", "image/png", SHORT, None),
+    ("/share/{date}.png", "image/png", SHORT, None),
+    ("/data/amounts/{date}.bin", "application/octet-stream", "public, max-age=86400", "*"),
 ]
 
 

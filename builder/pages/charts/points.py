@@ -83,12 +83,12 @@ def shaded(x: Scale, y: Scale, grid: Density, end: float) -> list[tuple[str, str
 
 def _runs(column: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
     """Rows of the same shade that follow each other: the shade, the first, the one behind."""
-    for shade, run in groupby(enumerate(column), key=lambda cell: _shade(cell[1], most)):
+    for shade, run in groupby(enumerate(column), key=lambda cell: shade_of(cell[1], most)):
         rows = [row for row, _ in run]
         yield shade, rows[0], rows[-1] + 1
 
 
-def _shade(count: int, most: int) -> int:
+def shade_of(count: int, most: int) -> int:
     """A shade by the root of the count: a few points can be seen beside the crowd."""
     return round(SHADES * (count / most) ** 0.5) if most else 0
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from builder.pages.charts.gauge import Gauge
 from builder.pages.filters import utc
 from builder.pages.headline import headline_of
+from builder.pages.headline import is_old as is_old_already
 from builder.pages.site import Site
 from builder.pages.views import boxes
 from builder.pages.views.changes import ChangeLine, Extremes, change_lines, extremes_of
@@ -20,7 +21,6 @@ from builder.pages.views.record import RecordFigure, record_figure
 if TYPE_CHECKING:
     from builder.api.types import Latest
 
-FAILING_SECONDS = 3600  # behind such a pause a price is none of now, while runs fail
 NO_PRICE_TITLE = "On-chain Bitcoin price"
 DESCRIPTION = (
     "The Bitcoin price in dollars, read from the blocks themselves, beside the exchange price: "
@@ -60,7 +60,7 @@ def dashboard_view(site: Site) -> Dashboard:
     headline = headline_of(site.latest)
     network = f" ({site.test_network})" if site.test_network else ""
     title = (headline.words or NO_PRICE_TITLE) + network
-    is_old = _is_old(latest)
+    is_old = is_old_already(latest)
     # Without any price one box says so; three would say it three times.
     has_any = headline.price_usd is not None or latest["exchange"] is not None
     return Dashboard(
@@ -82,15 +82,6 @@ def dashboard_view(site: Site) -> Dashboard:
         peers=peers_fact(site),
         record=record_figure(site),
     )
-
-
-def _is_old(latest: Latest) -> bool:
-    """Tell whether the numbers were none of now when this page was made."""
-    tip = latest["tip"]
-    if tip is None:
-        return False
-    is_failing = latest["status"] == "failing" and tip["age_seconds"] > FAILING_SECONDS
-    return is_failing or latest["status"] == "stale"
 
 
 def _as_of(latest: Latest, *, is_old: bool) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from builder.pages.charts.points import points_chart
 from builder.pages.filters import usd, whole
 from builder.pages.site import Site
-from builder.pages.views.frame import Frame, frame_of
+from builder.pages.views.frame import Frame, SharedPicture, frame_of
 from builder.pages.views.histogram import HistogramView, histogram_view
 from builder.pages.views.parts import Alive, Figure, Notice, csv_downloads, figure, sureness
 
@@ -100,6 +100,9 @@ def _frame(site: Site, day: Day) -> Frame:
         ),
         section="/history/",
         path=f"/days/{day['date']}/",
+        picture=SharedPicture(
+            f"/share/{day['date']}.png", "The price points of the day, where they crowd to a line"
+        ),
         made_unix=day["generated_at_unix"],
     )
 

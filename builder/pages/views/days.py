@@ -33,6 +33,11 @@ def year_of(day: DayPrice) -> str:
     return day["date"][:4]
 
 
+def year_path(year: str) -> str:
+    """Return the path of the page of a year."""
+    return f"/history/{year}/"
+
+
 def table_rows(days: Sequence[DayPrice], limit: float) -> list[DayRow]:
     """Return the rows of days, newest first."""
     found: list[DayRow] = []

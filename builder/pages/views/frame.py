@@ -28,16 +28,17 @@ class Link(NamedTuple):
 class Frame(NamedTuple):
     """Head, navigation and foot of a page.
 
-    `address` is the page's own, in full, where a public address is known; `social_picture` is in
-    full there too. `test_network` names a chain whose bitcoins are worth nothing. An update that
-    is later than `grace_seconds` is overdue. `made_unix` is when the page's facts were put
-    together.
+    `address` is the page's own, in full, where a public address is known; `picture`, what others
+    show of a link, is in full there too. `test_network` names a chain whose bitcoins are worth
+    nothing. An update that is later than `grace_seconds` is overdue. `made_unix` is when the page's
+    facts were put together.
     """
 
     title: str
     description: str
     address: str | None
-    social_picture: str
+    picture: str
+    picture_words: str
     assets: Mapping[str, str]
     origin: str
     navigation: Sequence[Link]
@@ -45,6 +46,18 @@ class Frame(NamedTuple):
     test_network: str | None
     grace_seconds: int
     made_unix: int
+
+
+class SharedPicture(NamedTuple):
+    """What others show of a link: where it is, and what is to be seen."""
+
+    path: str
+    words: str
+
+
+NOW = SharedPicture(
+    "/share/now.png", "The newest on-chain price, and that of the last seven days as a line"
+)
 
 
 class View(Protocol):
@@ -62,6 +75,7 @@ def frame_of(
     description: str,
     section: str,
     path: str | None = None,
+    picture: SharedPicture = NOW,
     made_unix: int | None = None,
 ) -> Frame:
     """Return what stands around a page.
@@ -72,13 +86,15 @@ def frame_of(
         description: one sentence for search results.
         section: the place in the navigation that the page belongs to.
         path: the page's own path, where it is not the section's.
+        picture: what others show of a link to it.
         made_unix: when its facts were put together, where that is not the time of the build.
     """
     return Frame(
         title=title,
         description=description,
         address=f"{site.base}{path or section}" if site.base else None,
-        social_picture=f"{site.base}{site.assets['social.png']}",
+        picture=f"{site.base}{picture.path}",
+        picture_words=picture.words,
         assets=site.assets,
         origin=site.origin,
         navigation=[Link(place, name, place == section) for place, name in SECTIONS],

@@ -14,7 +14,7 @@ from builder.pages.charts.calendar import Silhouette, Year, calendar, shades, si
 from builder.pages.charts.scale import midnight
 from builder.pages.filters import distance, usd, utc, whole
 from builder.pages.site import Site
-from builder.pages.views.days import DayRow, days_figure, month_of, table_rows, year_of
+from builder.pages.views.days import DayRow, days_figure, month_of, table_rows, year_of, year_path
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.parts import Figure, plural
 
@@ -78,11 +78,6 @@ def history_view(site: Site) -> HistoryView:
         ),
         record=_record(site) if site.days else None,
     )
-
-
-def year_path(year: str) -> str:
-    """Return the path of the page of a year."""
-    return f"/history/{year}/"
 
 
 def _record(site: Site) -> DaysFigure:

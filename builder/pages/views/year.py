@@ -9,9 +9,8 @@ from builder.pages.charts.calendar import Year, calendar, shades
 from builder.pages.charts.scale import midnight
 from builder.pages.filters import utc
 from builder.pages.site import Site
-from builder.pages.views.days import DayRow, days_figure, table_rows, year_of
+from builder.pages.views.days import DayRow, days_figure, table_rows, year_of, year_path
 from builder.pages.views.frame import Frame, frame_of
-from builder.pages.views.history import year_path
 from builder.pages.views.parts import Figure
 
 
