@@ -29,6 +29,7 @@ content_type_overrides:
   application/vnd.apache.parquet: application/octet-stream
   application/atom+xml: application/octet-stream
   application/feed+json: application/json
+  image/png: application/octet-stream
   image/svg+xml: application/octet-stream
 """
 SPELLINGS = {
