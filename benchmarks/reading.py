@@ -19,13 +19,12 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 
-from oracle.core import block as core_block
 from oracle.core.block import parse_block
 from oracle.core.eligible import BlockFacts, RecentTxids, digest_block
 from oracle.core.price import price_window
 from oracle.core.window import form_window
 from oracle.core.wire import merkle_root
-from oracle.faster import read_faster, read_plainly, read_with
+from oracle.faster import PLAIN, compiled_way, read_with
 from oracle.simulated.chain import SimulatedChain
 from oracle.simulated.market import SimulationSettings
 
@@ -54,9 +53,7 @@ def main() -> None:
     recent = RecentTxids()
     facts: list[BlockFacts] = []
     reading = parsing = hashing = bare = compiled = 0.0
-    has_compiled = read_faster()
-    read_compiled = core_block.read_transactions
-    read_with(read_plainly)
+    way = compiled_way()
     transactions = size_bytes = 0
     for height in range(chain.settings.first_height, chain.settings.first_height + options.blocks):
         raw = chain.block(height)
@@ -75,9 +72,9 @@ def main() -> None:
             )
             unhashed = seconds(lambda raw=raw: parse_block(raw, hashes_witness=False))
             hashes = seconds(lambda stripped=stripped, whole=whole: hash_all(stripped, whole))
-            read_with(read_compiled)
+            read_with(way or PLAIN)
             fast = seconds(lambda raw=raw: parse_block(raw))
-            read_with(read_plainly)
+            read_with(PLAIN)
             times.append((parse, rest, hashes, unhashed, fast))
         gc.enable()
         parse, rest, hashes, unhashed, fast = (min(column) for column in zip(*times, strict=True))
@@ -106,7 +103,7 @@ def main() -> None:
         f"  of it parsing and verifying: {parsing / reading:.0%}; the rest is digesting to outputs"
     )
     print(f"  parsing with the witnesses hashed: {parsing / bare:.2f} x parsing without")
-    if has_compiled:
+    if way:
         print(f"  compiled: {compiled / hashing:.2f} x hashing (aim: {TARGET_COMPILED})")
     print(f"hashing {1e3 * hashing / blocks:7.2f} ms a block")
     print(

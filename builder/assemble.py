@@ -11,12 +11,12 @@ from builder import pages
 from builder.api.contract_files import add_contract
 from builder.api.notices import STALE_RUNS
 from builder.draft import Draft, Objects, fingerprint, with_others
+from builder.gather import Context
 from builder.pages.assets import Asset, assets, root_files
 from builder.pages.environment import sources
 from builder.pages.site import Site
 from builder.publish import HEALTH, Sign, publish
 from builder.releases import PUBLIC_KEY
-from oracle.estimate.limits import Limits
 
 if TYPE_CHECKING:
     from builder.api.types import Latest, ManifestHead, Status
@@ -56,7 +56,7 @@ class BuildReport(NamedTuple):
 
 
 def render_and_publish(
-    draft: Draft, objects: Objects, dates: list[str], output: Output, limits: Limits
+    draft: Draft, objects: Objects, dates: list[str], output: Output, context: Context
 ) -> BuildReport:
     """Render everything that follows from the JSON objects, and publish."""
     latest = objects.latest
@@ -65,7 +65,8 @@ def render_and_publish(
         objects=objects,
         assets={name: f"/{asset.path}" for name, asset in loaded.items()},
         now_unix=latest["generated_at_unix"],
-        limits=limits,
+        limits=context.limits,
+        licence=context.licence,
         public_url=output.public_url,
         public_key=output.public_key,
     )

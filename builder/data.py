@@ -29,20 +29,27 @@ class Extent(NamedTuple):
     end_unix: int | None = None
 
 
+class Source(NamedTuple):
+    """The record, and the licence under which its numbers are given to others."""
+
+    reader: Reader
+    licence: str | None
+
+
 def export_all(
-    draft: Draft, reader: Reader, *, prices: Extent, quotes: Extent, csv: Extent, days_key: str
+    draft: Draft, source: Source, *, prices: Extent, quotes: Extent, csv: Extent, days_key: str
 ) -> None:
     """Add the files below `data/` to the draft, those of outputs aside.
 
     Args:
         draft: gets the files.
-        reader: the record.
+        source: the record.
         prices: how far the Parquet file of prices reaches.
         quotes: how far that of quotes reaches.
         csv: how far the CSV file of prices and the files of hours reach.
         days_key: what the files of days are made from.
     """
-    once = partial(_export, draft, reader)
+    once = partial(_export, draft, source)
     once("data/prices.parquet", prices.key, "prices", last=prices.last_height, month=None)
     once("data/exchange.parquet", quotes.key, "exchange", end=quotes.end_unix)
     once("data/prices.csv", csv.key, "prices", last=csv.last_height, month=None)
@@ -53,7 +60,7 @@ def export_all(
 
 
 def export_price_months(
-    draft: Draft, reader: Reader, gathered: Gathered, context: Context, prices: Extent
+    draft: Draft, source: Source, gathered: Gathered, context: Context, prices: Extent
 ) -> None:
     """Add a Parquet file of prices a calendar month, and the list of them.
 
@@ -62,13 +69,13 @@ def export_price_months(
     """
     if draft.carry_with(MONTHS_LIST, prices.key, MONTHS):
         return
-    months = rows(reader, PriceMonthRow, "price_months", last=prices.last_height)
+    months = rows(source.reader, PriceMonthRow, "price_months", last=prices.last_height)
     if not months:
         return
     for month in months:
         bounds = {"last": prices.last_height, "month": month["month"]}
         path = f"{MONTHS}{month['month']}.parquet"
-        _export(draft, reader, path, context.key(month), "prices", **bounds)
+        _export(draft, source, path, context.key(month), "prices", **bounds)
     key = with_others(prices.key, len(months))
     draft.once(MONTHS_LIST, key, lambda: dump(_price_months(draft, gathered, months)))
 
@@ -95,22 +102,22 @@ def _price_month(draft: Draft, month: PriceMonthRow) -> PriceMonth:
     }
 
 
-def export_outputs(draft: Draft, reader: Reader, context: Context) -> None:
+def export_outputs(draft: Draft, source: Source, context: Context) -> None:
     """Add a Parquet file of eligible outputs a calendar month."""
-    for month in rows(reader, MonthRow, "months"):
+    for month in rows(source.reader, MonthRow, "months"):
         path = f"data/outputs/{month['month']}.parquet"
         bounds = {"first": month["first"], "end": month["end"]}
-        _export(draft, reader, path, context.key(month), "outputs", **bounds)
+        _export(draft, source, path, context.key(month), "outputs", **bounds)
 
 
 def _export(
-    draft: Draft, reader: Reader, path: str, key: str, name: Table, **bounds: int | str | None
+    draft: Draft, source: Source, path: str, key: str, name: Table, **bounds: int | str | None
 ) -> None:
-    draft.once(path, key, lambda: _written(reader, path, name, bounds))
+    draft.once(path, key, lambda: _written(source, path, name, bounds))
 
 
-def _written(reader: Reader, path: str, name: Table, bounds: dict[str, int | str | None]) -> bytes:
+def _written(source: Source, path: str, name: Table, bounds: dict[str, int | str | None]) -> bytes:
     from builder.table_files import read_table, to_csv, to_parquet
 
     write = to_csv if path.endswith(".csv") else to_parquet
-    return write(read_table(reader, name, **bounds))
+    return write(read_table(source.reader, name, source.licence, **bounds))

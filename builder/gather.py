@@ -48,10 +48,12 @@ class Context(NamedTuple):
     limits: Limits
     calculator: PriceCalculator  # draws the pictures beside the prices
     machine: Machine
+    licence: str | None = None  # of the published numbers
 
     def key(self, *facts: object) -> str:
         """Return a text that changes with facts, with the calculator and with the form of files."""
-        return fingerprint((FORMAT, self.calculator.algorithm_version, *facts))
+        made_by = (FORMAT, self.calculator.algorithm_version, self.licence)
+        return fingerprint((*made_by, *facts))
 
 
 class Gathered(NamedTuple):

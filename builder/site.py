@@ -48,7 +48,7 @@ from builder.api.picture import (
 from builder.api.scorecard import make_scorecard
 from builder.api.status import make_status
 from builder.assemble import BuildReport, Output, look_fingerprint, render_and_publish
-from builder.data import Extent, export_all, export_outputs, export_price_months
+from builder.data import Extent, Source, export_all, export_outputs, export_price_months
 from builder.draft import Draft, Objects, dump
 from builder.gather import Context, Gathered, gather
 from builder.pages import share_of
@@ -111,16 +111,17 @@ def build_site(
     if build.gathered.counts["blocks"] < SMALL_RECORD_BLOCKS:
         prices, quotes = _newest(build)
         months = prices
-    export_all(draft, reader, prices=prices, quotes=quotes, csv=whole, days_key=build.days_key)
-    export_price_months(draft, reader, build.gathered, context, months)
+    source = Source(reader, context.licence)
+    export_all(draft, source, prices=prices, quotes=quotes, csv=whole, days_key=build.days_key)
+    export_price_months(draft, source, build.gathered, context, months)
     if output.with_outputs:
-        export_outputs(draft, reader, context)
+        export_outputs(draft, source, context)
     to_render = []
     for done, (date, is_new) in enumerate(_make_days(build, output.public_url), 1):
         if is_new:
             to_render.append(date)
         progress(done, len(build.gathered.days))
-    return render_and_publish(draft, build.objects, to_render, output, context.limits)
+    return render_and_publish(draft, build.objects, to_render, output, context)
 
 
 def _newest(build: Build) -> tuple[Extent, Extent]:

@@ -45,16 +45,18 @@ def _field(column: Column) -> pa.Field:
     return pa.field(column.name, kind, metadata={"comment": column.comment, "unit": column.unit})
 
 
-def read_table(reader: Reader, name: Table, **parameters: int | str | None) -> pa.Table:
+def read_table(
+    reader: Reader, name: Table, licence: str | None, **parameters: int | str | None
+) -> pa.Table:
     """Return the published columns of prices, days, exchange samples or outputs, in their types."""
     schema = schema_of(name)
     table = reader.table(f"table_of_{name}", **parameters)
     columns = [_typed(table[field.name], field.type) for field in schema]
     typed = pa.Table.from_arrays(columns, schema=schema)
-    return typed.replace_schema_metadata(_about(reader, typed))
+    return typed.replace_schema_metadata(_about(reader, typed, licence))
 
 
-def _about(reader: Reader, table: pa.Table) -> dict[str, str]:
+def _about(reader: Reader, table: pa.Table, licence: str | None) -> dict[str, str]:
     """Return what a file says of itself; of a table without rows, too.
 
     The moment it was written is not there: the same record gives the same bytes. The newest row is.
@@ -64,6 +66,7 @@ def _about(reader: Reader, table: pa.Table) -> dict[str, str]:
         "network": facts.get("network", "unknown"),
         "is_simulated": str(facts.get("is_demo", "false").lower() == "true").lower(),
         "rows": str(table.num_rows),
+        "licence": licence or "not stated",
     }
     for key, names, place in NEWEST_AND_OLDEST:
         name = next((name for name in names if name in table.column_names), None)

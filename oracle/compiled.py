@@ -32,6 +32,7 @@ from oracle.core.params import PARAMETERS as P
 from oracle.core.wire import HEADER_BYTES, MAX_COMPACT_SIZE
 
 Places = NDArray[np.int64]
+HASH_BYTES = 32
 MAX_INPUTS = P.max_inputs
 MAX_WITNESS_BYTES = P.max_witness_bytes
 OUTPUTS = P.outputs
@@ -44,6 +45,21 @@ HAS_OP_RETURN = 4
 LARGE_WITNESS = 5
 SAME_WINDOW = 6
 RULES = dict(enumerate(Rule, 1))
+
+
+def hash_by_hashlib(data: NDArray[np.uint8], starts: Places, ends: Places) -> bytes:
+    """Return the double SHA-256 of each piece of data, one after the other."""
+    bytes_of = data[: ends[-1]].tobytes()
+    return b"".join(
+        sha256(sha256(bytes_of[start:end]).digest()).digest()
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    )
+
+
+try:
+    from oracle.openssl import hash_pieces
+except Exception:  # no OpenSSL by that name: hashlib knows its own
+    hash_pieces = hash_by_hashlib
 
 
 class Walked(NamedTuple):
@@ -117,14 +133,11 @@ def walk(data: bytes) -> Walked | None:
     found, payments, spent, outputs = _walk(array, bare, arrays)
     if not found:
         return None
-    bytes_of = bare[: ends[found - 1]].tobytes()
-    bounds = [0, *ends[:found].tolist()]
-    txids = [
-        sha256(sha256(bytes_of[start:end]).digest()).digest() for start, end in pairwise(bounds)
-    ]
+    bounds = np.append(0, ends[:found])
+    hashes = hash_pieces(bare, bounds[:-1], bounds[1:])
     return Walked(
         starts[:found].tolist(),
-        txids,
+        [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)],
         kinds[:found].tolist(),
         outputs,
         np.flatnonzero(kinds[:found] == PAYMENT).tolist(),

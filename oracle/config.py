@@ -163,6 +163,9 @@ class Settings:
     /var/lib/onchain-oracle/site"""
     oracle_public_url: str | None = setting(None, fields.url)
     """The site's address as readers see it, for feeds and the sitemap. Example: https://price.example.org"""
+    oracle_data_licence: str | None = setting(None, fields.licence)
+    """The licence under which you give the published numbers to others, by its SPDX name; the page
+    for programs and the Parquet files state it. Example: CC0-1.0"""
     oracle_keep_releases: int = setting(5, fields.integer(2, 1000))
     """How many releases stay on disk; one can go back to any of them. Example: 5"""
     oracle_signing_key: Path | None = setting(None, fields.folder)

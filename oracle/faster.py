@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import NamedTuple
 
-from oracle.core import block
+from oracle.core import block, witness
 from oracle.core.block import Block, read_transactions
+from oracle.core.wire import merkle_root
+from oracle.core.witness import witness_root
 
-read_plainly = read_transactions
+
+class Way(NamedTuple):
+    """A way to read blocks: the walk over transactions, and the two trees of hashes."""
+
+    read_transactions: Callable[[bytes, Block], list[int]]
+    merkle_root: Callable[[list[bytes]], tuple[bytes, bool]]
+    witness_root: Callable[[bytes, Sequence[int], Sequence[bytes]], bytes]
 
 
-def read_with(reader: Callable[[bytes, Block], list[int]]) -> None:
-    """Read transactions another way from now on, which must find the same."""
-    block.read_transactions = reader  # type: ignore[assignment]  # one for another
+PLAIN = Way(read_transactions, merkle_root, witness_root)
+
+
+def read_with(way: Way) -> None:
+    """Read blocks another way from now on, which must find the same."""
+    block.read_transactions = way.read_transactions  # type: ignore[assignment]  # one for another
+    block.merkle_root = way.merkle_root  # type: ignore[assignment, attr-defined]
+    witness.witness_root = way.witness_root  # type: ignore[assignment]
 
 
 @cache
-def read_faster() -> bool:
-    """Read blocks by compiled code from now on where that can be had; tell whether.
+def compiled_way() -> Way | None:
+    """Return the compiled way, where that can be had.
 
     To compile it takes as long as to read some hundred blocks, and to load what was compiled as
     long as to read thirty: it is for those who read many. It cannot be had where numba is not
@@ -31,6 +45,18 @@ def read_faster() -> bool:
 
         walk(bytes(100))  # compiles, or loads what was compiled
     except Exception:  # whatever an extra has to say, the plain way is always there
+        return None
+    try:
+        from oracle.openssl import merkle_root, witness_root
+    except Exception:  # no OpenSSL by that name: hashlib knows its own
+        return PLAIN._replace(read_transactions=read_compiled)
+    return Way(read_compiled, merkle_root, witness_root)
+
+
+def read_faster() -> bool:
+    """Read blocks by compiled code from now on where that can be had; tell whether."""
+    way = compiled_way()
+    if way is None:
         return False
-    read_with(read_compiled)
+    read_with(way)
     return True

@@ -18,6 +18,7 @@ from oracle.masking import MASK
 
 TRUE_WORDS = frozenset({"1", "true", "t", "yes", "y", "on"})
 FALSE_WORDS = frozenset({"0", "false", "f", "no", "n", "off"})
+LICENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,60}")
 LONGEST_NUMBER = 40  # characters: Python refuses to read thousands of digits, with another error
 
 D = TypeVar("D")
@@ -153,6 +154,13 @@ def boolean(value: str) -> bool:
     if word not in TRUE_WORDS | FALSE_WORDS:
         raise ValueError("should be true or false")
     return word in TRUE_WORDS
+
+
+def licence(value: str) -> str:
+    """Read the name of a licence, which is shown and written into files."""
+    if not LICENCE.fullmatch(value):
+        raise ValueError("should be a name as in https://spdx.org/licenses, such as CC0-1.0")
+    return value
 
 
 def folder(value: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracle.core.block import Block, parse_block
+from oracle.core.block import parse_block
+from oracle.core.wire import merkle_root
 from oracle.errors import ParseError
-from oracle.faster import read_faster, read_plainly, read_with
+from oracle.faster import PLAIN, Way, compiled_way, read_faster, read_with
 from tests.conftest import PROJECT
 from tests.core.test_fuzz import BODIES, COUNTS, EDITS, Edit, edited, simulated_blocks
 from tests.core.test_vectors import REAL_BLOCKS
@@ -25,15 +26,15 @@ from tests.helpers.vectors import raw_blocks
 compiled = pytest.importorskip("oracle.compiled", reason="numba is not installed (extra: fast)")
 
 
-def found(data: bytes, reader: Callable[[bytes, Block], list[int]]) -> object:
-    """Return all that a reader finds, or what it says is wrong."""
-    read_with(reader)
+def found(data: bytes, way: Way, hashes_witness: bool) -> object:
+    """Return all that is found one way, or what it says is wrong."""
+    read_with(way)
     try:
-        block = parse_block(data, hashes_witness=False)
+        block = parse_block(data, hashes_witness=hashes_witness)
     except ParseError as error:
         return type(error), str(error), error.offset
     finally:
-        read_with(read_plainly)
+        read_with(PLAIN)
     sats = block.payment_sats
     return (
         block.header, block.size_bytes, block.outputs, block.txids, block.payment_parents,
@@ -41,8 +42,15 @@ def found(data: bytes, reader: Callable[[bytes, Block], list[int]]) -> object:
     )  # fmt: skip
 
 
+def the_compiled_way() -> Way:
+    way = compiled_way()
+    assert way is not None
+    return way
+
+
 def agree(data: bytes) -> bool:
-    return found(data, compiled.read_transactions) == found(data, read_plainly)
+    way = the_compiled_way()
+    return all(found(data, way, hashed) == found(data, PLAIN, hashed) for hashed in (True, False))
 
 
 @pytest.mark.parametrize("name", ["recent_small", "recent_dense"])
@@ -116,20 +124,46 @@ def test_where_nothing_written_may_be_run_the_plain_walk_reads(tmp_path: Path) -
     assert int(transactions) == len(parse_block(simulated_blocks()[0]).txids)
 
 
+@pytest.fixture
+def asked_anew() -> Iterator[None]:
+    """Whether there is a compiled way is found out within the test."""
+    compiled_way.cache_clear()
+    yield
+    read_with(PLAIN)
+    compiled_way.cache_clear()
+
+
+@pytest.mark.usefixtures("asked_anew")
 def test_without_the_extra_the_plain_walk_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "oracle.compiled", None)
-    read_faster.cache_clear()
-    try:
-        assert not read_faster()
-    finally:
-        read_faster.cache_clear()
+    assert not read_faster()
 
 
+@pytest.mark.usefixtures("asked_anew")
 def test_with_the_extra_blocks_are_read_by_it() -> None:
-    read_faster.cache_clear()
-    try:
-        assert read_faster()
-        assert agree(simulated_blocks()[1])
-    finally:
-        read_with(read_plainly)
-        read_faster.cache_clear()
+    assert read_faster()
+    assert agree(simulated_blocks()[1])
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_without_openssl_by_its_name_hashlib_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "oracle.openssl", None)
+    monkeypatch.setattr(compiled, "hash_pieces", compiled.hash_by_hashlib)
+    way = the_compiled_way()
+    assert way.merkle_root is PLAIN.merkle_root
+    assert all(map(agree, simulated_blocks()[:2]))
+
+
+def test_openssl_is_found_where_tests_run() -> None:
+    assert the_compiled_way().merkle_root is not PLAIN.merkle_root
+
+
+LEAVES = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40)
+
+
+@steady(150)
+@given(LEAVES, st.integers(0, 40), st.integers(1, 20))
+def test_a_tree_has_the_same_root_and_is_mutated_alike(leaves, at, count) -> None:
+    doubled = leaves + leaves[at : at + count]  # as those who double transactions do
+    for tree in (leaves, doubled, [*leaves, leaves[-1]]):
+        assert the_compiled_way().merkle_root(tree) == merkle_root(tree)

@@ -39,6 +39,7 @@ class Site:
         limits: the thresholds that pages show.
         public_url: where readers reach the site, or None when nobody said.
         public_key: the key by which readers check the signature, where there is one.
+        licence: under which the numbers are given to others, where the publisher says so.
     """
 
     objects: Objects
@@ -47,6 +48,7 @@ class Site:
     limits: Limits
     public_url: str | None = None
     public_key: str | None = None
+    licence: str | None = None
 
     @property
     def base(self) -> str:

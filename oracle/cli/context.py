@@ -30,6 +30,7 @@ def context_of(settings: Settings) -> Context:
         limits=limits_of(settings),
         calculator=calculator_of(settings),
         machine=machine,
+        licence=settings.oracle_data_licence,
     )
 
 

@@ -190,12 +190,14 @@ oracle.charts = (() => {
     // A click leads to the day, but not the first of two, which show all, nor the end of a drag.
     clicks() {
       const { live } = this;
-      let [start, waiting] = [0, null];
+      let [start, moved, waiting] = [[0, 0], 0, null];
       live.addEventListener("pointerdown", (event) => { start = [event.clientX, event.clientY]; }, true);
+      // Plotly covers the page during a drag: its end is seen by the window alone.
+      addEventListener("pointerup", (event) => { moved = Math.hypot(event.clientX - start[0], event.clientY - start[1]); }, true);
       live.on("plotly_doubleclick", () => clearTimeout(waiting));
-      live.on("plotly_click", ({ points, event }) => {
+      live.on("plotly_click", ({ points }) => {
         clearTimeout(waiting);
-        if (Math.hypot(event.clientX - start[0], event.clientY - start[1]) > 4) return;
+        if (moved > 4) return;
         waiting = setTimeout(() => this.open(this.nearest(moment(points[0].x))), 350);
       });
     }

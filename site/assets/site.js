@@ -149,6 +149,17 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// Tables of which a part can be shown.
+for (const filter of document.querySelectorAll("[data-filter]")) {
+  const choice = filter.querySelector("select");
+  choice.addEventListener("change", () => {
+    const rows = [...document.querySelectorAll(`#${filter.dataset.filter} tbody tr`)];
+    for (const row of rows) row.hidden = choice.value !== "" && !row.dataset.kinds.split("|").includes(choice.value);
+    const shown = rows.filter((row) => !row.hidden).length;
+    filter.querySelector("output").textContent = shown < rows.length ? `${shown} of ${rows.length}` : "";
+  });
+}
+
 // A calendar wider than the screen begins where the days are.
 for (const calendar of document.querySelectorAll(".scroll:has(> .calendar)")) {
   const last = calendar.querySelector("a:last-of-type");

@@ -193,6 +193,29 @@ def test_a_point_leads_to_its_day(history: tuple[Opened, Any]) -> None:
     opened.page.wait_for_url(f"**{DAY}")
 
 
+def test_the_end_of_a_drag_leads_nowhere(history: tuple[Opened, Any]) -> None:
+    opened, plot = history
+    box = plot.locator(".nsewdrag").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + 40
+    for far in (100, 6):
+        opened.page.mouse.move(x, y)
+        opened.page.mouse.down()
+        opened.page.mouse.move(x, y + far, steps=4)
+        opened.page.mouse.up()
+        opened.page.clock.run_for(1000)
+    assert opened.page.url.endswith("/history/")
+
+
+def test_the_first_click_of_two_leads_nowhere(history: tuple[Opened, Any]) -> None:
+    opened, plot = history
+    box = plot.locator(".nsewdrag").first.bounding_box()
+    assert box is not None
+    opened.page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + 60)
+    opened.page.clock.run_for(1000)
+    assert opened.page.url.endswith("/history/")
+
+
 def test_a_day_that_is_not_final_is_said_to_have_no_page(open_page: Open) -> None:
     opened = come_alive(open_page("/"))
     page = opened.page

@@ -459,6 +459,30 @@ def test_a_month_of_a_year_leads_to_its_newest_day(open_page: Open) -> None:
     assert page.locator("tr:target th").inner_text().startswith("2025-10-")
 
 
+def test_the_episodes_of_one_kind_alone_can_be_shown(open_page: Open) -> None:
+    opened = open_page("/status/")
+    episodes = json.loads((opened.site.folder / "api/episodes.json").read_bytes())["episodes"]
+    opened.page.evaluate(  # one more kind than the record has
+        """() => { const row = document.querySelector('#episodes-table tbody tr');
+            const other = row.cloneNode(true); other.dataset.kinds = 'Low confidence|goes on';
+            row.after(other); const choice = document.querySelector('[data-filter] select');
+            choice.add(new Option('Low confidence')); }"""
+    )
+    rows = opened.page.locator("#episodes-table tbody tr:visible")
+    choice = "[data-filter] select"
+    assert rows.count() == len(episodes) + 1
+    kind = opened.page.locator(f"{choice} option").nth(1).inner_text()
+    opened.page.select_option(choice, kind)
+    assert rows.count() == len(episodes)
+    assert (
+        opened.page.inner_text("[data-filter] output") == f"{len(episodes)} of {rows.count() + 1}"
+    )
+    opened.page.select_option(choice, "goes on")
+    assert rows.count() == 1 + sum(episode["is_ongoing"] for episode in episodes)
+    opened.page.select_option(choice, "")
+    assert rows.count() == len(episodes) + 1
+
+
 def test_a_table_sorts_by_a_column(kept: Open) -> None:
     page = kept("/history/").page
     page.click("th >> text=On-chain")

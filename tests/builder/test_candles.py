@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from builder.data import Extent, export_all
+from builder.data import Extent, Source, export_all
 from builder.draft import Draft
 from builder.rows import CandleRow, rows
 from oracle.chain import midnight_unix
@@ -46,7 +46,8 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 def draft(connection: duckdb.DuckDBPyConnection) -> Draft:
     made = Draft()
     extent = Extent("key")
-    export_all(made, Reader(connection), prices=extent, quotes=extent, csv=extent, days_key="key")
+    source = Source(Reader(connection), None)
+    export_all(made, source, prices=extent, quotes=extent, csv=extent, days_key="key")
     return made
 
 

@@ -19,7 +19,14 @@ import pytest
 from fastparquet import ParquetFile
 
 from builder.api.history import last_full_hour
-from builder.data import MONTHS_LIST, Extent, export_all, export_outputs, export_price_months
+from builder.data import (
+    MONTHS_LIST,
+    Extent,
+    Source,
+    export_all,
+    export_outputs,
+    export_price_months,
+)
 from builder.draft import Draft
 from builder.gather import gather
 from builder.site import Output, build_site
@@ -47,9 +54,10 @@ def exported(
     hour = last_full_hour(record, now, "days")
     hourly = Extent(hour.key, hour.last_height, hour.time_unix)
     newest = Extent("newest")
-    export_all(draft, reader, prices=newest, quotes=newest, csv=hourly, days_key="days")
-    export_price_months(draft, reader, record, now, newest)
-    export_outputs(draft, reader, now)
+    source = Source(reader, "CC0-1.0")
+    export_all(draft, source, prices=newest, quotes=newest, csv=hourly, days_key="days")
+    export_price_months(draft, source, record, now, newest)
+    export_outputs(draft, Source(reader, None), now)
     return draft
 
 
@@ -279,6 +287,7 @@ def test_a_parquet_file_says_of_itself_what_it_is(draft: Draft) -> None:
     assert int(metadata[b"first_height"]) == heights[0].as_py()
     assert int(metadata[b"last_height"]) == heights[-1].as_py()
     assert metadata[b"algorithm_version"]
+    assert metadata[b"licence"] == b"CC0-1.0"
     assert table(draft, "data/days.parquet").schema.metadata[b"newest"] == b"2025-10-08"
 
 

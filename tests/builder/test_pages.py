@@ -476,6 +476,16 @@ def test_bitcoin_amounts_have_the_digits_that_count() -> None:
     assert filters.btc(0.1) == "0.1"
 
 
+def test_the_page_for_programs_states_the_licence_where_there_is_one() -> None:
+    made = snapshots()
+    objects = Objects(Draft())
+    objects.update(made)
+    licensed = Site(objects, ASSETS, NOW, Limits(), None, licence="CC0-1.0")
+    pages_of = dict(pages.render_pages(licensed, days_to_render=[]))
+    assert "You may use the numbers under CC0-1.0 ." in words(pages_of["api/index.html"].decode())
+    assert "You may use the numbers" not in words(rendered(made)["api/index.html"])
+
+
 # Files beside the pages
 
 

@@ -59,7 +59,7 @@ STAGES = (
     ),
     Stage(
         "compiled",
-        ("oracle/compiled.py", "oracle/faster.py"),
+        ("oracle/compiled.py", "oracle/openssl.py", "oracle/faster.py"),
         "block bytes, where a backfill reads many and the extra `fast` is there",
         "what the plain walk of the core finds",
     ),

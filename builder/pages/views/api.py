@@ -144,6 +144,7 @@ class ApiView(NamedTuple):
     tables: Sequence[tuple[str, str]]
     prices: str
     public_key: str | None
+    licence: str | None
     endpoints: Sequence[EndpointView]
     error_example: str
 
@@ -155,6 +156,7 @@ def api_view(site: Site) -> ApiView:
         tables=TABLES,
         prices=f"{site.origin}/data/prices.parquet",
         public_key=site.public_key,
+        licence=site.licence,
         endpoints=[_endpoint(site, endpoint) for endpoint in ENDPOINTS],
         error_example=pretty(NOT_FOUND),
     )

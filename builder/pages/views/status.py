@@ -88,6 +88,7 @@ class StatusView(NamedTuple):
     runs: Sequence[RunRow]
     episodes_rule: str
     episodes: Sequence[EpisodeRow]
+    episode_kinds: Sequence[str]
     peers: Sequence[PeerLine]
     machine: Sequence[tuple[str, str]]
 
@@ -96,6 +97,10 @@ def status_view(site: Site) -> StatusView:
     """Return the view of the status page."""
     status = site.objects.status
     success_unix = status["last_success_at_unix"]
+    episodes = [
+        EpisodeRow(episode, EPISODE_WORDS[episode["kind"]])
+        for episode in site.objects.episodes["episodes"]
+    ]
     return StatusView(
         frame=frame_of(site, title=TITLE, description=DESCRIPTION, section="/status/"),
         status=status,
@@ -110,10 +115,8 @@ def status_view(site: Site) -> StatusView:
         error=_error(status),
         runs=[_run(run) for run in status["runs"]],
         episodes_rule=sentence(site.objects.episodes["rule"]),
-        episodes=[
-            EpisodeRow(episode, EPISODE_WORDS[episode["kind"]])
-            for episode in site.objects.episodes["episodes"]
-        ],
+        episodes=episodes,
+        episode_kinds=sorted({row.kind for row in episodes}),
         peers=peer_lines(site),
         machine=_machine(status["machine"], status["generated_at_unix"]),
     )
