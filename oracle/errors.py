@@ -21,6 +21,7 @@ exit 1
 ├── UncheckedError             all that was compared matches, and not all could be: exit 6
 ├── StoreError                the database cannot be read or written: exit 3
 ├── SiteError                 the site cannot be written: exit 3
+├── TargetError               the place that the site is published to did not take it: exit 3
 ├── BusyError                 another run holds the lock: exit 4
 ├── ReorgTooDeepError         the chain was replaced below everything that is stored: exit 5
 └── InternalError             something went wrong that nobody expects: exit 70
@@ -237,6 +238,18 @@ class SiteError(OracleError):
     def public_message(self) -> str:
         """Return the sentence without the machine's folders."""
         return "the site cannot be written: is the disk full, and may the service write there?"
+
+
+class TargetError(OracleError):
+    """Where the site is published to did not take it: out of reach, forbidden, full."""
+
+    exit_code = 3
+    code = "TARGET_FAILED"
+
+    def __init__(self, target: str, reason: str) -> None:
+        super().__init__(
+            f"{target} did not take the site: {reason}; what went there is not sent again"
+        )
 
 
 class BusyError(OracleError):

@@ -81,6 +81,10 @@ COMMANDS = {
         "oracle.cli.price",
         "Print the on-chain price of the last 144 blocks, of a UTC day, or of blocks in files.",
     ),
+    "publish": Place(
+        "oracle.cli.publish",
+        "Put the site to TARGET, as in s3://bucket/folder or a folder: what is new, and no more.",
+    ),
     "recover": Place(
         "oracle.cli.recover",
         "Merge the rows that failed runs left in DUCKDB_BACKUP_PATH into the database.",

@@ -32,6 +32,8 @@ from builder import assemble as render
 from builder.api.contract import openapi
 from builder.api.endpoints import SHAPES
 from builder.pages.site import PLACEHOLDER
+from builder.push.headers import headers_of
+from builder.push.order import SPELLINGS
 from builder.site import Output, build_site
 from oracle.record.reader import Reader
 from tests.deploy.running_nginx import Answer, Server, running
@@ -367,6 +369,29 @@ def test_every_compressed_twin_holds_the_same_as_its_file(built: Server) -> None
     assert {
         path: hashlib.sha256(gzip.decompress(it.body)).hexdigest() for path, it in packed.items()
     } == {entry["path"]: entry["sha256"] for entry in files}
+
+
+def test_a_store_is_told_of_each_file_what_nginx_says_of_it(built: Server) -> None:
+    paths = [entry["path"] for entry in json_of(built, "/api/manifest.json")["files"]]
+    told = {path: headers_of(path) for path in paths}
+    said = {path: built.ask(f"/{path}").headers for path in paths}
+    other = {
+        path: (told[path].content_type, told[path].cache_control, said[path])
+        for path in paths
+        if (told[path].content_type, told[path].cache_control)
+        != (said[path]["content-type"], said[path]["cache-control"])
+    }
+    assert other == {}
+
+
+@pytest.mark.parametrize("key", SPELLINGS)
+def test_a_store_is_told_of_each_other_spelling_what_nginx_says_of_it(built, key) -> None:
+    headers = built.ask(f"/{key}").headers
+    told = headers_of(key)
+    assert (told.content_type, told.cache_control) == (
+        headers["content-type"],
+        headers["cache-control"],
+    )
 
 
 def test_the_manifest_names_nothing_that_is_not_published(built: Server) -> None:

@@ -136,6 +136,12 @@ STAGES = (
         "views, charts, feeds, metrics; the templates print them",
     ),
     Stage(
+        "push",
+        ("builder/push",),
+        "a release, a place that fsspec knows",
+        "the same files there, in their order; what is over removed later",
+    ),
+    Stage(
         "publish",
         ("builder",),
         "all files of a site",
