@@ -20,6 +20,7 @@ from oracle.core.price import price_window
 from oracle.core.window import Window
 from tests.browser.chromium import Open, Opened, serve
 from tests.browser.conftest import come_alive
+from tests.browser.test_site_in_chromium import serious
 
 pytestmark = pytest.mark.browser
 
@@ -386,3 +387,32 @@ def test_the_stencil_can_be_slid_and_says_how_well_it_fits(open_page: Open) -> N
     page.locator("#slide").press("ArrowLeft")
     page.locator(".slide output", has_text="here it fits best").wait_for()
     assert opened.complaints == []
+
+
+@pytest.mark.parametrize("path", ["/history/", DAY, "/accuracy/", "/method/"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_once_the_charts_of_a_page_live(
+    open_page: Open, path: str, scheme: str
+) -> None:
+    opened = open_page(path, color_scheme=scheme)
+    for kind in {kind for at, kind in CHARTS if at == path}:
+        living(opened, kind)
+    assert serious(opened) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/history/", DAY, "/accuracy/"])
+def test_a_finger_reads_a_chart_out_below_and_scrolls_nothing_sideways(
+    open_page: Open, path: str
+) -> None:
+    opened = open_page(path, phone=True, timers_run=True, has_touch=True, is_mobile=True)
+    page = opened.page
+    plot = page.locator(".plot[data-chart]").first
+    plot.scroll_into_view_if_needed()
+    page.wait_for_selector(".plot[data-shown]")
+    assert page.locator(".readout").first.is_visible()
+    box = plot.locator(".nsewdrag").first.bounding_box()
+    assert box is not None
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.locator(".readout", has_text=re.compile(r"\$|%")).first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
