@@ -66,6 +66,7 @@ benchmark:
 	$(BIN)/python -m benchmarks.blkfiles
 	$(BIN)/python -m benchmarks.backfill
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.firstrun
 	$(BIN)/python -m benchmarks.tick
 	$(BIN)/python -m benchmarks.history
 	$(BIN)/python -m benchmarks.growth

@@ -6,7 +6,9 @@ all takes longer to make, and more memory, than everything else that one new blo
 
 from __future__ import annotations
 
-from collections.abc import Set
+from bisect import bisect_right
+from collections.abc import Iterator, Set
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +27,13 @@ class RememberedTxids(RecentTxids):
     def __init__(self) -> None:
         super().__init__()
         self._stored_at: dict[int, bytes] = {}
+        self._index: _Index | None = None  # made when it is first asked for
+        self._is_start = np.zeros(STARTS, dtype=np.bool_)  # of what is asked for; else all False
 
     def add_stored(self, height: int, txids: bytes) -> None:
         """Remember a recorded block's txids, which stand one after the other."""
         self._stored_at[height] = txids
+        self._index = None
 
     def __contains__(self, height: int) -> bool:
         return height in self._stored_at or height in self._txids_at
@@ -53,15 +58,34 @@ class RememberedTxids(RecentTxids):
     def _among_stored(self, wanted: Set[bytes]) -> dict[bytes, int]:
         if not (wanted and self._stored_at):
             return {}
-        is_start = np.zeros(STARTS, dtype=np.bool_)
-        is_start[_starts(b"".join(wanted))] = True
+        self._index = self._index or _Index(self._stored_at)
+        asked = _starts(b"".join(wanted))
+        self._is_start[asked] = True
+        places = np.flatnonzero(self._is_start[self._index.starts])
+        self._is_start[asked] = False
         found = {}
-        for height, txids in sorted(self._stored_at.items()):
-            for place in np.flatnonzero(is_start[_starts(txids)]).tolist():
-                txid = txids[place * TXID_BYTES : (place + 1) * TXID_BYTES]
-                if txid in wanted:
-                    found[txid] = height
+        for height, place in self._index.blocks_of(places.tolist()):
+            txid = self._stored_at.get(height, b"")[place * TXID_BYTES : (place + 1) * TXID_BYTES]
+            if txid in wanted:
+                found[txid] = height
         return found
+
+
+class _Index:
+    """The beginnings of all stored txids in one array, in the order of the chain. Blocks that are
+    forgotten stay in it: a run reads many blocks, and forgets one with each."""
+
+    def __init__(self, stored_at: dict[int, bytes]) -> None:
+        self._heights = sorted(stored_at)
+        parts = [_starts(stored_at[height]) for height in self._heights]
+        self.starts = np.concatenate(parts)
+        self._firsts = [0, *accumulate(map(len, parts))]
+
+    def blocks_of(self, places: list[int]) -> Iterator[tuple[int, int]]:
+        """Yield for each place the height of its block, and which of its txids it is."""
+        for place in places:
+            block = bisect_right(self._firsts, place) - 1
+            yield self._heights[block], place - self._firsts[block]
 
 
 def _starts(txids: bytes) -> NDArray[np.uint32]:

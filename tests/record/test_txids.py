@@ -38,3 +38,13 @@ def test_a_txid_that_only_begins_like_one_that_is_looked_for_is_not_it() -> None
     recent.add_stored(HEIGHT, bytes(31) + b"\x02" + bytes(31) + b"\x01")
     assert recent.made_at({bytes(31) + b"\x03"}) == {}
     assert recent.made_at({bytes(31) + b"\x01"}) == {bytes(31) + b"\x01": HEIGHT}
+
+
+def test_a_block_that_is_stored_after_the_first_question_is_found_too() -> None:
+    recent = RememberedTxids()
+    first, second = bytes(31) + b"\x01", bytes(31) + b"\x02"
+    recent.add_stored(HEIGHT, first)
+    assert recent.made_at({first, second}) == {first: HEIGHT}
+    recent.add_stored(HEIGHT + 1, second + first)
+    assert recent.made_at({first, second}) == {first: HEIGHT + 1, second: HEIGHT + 1}
+    assert recent.made_at({bytes(31) + b"\x03"}) == {}  # nothing is left of what was asked for
