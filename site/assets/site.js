@@ -228,7 +228,9 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const figure = button.closest("figure");
   const network = document.querySelector(".tag.demo");
-  const title = (figure.closest("section")?.querySelector("h2")?.textContent ?? document.title) + (network ? ` (${network.textContent})` : "");
+  const day = location.pathname.startsWith("/days/") ? document.querySelector("h1").textContent : "";
+  const about = figure.closest("section")?.querySelector("h2")?.textContent ?? "";
+  const title = ["On-chain price of bitcoin", day, about].filter(Boolean).join(" · ") + (network ? ` (${network.textContent})` : "");
   const living = oracle.charts?.living.get(figure.querySelector(".plot"));
   const url = await (living?.shown ? living.picture(title) : oracle.picture(figure.querySelector(".drawn > svg"), title, oracle.keysOf(figure)));
   oracle.save(url, `${button.dataset.png}.png`);

@@ -416,3 +416,28 @@ def test_a_finger_reads_a_chart_out_below_and_scrolls_nothing_sideways(
     page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.locator(".readout", has_text=re.compile(r"\$|%")).first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_picture_says_where_it_comes_from_and_what_its_lines_are(open_page: Open) -> None:
+    opened = open_page("/history/")
+    line = opened.page.evaluate("oracle.sourceLine()")
+    assert line.startswith(f"{opened.site.url}/history/ · made 2025-10-09 00:00 UTC · ")
+    keys = opened.page.evaluate("oracle.keysOf(document.querySelector('figure'))")
+    assert [key["words"] for key in keys] == [
+        "On-chain day price",
+        "its 95% interval",
+        "Exchange mean of the day",
+    ]
+    assert len({key["colour"] for key in keys}) == 3
+    plot = living(opened, "days")
+    opened.page.evaluate(
+        """() => { const to = Plotly.toImage; Plotly.toImage = (figure, options) => {
+            window.pictured = figure.layout; return to(figure, options); }; }"""
+    )
+    with opened.page.expect_download():
+        opened.page.click("[data-png]")
+    layout = opened.page.evaluate("({ ...window.pictured, shapes: null })")
+    assert layout["showlegend"] is True
+    assert layout["title"]["text"] == "On-chain price of bitcoin · 8 days (simulated)"
+    assert line in [note["text"] for note in layout["annotations"]]
+    assert plot.locator(".live").is_visible()
