@@ -17,6 +17,7 @@ from builder.pages.environment import sources
 from builder.pages.site import Site
 from builder.publish import HEALTH, Sign, publish
 from builder.releases import PUBLIC_KEY
+from oracle import __version__
 
 if TYPE_CHECKING:
     from builder.api.types import Latest, ManifestHead, Status
@@ -178,6 +179,7 @@ def _manifest(latest: Latest) -> ManifestHead:
         "is_demo": latest["is_demo"],
         "algorithm_version": latest["algorithm_version"],
         "build_id": f"{moment}-{name}",
+        "product_version": __version__,
         "built_at": latest["generated_at"],
         "built_at_unix": latest["generated_at_unix"],
         "next_due_at": latest["next_due_at"],

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from builder.api.types.columns import COLUMNS, Column, Table
 from builder.rows import FactRow, rows
+from oracle import DISTRIBUTION, __version__
 from oracle.record.reader import Reader
 
 NEWEST_AND_OLDEST = (
@@ -22,6 +23,8 @@ NEWEST_AND_OLDEST = (
 
 CSV_WITHOUT = (
     "hash",
+    "first_hash",
+    "last_hash",
     "algorithm_version",
     "spot_first_height",
     "spot_last_height",
@@ -67,6 +70,7 @@ def _about(reader: Reader, table: pa.Table, licence: str | None) -> dict[str, st
         "is_simulated": str(facts.get("is_demo", "false").lower() == "true").lower(),
         "rows": str(table.num_rows),
         "licence": licence or "not stated",
+        "product": f"{DISTRIBUTION} {__version__}",
     }
     for key, names, place in NEWEST_AND_OLDEST:
         name = next((name for name in names if name in table.column_names), None)

@@ -80,8 +80,8 @@ def kept(browser: Browser, sites: Callable[[str], Site]) -> Iterator[Open]:
     was."""
     made: dict[str, Opened] = {}
 
-    def opened(path: str, site: str = "usual", **options: Any) -> Opened:
-        key = repr((path, site, options))
+    def opened(path: str, site: str = "usual", *, living: bool = False, **options: Any) -> Opened:
+        key = repr((path, site, living, options))  # living ones are others
         if key not in made:
             made[key] = open_in(browser, sites(site), path, **options)
         return made[key]

@@ -200,6 +200,7 @@ class ManifestHead(Head):
     """A manifest without its list of files: what a build knows before they are written."""
 
     build_id: str
+    product_version: Annotated[str, about("version of the program that made the files")]
     built_at: Annotated[Time, about("same as generated_at (ISO 8601 UTC)")]
     built_at_unix: Annotated[Unix, about("same as generated_at (seconds since 1970 UTC)")]
     next_due_at: Annotated[Time, about("when the next build is due (ISO 8601 UTC)")]
