@@ -109,8 +109,8 @@ for (const code of document.querySelectorAll("[data-copy]")) {
 }
 document.addEventListener("click", async (event) => {
   const button = event.target.closest(".copy");
-  if (!button) return;
-  const code = button.parentElement.querySelector("[data-copy]");
+  const code = button?.parentElement.querySelector("[data-copy]");
+  if (!code) return; // a button of another kind that only looks like these
   try {
     await navigator.clipboard.writeText(code.textContent);
     button.textContent = "Copied";

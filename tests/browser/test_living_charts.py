@@ -295,6 +295,8 @@ def test_a_living_chart_is_saved_as_a_png_of_a_known_size(history: tuple[Opened,
 def checked(opened: Opened) -> str:
     opened.page.click(".check button")
     opened.page.locator(".check output", has_text=re.compile("qual|could not")).wait_for()
+    assert [said for said in opened.complaints if "404" not in said] == []
+    assert opened.page.inner_text(".check button") == "Work it out here"
     return opened.page.inner_text(".check output")
 
 
