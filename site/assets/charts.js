@@ -353,6 +353,13 @@ oracle.charts = (() => {
     }, { rootMargin: "200px" }).observe(plot);
   }
 
+  // Somebody is there: Plotly takes a phone seconds of work, which a page that is only looked at does without.
+  const reader = new Promise((resolve) => {
+    for (const sign of ["pointermove", "pointerdown", "touchstart", "keydown", "wheel", "scroll", "focusin"]) {
+      addEventListener(sign, resolve, { once: true, passive: true, capture: true });
+    }
+  });
+
   // The charts of a page whose kinds its script knows.
   function enliven() {
     for (const plot of document.querySelectorAll(".plot[data-chart]")) {
@@ -360,14 +367,16 @@ oracle.charts = (() => {
       if (!spec) continue;
       const one = new Living(plot, spec);
       living.set(plot, one);
+      const isAsked = new URLSearchParams(location.search).has("from");
       const begin = async () => {
+        if (!isAsked) await reader;
         try {
           await one.show(await get(plot.dataset.source));
         } catch (problem) {
           plot.dataset.problem = String(problem); // what is drawn stays
         }
       };
-      whenSeen(plot, begin, new URLSearchParams(location.search).has("from"));
+      whenSeen(plot, begin, isAsked);
     }
   }
 

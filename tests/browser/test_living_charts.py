@@ -42,6 +42,8 @@ def living(opened: Opened, kind: str) -> Any:
     plot = opened.page.locator(f'.plot[data-chart="{kind}"]').first
     plot.scroll_into_view_if_needed()
     opened.page.clock.run_for(50)  # the idle callback
+    opened.page.mouse.move(1, 1)
+    opened.page.mouse.move(2, 2)  # somebody is there
     opened.page.wait_for_selector(f'.plot[data-chart="{kind}"][data-shown]')
     return plot
 
@@ -116,8 +118,17 @@ def test_a_chart_whose_file_cannot_be_had_stays_as_it_was_drawn(open_page: Open)
     opened.page.goto(f"{opened.site.url}/history/")
     opened.page.locator(".plot").scroll_into_view_if_needed()
     opened.page.clock.run_for(50)
+    opened.page.mouse.move(1, 1)
     opened.page.wait_for_selector(".plot[data-problem]")
     assert opened.page.locator(".drawn > svg").is_visible()
+
+
+def test_a_page_that_is_only_looked_at_does_without_plotly(open_page: Open) -> None:
+    opened = open_page("/history/")
+    opened.page.clock.run_for(5000)
+    assert not [url for url in opened.asked if "plotly.min" in url]
+    opened.page.mouse.move(1, 1)
+    opened.page.wait_for_selector(".plot[data-shown]")
 
 
 # The legend and the controls
@@ -423,6 +434,7 @@ def test_a_finger_reads_a_chart_out_below_and_scrolls_nothing_sideways(
     page = opened.page
     plot = page.locator(".plot[data-chart]").first
     plot.scroll_into_view_if_needed()
+    page.touchscreen.tap(195, 5)  # somebody is there
     page.wait_for_selector(".plot[data-shown]")
     assert page.locator(".readout").first.is_visible()
     box = plot.locator(".nsewdrag").first.bounding_box()
