@@ -356,7 +356,7 @@ oracle.charts = (() => {
   // Somebody is there: Plotly takes a phone seconds of work, which a page that is only looked at does without.
   const reader = new Promise((resolve) => {
     for (const sign of ["pointermove", "pointerdown", "touchstart", "keydown", "wheel", "scroll", "focusin"]) {
-      addEventListener(sign, resolve, { once: true, passive: true, capture: true });
+      addEventListener(sign, resolve, { once: true, passive: true }); // what a part scrolls by itself does not come so far
     }
   });
 
