@@ -570,6 +570,12 @@ def test_a_page_in_time_is_not_called_stale(kept: Open) -> None:
     assert kept("/").page.locator("#stale").is_hidden()
 
 
+def test_a_status_in_time_is_not_called_out_of_date(kept: Open) -> None:
+    page = kept("/status/").page
+    assert re.sub(r"\s+", " ", page.inner_text("h1")).strip() == "Status ok"
+    assert "Builds have stopped" not in page.inner_text("main")
+
+
 def test_an_open_page_turns_stale_by_its_own_clock(later: Opened) -> None:
     assert later.page.inner_text("#stale").startswith("Overdue by 10 min. The next")
 
