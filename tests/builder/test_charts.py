@@ -8,8 +8,11 @@ from itertools import pairwise
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builder.api.types import DayPrice, Episode, History, Picture
+from builder.pages.charts import steps
 from builder.pages.charts.chart import Chart, draw
 from builder.pages.charts.errors import error_chart, spread_chart
 from builder.pages.charts.histogram import histogram_chart
@@ -25,6 +28,7 @@ from builder.pages.charts.scale import DAY_SECONDS, Scale, ticks, time_ticks
 from builder.pages.charts.shapes import band, line
 from builder.pages.environment import environment
 from tests.helpers.page_samples import NOW, snapshots
+from tests.helpers.steady import steady
 
 DAY = DAY_SECONDS
 UP = Scale(0, 10, 100, flip=True)
@@ -243,3 +247,35 @@ def test_the_same_numbers_draw_the_same_bytes() -> None:
 
 def test_charts_carry_no_inline_style() -> None:
     assert "style=" not in drawn(history_rows())
+
+
+# The steps of the method
+
+
+@steady(60)
+@given(st.lists(st.floats(1000, 100_000), min_size=1, max_size=30))
+def test_the_curve_of_distances_is_that_of_each_price_to_all(prices: list[float]) -> None:
+    ordered = sorted(prices)
+    plainly = [sum(abs(one - other) for other in ordered) / len(ordered) for one in ordered]
+    assert steps.mean_distances(ordered) == pytest.approx(plainly, abs=1e-6 * max(ordered))
+
+
+def test_cleaning_is_shown_over_what_was_there() -> None:
+    picture = cast(Picture, snapshots()["api/window.json"])
+    raw, cleaned = steps.raw_chart(picture).panes[0], steps.cleaned_chart(picture).panes[0]
+    removed, kept = (dict(cleaned.shapes)[kind] for kind in ("removed", "bars"))
+    assert dict(raw.shapes)["bars"] == removed != kept
+    assert raw.y == cleaned.y
+
+
+def test_the_best_slide_is_marked_where_it_puts_a_hundred_dollars() -> None:
+    picture = cast(Picture, snapshots()["api/window.json"])
+    chart = steps.sliding_chart(picture)
+    assert picture["stencil"] is not None
+    at = chart.x(601 + picture["stencil"]["slide"])
+    assert dict(chart.panes[1].shapes)["best"].startswith(f"M{at:g} 0V")
+
+
+def test_without_a_stencil_there_is_nothing_to_slide() -> None:
+    picture = {**cast(Picture, snapshots()["api/window.json"]), "stencil": None}
+    assert len(steps.sliding_chart(cast(Picture, picture)).panes) == 1

@@ -53,12 +53,16 @@ def histogram_chart(day: Picture) -> Chart:
     x = Scale(first, first + len(bins))
     y = Scale(0, max([*bins, LEAST_SHARE]) * HEADROOM, BARS_PIXELS, flip=True)
     shapes = [("bars", _bars(x, y, first, bins)), ("stencil", _stems(x, amounts))]
-    tens = [
+    pane = Pane(TOP_PIXELS, y, [0], "", shapes)
+    return Chart(CHART_PIXELS, x, [pane], powers_of_ten(), _names(x, amounts))
+
+
+def powers_of_ten() -> list[tuple[float, str]]:
+    """The bins in which powers of ten of a bitcoin begin, and their words."""
+    return [
         (1.0 + BINS_A_DECADE * decade, f"{10.0 ** (decade + FIRST_DECADE):.10g} BTC")
         for decade in range(DECADES)
     ]
-    pane = Pane(TOP_PIXELS, y, [0], "", shapes)
-    return Chart(CHART_PIXELS, x, [pane], tens, _names(x, amounts))
 
 
 def _shown_bins(day: Picture) -> tuple[int, Sequence[float]]:

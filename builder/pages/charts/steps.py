@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from builder.pages.charts.chart import USD, Chart, Pane
-from builder.pages.charts.histogram import BINS_A_DECADE, DECADES, FIRST_DECADE, LEAST_SHARE
-from builder.pages.charts.points import shaded
+from builder.pages.charts.histogram import LEAST_SHARE, powers_of_ten
+from builder.pages.charts.points import CROWD_SHARE, shaded
 from builder.pages.charts.scale import Scale, ticks, time_ticks
 from builder.pages.charts.shapes import line
 
@@ -68,7 +68,7 @@ def points_chart(window: Window) -> Chart:
         return Chart(POINTS_CHART_PIXELS, Scale(0, 1), [], [])
     first = grid["first_unix"]
     end = first + grid["step_seconds"] * len(grid["counts"])
-    x = Scale(first, first + (end - first) / 0.86)
+    x = Scale(first, first + (end - first) / (1 - CROWD_SHARE))
     high = grid["low_usd"] + len(grid["counts"][0]) * grid["step_usd"]
     y = Scale(grid["low_usd"], high, POINTS_PIXELS, flip=True)
     pane = Pane(TOP_PIXELS, y, ticks(y), USD, shaded(x, y, grid, end))
@@ -83,7 +83,7 @@ def central_chart(window: Window) -> Chart:
         price for price in window["price_points"]["price_usd"] if abs(price - rough) < REACH * rough
     )
     x = Scale(rough * (1 - REACH), rough * (1 + REACH))
-    distances = _distances(prices)
+    distances = mean_distances(prices)
     y = Scale(0, max([*distances, LEAST_SHARE]) * HEADROOM, BARS_PIXELS, flip=True)
     places = [(x(price), distance) for price, distance in zip(prices, distances, strict=True)]
     shapes = [("line onchain", line(y, places))]
@@ -93,7 +93,7 @@ def central_chart(window: Window) -> Chart:
     return Chart(CHART_PIXELS, x, [Pane(TOP_PIXELS, y, [0], "", shapes)], marks)
 
 
-def _distances(prices: list[float]) -> list[float]:
+def mean_distances(prices: list[float]) -> list[float]:
     """The mean distance of each of ascending prices to all of them."""
     total = sum(prices)
     count = len(prices)
@@ -114,11 +114,8 @@ def _amounts_chart(picture: Picture, layers: list[tuple[str, list[float]]]) -> C
     most = max(max(shares, default=0) for _, shares in layers)
     y = Scale(0, max(most, LEAST_SHARE) * HEADROOM, BARS_PIXELS, flip=True)
     shapes = [(kind, _outline(x, y, first, shares)) for kind, shares in layers]
-    tens = [
-        (1.0 + BINS_A_DECADE * decade, f"{10.0 ** (decade + FIRST_DECADE):.10g} BTC")
-        for decade in range(DECADES)
-    ]
-    marks = [(place, words) for place, words in tens if first < place < first + SHOWN_BINS]
+    last = first + SHOWN_BINS
+    marks = [(place, words) for place, words in powers_of_ten() if first < place < last]
     return Chart(CHART_PIXELS, x, [Pane(TOP_PIXELS, y, ticks(y, 4), SHARE, shapes)], marks)
 
 
