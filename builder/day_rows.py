@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
+from builder.rows import SpotCandleRow
 
-class HourRow(TypedDict):
-    """What the valid spot prices did within an hour of a day."""
+
+class HourRow(SpotCandleRow):
+    """The same of an hour of a day."""
 
     time_unix: int
-    spot_open_usd: float
-    spot_high_usd: float
-    spot_low_usd: float
-    spot_close_usd: float
-    spot_mean_usd: float
-    spot_blocks: int
 
 
 class QuoteRow(TypedDict):

@@ -93,16 +93,21 @@ class DayRow(SpanRow):
     divergence_percent: float | None
 
 
-class CandleRow(TypedDict):
-    """What the valid spot prices did within a final day."""
+class SpotCandleRow(TypedDict):
+    """What the valid spot prices did within some time."""
 
-    date: str
     spot_open_usd: float
     spot_high_usd: float
     spot_low_usd: float
     spot_close_usd: float
     spot_mean_usd: float
     spot_blocks: int
+
+
+class CandleRow(SpotCandleRow):
+    """The same of a final day."""
+
+    date: str
 
 
 class ExchangeRow(TypedDict):

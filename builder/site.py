@@ -60,7 +60,7 @@ from oracle.record.journal import journal_of
 from oracle.record.reader import Reader
 
 if TYPE_CHECKING:
-    from builder.api.types import Day, Machine
+    from builder.api.types import Day, Machine, Scorecard
 
 SMALL_RECORD_BLOCKS = 10_000
 """Up to here the Parquet files are written whole at each build, then each full hour."""
@@ -172,14 +172,13 @@ def _make_scorecard(build: Build, hour: Full, record: Full) -> None:
     """Make `/api/scorecard.json`; what it says of all history is that of the earlier one as long as
     that was made from the same."""
     path = "api/scorecard.json"
-    earlier = build.draft.earlier(path, record.key)
-    build.objects.make(
-        path,
-        f"{hour.key} {record.key}",
-        lambda: make_scorecard(
-            build.gathered, build.reader, hour, record, json.loads(earlier) if earlier else None
-        ),
-    )
+
+    def make() -> Scorecard:
+        known = build.draft.earlier(path, record.key)
+        earlier = json.loads(known) if known else None
+        return make_scorecard(build.gathered, build.reader, hour, record, earlier)
+
+    build.objects.make(path, f"{hour.key} {record.key}", make)
 
 
 def _make_csv(build: Build, path: str, key: str | None) -> None:

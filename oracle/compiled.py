@@ -10,7 +10,7 @@ does all the work.
 from __future__ import annotations
 
 from collections import Counter
-from hashlib import sha256
+from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -29,7 +29,8 @@ from oracle.core.block import (
 )
 from oracle.core.block import read_transactions as read_plainly
 from oracle.core.params import PARAMETERS as P
-from oracle.core.wire import HEADER_BYTES, MAX_COMPACT_SIZE
+from oracle.core.wire import HEADER_BYTES, MAX_COMPACT_SIZE, merkle_root, sha256d
+from oracle.core.witness import witness_root
 
 Places = NDArray[np.int64]
 HASH_BYTES = 32
@@ -51,15 +52,16 @@ def hash_by_hashlib(data: NDArray[np.uint8], starts: Places, ends: Places) -> by
     """Return the double SHA-256 of each piece of data, one after the other."""
     bytes_of = data[: ends[-1]].tobytes()
     return b"".join(
-        sha256(sha256(bytes_of[start:end]).digest()).digest()
+        sha256d(bytes_of[start:end])
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
     )
 
 
-try:
-    from oracle.openssl import hash_pieces
-except Exception:  # no OpenSSL by that name: hashlib knows its own
-    hash_pieces = hash_by_hashlib
+hash_pieces = hash_by_hashlib
+with suppress(Exception):  # no OpenSSL by its name: hashlib knows its own
+    from oracle.openssl import hash_pieces, merkle_root, witness_root
+
+__all__ = ["merkle_root", "read_transactions", "walk", "witness_root"]
 
 
 class Walked(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
 from typing import NamedTuple
 
 from oracle.core import block, witness
@@ -40,17 +41,11 @@ def compiled_way() -> Way | None:
     it writes and runs.
     """
     try:
-        from oracle.compiled import read_transactions as read_compiled
-        from oracle.compiled import walk
-
-        walk(bytes(100))  # compiles, or loads what was compiled
+        compiled = import_module("oracle.compiled")
+        compiled.walk(bytes(100))  # compiles, or loads what was compiled
     except Exception:  # whatever an extra has to say, the plain way is always there
         return None
-    try:
-        from oracle.openssl import merkle_root, witness_root
-    except Exception:  # no OpenSSL by that name: hashlib knows its own
-        return PLAIN._replace(read_transactions=read_compiled)
-    return Way(read_compiled, merkle_root, witness_root)
+    return Way(compiled.read_transactions, compiled.merkle_root, compiled.witness_root)
 
 
 def read_faster() -> bool:

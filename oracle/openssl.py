@@ -8,13 +8,14 @@ inside them, importing this fails, and hashlib does the work.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 
 import numba
 import numpy as np
 from llvmlite import binding
 from numba.core import types
 from numpy.typing import NDArray
+
+from oracle.core.wire import sha256d
 
 LIBRARIES = ("libcrypto.so.3", "libcrypto.3.dylib")
 HASH_BYTES = 32
@@ -47,8 +48,8 @@ def _load() -> None:
             continue
     else:
         raise ImportError(f"none of {', '.join(LIBRARIES)} can be loaded")
-    wanted = sha256(sha256(b"abc").digest()).digest()
-    if hash_pieces(np.frombuffer(b"abc", np.uint8), np.array([0]), np.array([3])) != wanted:
+    three = np.frombuffer(b"abc", np.uint8)
+    if hash_pieces(three, np.array([0]), np.array([3])) != sha256d(b"abc"):
         raise ImportError("OpenSSL does not hash as it must")
 
 

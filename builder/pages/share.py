@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from builder.pages.charts.moments import Moment, history_moments
-from builder.pages.charts.points import SHADES, shade_of
+from builder.pages.charts.points import SHADES, grid_scale, height_of, runs_of, sums_of
 from builder.pages.charts.scale import DAY_SECONDS, Scale, fitted, midnight
 from builder.pages.filters import percent, usd, utc
 from builder.pages.headline import headline_of, is_old
@@ -211,29 +211,27 @@ def _draw_day(canvas: Canvas, day: Day, grid: Density) -> None:
     """Draw all points as shades, the crowd beside them, spot price and exchange price."""
     start = midnight(day["date"])
     x = Scale(start, start + DAY_SECONDS, WIDTH - 2 * EDGE - CROWD_WIDTH)
-    rows = len(grid["counts"][0])
-    y = Scale(0, rows, PLOT_HEIGHT, flip=True)
+    y = grid_scale(grid, PLOT_HEIGHT)
     most = max(map(max, grid["counts"]))
     for number, column in enumerate(grid["counts"]):
         left = x(grid["first_unix"] + number * grid["step_seconds"])
         right = x(grid["first_unix"] + (number + 1) * grid["step_seconds"])
-        for row, count in enumerate(column):
-            shade = shade_of(count, most)
+        for shade, first, behind in runs_of(column, most):
             if shade and right > 0 and left < x.size:
-                box = _box(max(0.0, left), min(x.size, right), y(row + 1), y(row))
+                heights = height_of(y, grid, behind), height_of(y, grid, first)
+                box = _box(max(0.0, left), min(x.size, right), *heights)
                 canvas.area(box, _tint(shade / SHADES * 0.85))
-    sums = [sum(row) for row in zip(*grid["counts"], strict=True)]
+    sums = sums_of(grid)
     for row, count in enumerate(sums):
         right = x.size + CROWD_WIDTH * count / (max(sums) or 1)
-        canvas.area(_box(x.size + 4, right + 4, y(row + 1), y(row)), _tint(0.7))
-    high = grid["low_usd"] + rows * grid["step_usd"]
-    prices = Scale(grid["low_usd"], high, PLOT_HEIGHT, flip=True)
+        heights = height_of(y, grid, row + 1), height_of(y, grid, row)
+        canvas.area(_box(x.size + 4, right + 4, *heights), _tint(0.7))
     quotes = zip(day["quotes"]["time_unix"], day["quotes"]["price_usd"], strict=True)
-    canvas.line(_corners(x, prices, quotes), 2, EXCHANGE)
+    canvas.line(_corners(x, y, quotes), 2, EXCHANGE)
     spot = zip(day["spot"]["time_unix"], day["spot"]["spot_usd"], strict=True)
-    canvas.line(_corners(x, prices, spot), 2.5, INK)
+    canvas.line(_corners(x, y, spot), 2.5, INK)
     if day["price_usd"] is not None:
-        level = PLOT_TOP + prices(day["price_usd"])
+        level = PLOT_TOP + y(day["price_usd"])
         canvas.line([(EDGE, level), (EDGE + x.size, level)], 3, ONCHAIN)
 
 

@@ -168,7 +168,7 @@ oracle.charts = (() => {
       this.live.setAttribute("aria-label", this.spec.label?.(this.shown) ?? this.drawn.getAttribute("aria-label"));
       this.live.tabIndex = 0;
       if (isFirst) this.begin();
-      else this.fit({ xaxis: "kept" }); // a zoom outlives new numbers
+      else this.fit(); // a zoom outlives new numbers
       this.plot.dataset.shown = this.spec.shown?.(this.shown) ?? "yes";
     }
 
@@ -227,7 +227,7 @@ oracle.charts = (() => {
     moved(change) {
       const touched = Object.keys(change);
       if (!touched.some((key) => key.startsWith("xaxis.")) || touched.some((key) => key.startsWith("yaxis."))) return;
-      this.fit(change);
+      this.fit();
       this.remember(touched.some((key) => key.startsWith("xaxis.range")) && !("xaxis.autorange" in change));
     }
 

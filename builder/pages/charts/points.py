@@ -60,9 +60,18 @@ def _prices_scale(day: Day) -> Scale:
     if grid is None:
         prices = [*day["price_points"]["price_usd"], *day["quotes"]["price_usd"]]
         return fitted(prices, POINTS_PIXELS)
-    rows = len(grid["counts"][0])
-    high = grid["low_usd"] + rows * grid["step_usd"]
-    return Scale(grid["low_usd"], high, POINTS_PIXELS, flip=True)
+    return grid_scale(grid, POINTS_PIXELS)
+
+
+def grid_scale(grid: Density, size: float) -> Scale:
+    """A scale upwards from the lowest row of a grid to the highest."""
+    high = grid["low_usd"] + len(grid["counts"][0]) * grid["step_usd"]
+    return Scale(grid["low_usd"], high, size, flip=True)
+
+
+def sums_of(grid: Density) -> list[int]:
+    """How many points there are in each row, whenever they came."""
+    return [sum(row) for row in zip(*grid["counts"], strict=True)]
 
 
 def shaded(x: Scale, y: Scale, grid: Density, end: float) -> list[tuple[str, str]]:
@@ -73,15 +82,15 @@ def shaded(x: Scale, y: Scale, grid: Density, end: float) -> list[tuple[str, str
         at = grid["first_unix"] + number * grid["step_seconds"]
         left = max(0.0, x(at))
         right = min(x(end), x(at + grid["step_seconds"]))
-        for shade, first, behind in _runs(column, most):
+        for shade, first, behind in runs_of(column, most):
             if shade and right > left:
-                high, low = _height(y, grid, behind), _height(y, grid, first)
+                high, low = height_of(y, grid, behind), height_of(y, grid, first)
                 paths[shade] += f"M{left:g} {high:g}H{right:g}V{low:g}H{left:g}Z"
     shades = [(f"shade-{shade}", path) for shade, path in paths.items()]
     return [*shades, ("crowd", _crowd(x, y, grid, end))]
 
 
-def _runs(column: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
+def runs_of(column: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
     """Rows of the same shade that follow each other: the shade, the first, the one behind."""
     for shade, run in groupby(enumerate(column), key=lambda cell: shade_of(cell[1], most)):
         rows = [row for row, _ in run]
@@ -93,20 +102,21 @@ def shade_of(count: int, most: int) -> int:
     return round(SHADES * (count / most) ** 0.5) if most else 0
 
 
-def _height(y: Scale, grid: Density, row: int) -> float:
+def height_of(y: Scale, grid: Density, row: int) -> float:
+    """Where a row begins."""
     return y(grid["low_usd"] + row * grid["step_usd"])
 
 
 def _crowd(x: Scale, y: Scale, grid: Density, end: float) -> str:
     """All points of a price together: bars that grow from the end of the day to the edge."""
-    sums = [sum(row) for row in zip(*grid["counts"], strict=True)]
+    sums = sums_of(grid)
     left = x(end)
     width = x.size - left
     bars = [
-        f"V{_height(y, grid, row):g}H{left + width * count / (max(sums) or 1):.1f}"
+        f"V{height_of(y, grid, row):g}H{left + width * count / (max(sums) or 1):.1f}"
         for row, count in enumerate(sums)
     ]
-    top = _height(y, grid, len(sums))
+    top = height_of(y, grid, len(sums))
     return f"M{left:g} {POINTS_PIXELS}{''.join(bars)}V{top:g}H{left:g}Z"
 
 

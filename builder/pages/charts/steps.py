@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from builder.pages.charts.chart import USD, Chart, Pane
 from builder.pages.charts.histogram import LEAST_SHARE, powers_of_ten
-from builder.pages.charts.points import CROWD_SHARE, shaded
+from builder.pages.charts.points import CROWD_SHARE, grid_scale, shaded
 from builder.pages.charts.scale import Scale, ticks, time_ticks
 from builder.pages.charts.shapes import line
 
@@ -69,8 +69,7 @@ def points_chart(window: Window) -> Chart:
     first = grid["first_unix"]
     end = first + grid["step_seconds"] * len(grid["counts"])
     x = Scale(first, first + (end - first) / (1 - CROWD_SHARE))
-    high = grid["low_usd"] + len(grid["counts"][0]) * grid["step_usd"]
-    y = Scale(grid["low_usd"], high, POINTS_PIXELS, flip=True)
+    y = grid_scale(grid, POINTS_PIXELS)
     pane = Pane(TOP_PIXELS, y, ticks(y), USD, shaded(x, y, grid, end))
     return Chart(POINTS_CHART_PIXELS, x, [pane], time_ticks(Scale(first, end)))
 

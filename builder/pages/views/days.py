@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.pages.charts.prices import days_chart
-from builder.pages.filters import usd, whole
+from builder.pages.charts.scale import midnight
+from builder.pages.filters import usd, utc, whole
 from builder.pages.site import Site
 from builder.pages.views.parts import Alive, Figure, figure, parquet_downloads
 
@@ -26,6 +27,11 @@ class DayRow(NamedTuple):
 def month_of(day: DayPrice) -> str:
     """Return the calendar month of a day, as in 2025-10."""
     return day["date"][:7]
+
+
+def month_name(month: str) -> str:
+    """Return the name of a calendar month, as in October."""
+    return utc(midnight(f"{month}-01"), "%B")
 
 
 def year_of(day: DayPrice) -> str:

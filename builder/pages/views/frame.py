@@ -56,7 +56,7 @@ class SharedPicture(NamedTuple):
 
 
 NOW = SharedPicture(
-    "/share/now.png", "The newest on-chain price, and that of the last seven days as a line"
+    "/share/now.png", "The newest on-chain price, and that of six days before as a line"
 )
 
 

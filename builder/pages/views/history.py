@@ -11,10 +11,17 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.pages.charts.calendar import Silhouette, Year, calendar, shades, silhouette
-from builder.pages.charts.scale import midnight
-from builder.pages.filters import distance, usd, utc, whole
+from builder.pages.filters import distance, usd, whole
 from builder.pages.site import Site
-from builder.pages.views.days import DayRow, days_figure, month_of, table_rows, year_of, year_path
+from builder.pages.views.days import (
+    DayRow,
+    days_figure,
+    month_name,
+    month_of,
+    table_rows,
+    year_of,
+    year_path,
+)
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.parts import Figure, plural
 
@@ -116,9 +123,7 @@ def _folds(days: Sequence[DayPrice], limit: float) -> list[YearFold]:
 def _months(year: str, days: Sequence[DayPrice]) -> list[MonthLink]:
     return [
         MonthLink(
-            href=f"{year_path(year)}#{month}",
-            name=utc(midnight(f"{month}-01"), "%B"),
-            words=_extremes(list(its)),
+            href=f"{year_path(year)}#{month}", name=month_name(month), words=_extremes(list(its))
         )
         for month, its in groupby(days, key=month_of)
     ]

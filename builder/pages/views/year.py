@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from builder.pages.charts.calendar import Year, calendar, shades
 from builder.pages.charts.scale import midnight
-from builder.pages.filters import utc
 from builder.pages.site import Site
-from builder.pages.views.days import DayRow, days_figure, table_rows, year_of, year_path
+from builder.pages.views.days import DayRow, days_figure, month_name, table_rows, year_of, year_path
 from builder.pages.views.frame import Frame, frame_of
 from builder.pages.views.parts import Figure
 
@@ -45,7 +44,7 @@ def year_view(site: Site, year: str) -> YearView:
         figure=days_figure(site, days, year),
         shades=shades(site.limit),
         calendar=calendar(days, site.limit),
-        months=[(row.month, utc(midnight(f"{row.month}-01"), "%B")) for row in rows if row.month],
+        months=[(row.month, month_name(row.month)) for row in rows if row.month],
         rows=rows,
         before=_neighbour(site, int(year) - 1),
         after=_neighbour(site, int(year) + 1),
